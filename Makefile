@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+install: .venv/.installed ## Make .venv with the locked dependencies and the placelibre command
+
+.venv/.installed: requirements.lock pyproject.toml
+	@echo "Installing the locked dependencies into .venv (about a minute)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: install ## Run everything with a simulated library day; the page is on http://127.0.0.1:8000
+	@$(BIN)/placelibre up --simulate $(ARGS)
+
+test: install ## Run the test suite (real bus, real processes)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests $(ARGS)
+
+check: install ## What CI runs: format, lint, types, import contracts, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory test
+
+simulate: install ## Print one simulated day with its ground truth, without a bus
+	@$(BIN)/placelibre simulate $(ARGS)
+
+bench: install ## Measure on this machine; figures beside a reference from the same run
+	@$(BIN)/placelibre bench $(ARGS)
+
+fix: install ## Format and mend what can be mended by itself
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+docs: install ## Write the generated references again (schemas, OpenAPI, metrics, settings, commands)
+	@$(BIN)/python -m cli.reference
+
+lock: install ## Lock the dependencies anew, with hashes and without addresses
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
+
+.PHONY: help install up test check simulate bench fix docs lock

@@ -1,0 +1,1 @@
+"""Serves the latest status of every library: JSON, SSE and pages. It never computes a status."""

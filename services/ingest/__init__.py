@@ -1,0 +1,1 @@
+"""Takes readings in: who sends, what they mean, stored before it answers."""

@@ -1,0 +1,1 @@
+"""Decides what is worth saying, composes it, and says it once."""

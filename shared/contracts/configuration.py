@@ -1,0 +1,293 @@
+"""The configuration of one library: a table in `libraries.toml`, a value in the LIBRARIES bucket.
+
+Everything is checked here, once; a service that takes a value from the bus checks it again and keeps the old one
+if it is broken. Durations say their unit in their name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Annotated, Final, Literal, Self
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from shared.contracts.readings import STAFF_KINDS, Slug
+from shared.domain import library as domain
+from shared.domain.library import INSIDE, OUTSIDE, ClockKind, Level, OpeningHours
+
+LANGUAGES: Final = ("en", "fr", "nl", "nb", "uk")
+EngineFactory = Callable[[str, ZoneInfo, str | None], OpeningHours]
+"""Builds the hours engine from a rule, a time zone and a country for public holidays; raises ValueError."""
+
+Language = Literal["en", "fr", "nl", "nb", "uk"]
+Capacity = Annotated[int, Field(ge=1, le=100_000)]
+Ratio = Annotated[float, Field(gt=0.0, le=1.5)]
+Name = Annotated[str, Field(min_length=1, max_length=120)]
+Rule = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class Table(BaseModel):
+    """A table of the file: no unknown key, nothing coerced."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Zone(Table):
+    """A part of the library with its own capacity: a floor, a room."""
+
+    id: Slug
+    name: Name
+    capacity: Capacity
+
+
+class Gate(Table):
+    """A counted passage. `entries` of its readings go from `from` to `to`."""
+
+    id: Slug
+    origin: Slug = Field(default=OUTSIDE, alias="from", description="`outside`, or a zone's id.")
+    destination: Slug = Field(default=INSIDE, alias="to", description="A zone's id; `inside` without zones.")
+    silent_after_min: Annotated[float, Field(gt=0, le=1440)] = Field(
+        default=15.0, description="Without a report for this long the library's figures are unknown."
+    )
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Marker(Table):
+    """A place people know, and how many people stand in a queue that reaches it."""
+
+    id: Slug
+    name: Name
+    people: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class CapacityPeriod(Table):
+    """A capacity for the times at which a rule in opening_hours syntax holds."""
+
+    when: Rule = Field(description='In OSM opening_hours syntax: "Jul-Aug", "Mo-Fr 20:00-22:00".')
+    capacity: Capacity
+
+
+class Band(Table):
+    """A level, the share of capacity at which it begins, and the lower one at which it ends."""
+
+    level: Literal[Level.FEW_SEATS, Level.FULL]
+    enter: Ratio
+    leave: Ratio
+
+    @model_validator(mode="after")
+    def _leaves_below(self) -> Self:
+        if self.leave >= self.enter:
+            raise ValueError(f"leave ({self.leave}) must be below enter ({self.enter}), or the level would flap")
+        return self
+
+
+class Exception_(Table):  # noqa: N801  `Exception` is taken
+    """A day or a span of days with hours of its own."""
+
+    dates: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}(/\d{4}-\d{2}-\d{2})?$")] = Field(
+        description="A date, or first/last: 2026-12-24 or 2026-12-24/2026-12-31."
+    )
+    hours: Annotated[str, Field(max_length=200)] = Field(
+        default="off", description='Hours of these days ("10:00-14:00"), or "off".'
+    )
+    reason: Annotated[str, Field(max_length=120)] = ""
+
+
+class Key(Table):
+    """A sender's key, by its id and the SHA-256 of its secret; the secret itself is nowhere."""
+
+    id: Slug
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    device: Slug = Field(description="The device or tablet that holds it; two keys of one device may live at once.")
+    role: Literal["gate", "staff"]
+    gates: tuple[Slug, ...] = Field(default=(), description="Gates it may report; empty for all of the library.")
+    expires: AwareDatetime | None = None
+
+    def may_send(self, kind: str) -> bool:
+        """Tell whether this key's role covers a kind of reading."""
+        return kind == "gate_count" if self.role == "gate" else kind in STAFF_KINDS
+
+
+class Channel(Table):
+    """How the library speaks on one channel."""
+
+    type: Literal["console", "mastodon"]
+    account: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,62})?$")] = Field(
+        default="",
+        description="Names the publisher's credentials: the file `mastodon-<account>` among its secrets.",
+    )
+    server: Annotated[str, Field(max_length=200)] = Field(
+        default="", description="The address of a Mastodon-API server, https."
+    )
+    languages: tuple[Language, ...] = Field(default=(), description="One post each; the library's first if left out.")
+    min_interval_min: Annotated[float, Field(ge=0, le=1440)] = 10.0
+    daily_budget: Annotated[int, Field(ge=0, le=200)] = 12
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.type == "mastodon":
+            local = ("http://127.0.0.1", "http://localhost", "http://[::1]")
+            if not (self.server.startswith("https://") or self.server.startswith(local)):
+                raise ValueError('a mastodon channel needs server = "https://..."')
+            if not self.account:
+                raise ValueError("a mastodon channel needs account, which names its token file")
+        return self
+
+
+class LibraryConfig(Table):
+    """One library."""
+
+    id: Slug
+    name: Name
+    time_zone: Annotated[str, Field(description="An IANA name: Europe/Paris.")]
+    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = Field(
+        default=None, description="Whose public holidays `PH` means; two letters."
+    )
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
+    url: Annotated[str, Field(max_length=200, pattern=r"^(https?://\S+)?$")] = Field(
+        default="", description="The page that posts link to."
+    )
+    clock: ClockKind = Field(
+        default=ClockKind.WALL, description="`wall`; `simulated` or `recorded` for days that are not now."
+    )
+    opening_hours: Rule = Field(description='In OSM syntax: "Mo-Fr 09:00-12:30,13:30-18:00; PH off".')
+    exceptions: tuple[Exception_, ...] = ()
+    capacity: Capacity
+    capacity_periods: tuple[CapacityPeriod, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    markers: tuple[Marker, ...] = ()
+    bands: tuple[Band, ...] = Field(default=(), description="When seats are few and when the library is full.")
+    dwell_min: Annotated[float, Field(ge=0, le=120)] = 4.0
+    empty_after_min: Annotated[float, Field(ge=0, le=240)] = 10.0
+    valid_for_min: Annotated[float, Field(ge=1, le=240)] = 10.0
+    recount_valid_for_min: Annotated[float, Field(ge=5, le=1440)] = 60.0
+    queue_valid_for_min: Annotated[float, Field(ge=5, le=240)] = 45.0
+    mean_stay_min: Annotated[float, Field(ge=5, le=1440)] = 150.0
+    channels: tuple[Channel, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is no IANA time zone; one looks like Europe/Paris")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        places = {zone.id for zone in self.zones} or {INSIDE}
+        for what, ids in (
+            ("zones", [zone.id for zone in self.zones]),
+            ("gates", [gate.id for gate in self.gates]),
+            ("markers", [marker.id for marker in self.markers]),
+            ("keys", [key.id for key in self.keys]),
+        ):
+            _refuse_doubles(what, ids)
+        for gate in self.gates:
+            for place in (gate.origin, gate.destination):
+                if place not in places | {OUTSIDE}:
+                    raise ValueError(f"gate {gate.id}: {place!r} is no place; there are {_names(places | {OUTSIDE})}")
+            if gate.origin == gate.destination:
+                raise ValueError(f"gate {gate.id}: leads from {gate.origin} to itself")
+        gates = {gate.id for gate in self.gates}
+        for key in self.keys:
+            for unknown in sorted(set(key.gates) - gates):
+                raise ValueError(f"key {key.id}: there is no gate {unknown!r}; there are {_names(gates)}")
+        if self.clock is not ClockKind.WALL:
+            for channel in self.channels:
+                if channel.type != "console":
+                    raise ValueError(
+                        f"a {self.clock} library may speak on the console only, not on {channel.type}:"
+                        " followers would take it for now"
+                    )
+        return self
+
+    @property
+    def hours_rule(self) -> str:
+        """The opening hours and their exceptions as one rule in OSM syntax; later rules override earlier ones."""
+        return "; ".join([self.opening_hours, *(_exception_rule(each) for each in self.exceptions)])
+
+    def to_domain(self, engine: EngineFactory) -> domain.Library:
+        """Return the domain's library. Raises ValueError if the hours engine refuses a rule."""
+        zone = ZoneInfo(self.time_zone)
+        languages = tuple(self.languages)
+        return domain.Library(
+            id=self.id,
+            name=self.name,
+            time_zone=zone,
+            hours=engine(self.hours_rule, zone, self.country),
+            hours_rule=self.hours_rule,
+            capacity=self.capacity,
+            languages=languages,
+            clock=self.clock,
+            zones=tuple(domain.Zone(each.id, each.name, each.capacity) for each in self.zones),
+            gates=tuple(
+                domain.Gate(each.id, each.origin, each.destination, timedelta(minutes=each.silent_after_min))
+                for each in self.gates
+            ),
+            markers=tuple(domain.Marker(each.id, each.name, each.people) for each in self.markers),
+            capacity_periods=tuple(
+                domain.CapacityPeriod(engine(each.when, zone, self.country), each.when, each.capacity)
+                for each in self.capacity_periods
+            ),
+            bands=tuple(domain.Band(each.level, each.enter, each.leave) for each in self.bands) or domain.DEFAULT_BANDS,
+            dwell=timedelta(minutes=self.dwell_min),
+            empty_after=timedelta(minutes=self.empty_after_min),
+            valid_for=timedelta(minutes=self.valid_for_min),
+            recount_valid_for=timedelta(minutes=self.recount_valid_for_min),
+            queue_valid_for=timedelta(minutes=self.queue_valid_for_min),
+            mean_stay=timedelta(minutes=self.mean_stay_min),
+            url=self.url,
+            channels=tuple(
+                domain.ChannelRule(
+                    channel=each.type,
+                    account=each.account,
+                    languages=each.languages or languages[:1],
+                    min_interval=timedelta(minutes=each.min_interval_min),
+                    daily_budget=each.daily_budget,
+                    server=each.server,
+                )
+                for each in self.channels
+            ),
+        )
+
+
+class LibrariesFile(Table):
+    """The whole of `libraries.toml`."""
+
+    libraries: Annotated[tuple[LibraryConfig, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        _refuse_doubles("libraries", [library.id for library in self.libraries])
+        _refuse_doubles("keys", [key.id for library in self.libraries for key in library.keys])
+        return self
+
+
+def _refuse_doubles(what: str, ids: Iterable[str]) -> None:
+    for each, times in Counter(ids).items():
+        if times > 1:
+            raise ValueError(f"{what}: the id {each!r} stands {times} times; ids must differ")
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _exception_rule(exception: Exception_) -> str:
+    spans = [_osm_date(each) for each in exception.dates.split("/")]
+    return f"{'-'.join(spans)} {exception.hours}"
+
+
+def _osm_date(iso: str) -> str:
+    year, month, day = iso.split("-")
+    if not 1 <= int(month) <= len(MONTHS):
+        raise ValueError(f"{iso}: there is no month {month}")
+    return f"{year} {MONTHS[int(month) - 1]} {int(day):02d}"

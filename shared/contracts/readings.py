@@ -1,0 +1,243 @@
+"""Readings on the wire: what senders post to ingest, and the packs that ingest puts on the bus.
+
+Strict and bounded: a field too many, a naive time or a number out of range is refused by name.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypedDict
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+
+from shared.domain import reading as domain
+
+MAX_READINGS_PER_REQUEST: Final = 1000
+"""What one request may hold; it is also the limit of an atomic batch on the bus."""
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}$"
+SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+"""Ids of libraries, gates, zones, markers and devices: one token of a bus subject and of a URL."""
+MAX_TEXT: Final = 280
+
+Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
+People = Annotated[int, Field(ge=0, le=100_000)]
+
+
+class DomainFields(TypedDict):
+    """The fields with which every domain reading begins."""
+
+    id: str
+    device: str
+    at: AwareDatetime
+    boot: str | None
+    sequence: int | None
+
+
+class WireReading(BaseModel):
+    """What every reading has. `id`, `device` and `time` may be left out by a sender; on the bus they are there."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    library: Slug = Field(description="The library that this is about.")
+    id: Annotated[str, Field(pattern=ID_PATTERN)] | None = Field(
+        default=None, description="The sender's own id; the same id twice counts once."
+    )
+    device: Slug | None = Field(default=None, description="Who saw it; the key's own device if left out.")
+    time: AwareDatetime | None = Field(
+        default=None, description="When it was seen, for a window its end; now if left out."
+    )
+    boot: Annotated[str, Field(pattern=ID_PATTERN)] | None = Field(
+        default=None, description="Changes whenever the device starts its sequence anew."
+    )
+    sequence: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        default=None,
+        description="The device's running number; with device and boot it says which reading this is.",
+    )
+
+    def fields_for_domain(self) -> DomainFields:
+        """Return the common fields in the domain's names; only for a reading that ingest has completed."""
+        assert self.id is not None
+        assert self.device is not None
+        assert self.time is not None
+        return DomainFields(id=self.id, device=self.device, at=self.time, boot=self.boot, sequence=self.sequence)
+
+
+class GateCount(WireReading):
+    """People counted at a gate in a window; zeros are a welcome sign of life."""
+
+    kind: Literal["gate_count"]
+    gate: Slug
+    entries: People
+    exits: People
+    start: AwareDatetime | None = Field(
+        default=None, description="The window's beginning; its end is `time`. Left out: a single moment."
+    )
+
+    def to_domain(self) -> domain.GateCount:
+        """Return the domain's reading."""
+        common = self.fields_for_domain()
+        start = self.start or common["at"]
+        return domain.GateCount(**common, gate=self.gate, start=start, entries=self.entries, exits=self.exits)
+
+
+class HeadCount(WireReading):
+    """People counted by staff, in a zone or in the whole library."""
+
+    kind: Literal["head_count"]
+    zone: Slug | None = None
+    people: People
+
+    def to_domain(self) -> domain.HeadCount:
+        """Return the domain's reading."""
+        return domain.HeadCount(**self.fields_for_domain(), zone=self.zone, people=self.people)
+
+
+class QueueAtMarker(WireReading):
+    """The end of the queue stands at a marker of the configuration."""
+
+    kind: Literal["queue_at_marker"]
+    marker: Slug
+
+    def to_domain(self) -> domain.QueueAtMarker:
+        """Return the domain's reading."""
+        return domain.QueueAtMarker(**self.fields_for_domain(), marker=self.marker)
+
+
+class QueueLength(WireReading):
+    """People in the queue; 0 says that there is none."""
+
+    kind: Literal["queue_length"]
+    people: People
+
+    def to_domain(self) -> domain.QueueLength:
+        """Return the domain's reading."""
+        return domain.QueueLength(**self.fields_for_domain(), people=self.people)
+
+
+class HeldSeats(WireReading):
+    """Seats held by bags, in a zone or in the whole library."""
+
+    kind: Literal["held_seats"]
+    zone: Slug | None = None
+    seats: People
+
+    def to_domain(self) -> domain.HeldSeats:
+        """Return the domain's reading."""
+        return domain.HeldSeats(**self.fields_for_domain(), zone=self.zone, seats=self.seats)
+
+
+class Notice(WireReading):
+    """Words to the public until a time; an empty text takes the notice back."""
+
+    kind: Literal["notice"]
+    text: Annotated[str, Field(max_length=MAX_TEXT)]
+    until: AwareDatetime
+
+    def to_domain(self) -> domain.Notice:
+        """Return the domain's reading."""
+        return domain.Notice(**self.fields_for_domain(), text=self.text.strip(), until=self.until)
+
+
+class Closing(WireReading):
+    """Closed now, against the hours, until a time."""
+
+    kind: Literal["closing"]
+    until: AwareDatetime
+    reason: Annotated[str, Field(max_length=MAX_TEXT)] = ""
+
+    def to_domain(self) -> domain.ExceptionalClosing:
+        """Return the domain's reading."""
+        return domain.ExceptionalClosing(**self.fields_for_domain(), until=self.until, reason=self.reason)
+
+
+class NotAdmitting(WireReading):
+    """The door lets nobody in; with `on` false it does again."""
+
+    kind: Literal["not_admitting"]
+    on: bool
+
+    def to_domain(self) -> domain.NotAdmitting:
+        """Return the domain's reading."""
+        return domain.NotAdmitting(**self.fields_for_domain(), on=self.on)
+
+
+class Mute(WireReading):
+    """No posts until a time; a time already past ends the silence."""
+
+    kind: Literal["mute"]
+    until: AwareDatetime
+
+    def to_domain(self) -> domain.Mute:
+        """Return the domain's reading."""
+        return domain.Mute(**self.fields_for_domain(), until=self.until)
+
+
+class Undo(WireReading):
+    """Take back an earlier reading of staff by its id."""
+
+    kind: Literal["undo"]
+    target: Annotated[str, Field(pattern=ID_PATTERN)]
+
+    def to_domain(self) -> domain.Undo:
+        """Return the domain's reading."""
+        return domain.Undo(**self.fields_for_domain(), target=self.target)
+
+
+class ClockSet(WireReading):
+    """What time it is in a simulated or recorded library; only a simulation's key may say so."""
+
+    kind: Literal["clock"]
+    speed: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=0.0, description="Library seconds per real second; 0 for a playback as fast as it can."
+    )
+
+    def to_domain(self) -> domain.ClockSet:
+        """Return the domain's reading."""
+        return domain.ClockSet(**self.fields_for_domain(), speed=self.speed)
+
+
+AnyWireReading = Annotated[
+    GateCount
+    | HeadCount
+    | QueueAtMarker
+    | QueueLength
+    | HeldSeats
+    | Notice
+    | Closing
+    | NotAdmitting
+    | Mute
+    | Undo
+    | ClockSet,
+    Field(discriminator="kind"),
+]
+READING: Final[TypeAdapter[AnyWireReading]] = TypeAdapter(AnyWireReading)
+
+STAFF_KINDS: Final = frozenset(
+    {
+        "head_count",
+        "queue_at_marker",
+        "queue_length",
+        "held_seats",
+        "notice",
+        "closing",
+        "not_admitting",
+        "mute",
+        "undo",
+    }
+)
+
+
+class Pack(BaseModel):
+    """All readings of one request that fall in one partition, in the order in which they came."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a newer ingest may say more
+
+    received_at: AwareDatetime
+    readings: tuple[AnyWireReading, ...]
+
+
+class Tick(BaseModel):
+    """Time has passed: an input like any other, so that a replay sees it too."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    at: AwareDatetime

@@ -1,0 +1,358 @@
+"""The public status as the bus stores it and the API serves it, and the events that carry it.
+
+Wire types: the domain may rename inside; what is published here only ever gains fields.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.domain import library_state, occupancy, queue_wait
+from shared.domain import status as domain
+from shared.domain.library import ClockKind, Level
+from shared.domain.status import ReasonCode, State, Trend
+
+
+class Wire(BaseModel):
+    """Frozen, and tolerant of fields that a newer writer adds."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Estimate(Wire):
+    """A number of people with its 90 % interval."""
+
+    value: int
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, estimate: occupancy.Estimate | None) -> Self | None:
+        """Return the wire form, or None for no estimate."""
+        return None if estimate is None else cls(value=estimate.value, low=estimate.low, high=estimate.high)
+
+    def to_domain(self) -> occupancy.Estimate:
+        """Return the domain's value."""
+        return occupancy.Estimate(self.value, self.low, self.high)
+
+
+class Wait(Wire):
+    """The expected wait of somebody who joins the queue now, in minutes, with its 90 % interval.
+
+    `bucket` is the wait as people say it (rounded up); `overflow` means more than two hours.
+    """
+
+    minutes: int
+    low: int
+    high: int
+    bucket: int
+    overflow: bool
+
+
+class Reason(Wire):
+    """Why a status is unknown or closed."""
+
+    code: ReasonCode
+    gate: str | None = None
+    since: AwareDatetime | None = None
+    text: str = ""
+
+
+class ZoneStatus(Wire):
+    """One zone; `level`, `people` and `free_seats` are null when unknown or closed."""
+
+    id: str
+    name: str
+    capacity: int
+    level: Level | None
+    people: Estimate | None
+    free_seats: int | None
+
+
+class Span(Wire):
+    """An open span of today, in the library's own time."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class Notice(Wire):
+    """Words from staff to the public."""
+
+    text: str
+    until: AwareDatetime
+
+
+class Clock(Wire):
+    """Whose time this is: `wall` is now; `simulated` and `recorded` are not."""
+
+    kind: ClockKind
+    speed: float
+
+
+class Sentences(Wire):
+    """The status in one language: one line to say it all, and shorter ones."""
+
+    long: str
+    short: str
+    shortest: str
+
+
+class PublicStatus(Wire):
+    """Everything the public is told of one library at one moment.
+
+    Unknown and closed are states; numbers are null then, never 0. Nothing here may be shown after `valid_until`
+    without saying so.
+    """
+
+    library: str
+    name: str
+    time_zone: str
+    languages: tuple[str, ...]
+    revision: int = Field(description="Counts the changes of situation.")
+    state: State
+    reason: Reason | None
+    level: Level | None
+    people: Estimate | None
+    capacity: int
+    free_seats: int | None
+    usable_seats: int | None = Field(description="Free seats less those held by bags, where staff counted them.")
+    percent: int | None
+    trend: Trend | None
+    queue: Estimate | None
+    wait: Wait | None
+    zones: tuple[ZoneStatus, ...]
+    hours_today: tuple[Span, ...]
+    next_change: AwareDatetime | None = Field(description="When the library next opens or closes.")
+    notice: Notice | None
+    muted: bool
+    as_of: AwareDatetime
+    valid_until: AwareDatetime
+    last_recount: AwareDatetime | None
+    entries_today: int
+    exits_today: int
+    clock: Clock
+    url: str
+    sentences: dict[str, Sentences] = Field(default_factory=dict, description="Ready-made, by language.")
+
+    @classmethod
+    def of(cls, status: domain.Status, sentences: dict[str, Sentences]) -> Self:
+        """Return the wire form of a status, in the library's own time zone."""
+        zone = ZoneInfo(status.time_zone)
+        reason = status.reason
+        return cls(
+            library=status.library,
+            name=status.name,
+            time_zone=status.time_zone,
+            languages=status.languages,
+            revision=status.revision,
+            state=status.state,
+            reason=None
+            if reason is None
+            else Reason(
+                code=reason.code,
+                gate=reason.gate,
+                since=reason.since.astimezone(zone) if reason.since else None,
+                text=reason.text,
+            ),
+            level=status.level,
+            people=Estimate.of(status.people),
+            capacity=status.capacity,
+            free_seats=status.free_seats,
+            usable_seats=status.usable_seats,
+            percent=status.percent,
+            trend=status.trend,
+            queue=Estimate.of(status.queue),
+            wait=None
+            if status.wait is None
+            else Wait(
+                minutes=status.wait.minutes,
+                low=status.wait.low,
+                high=status.wait.high,
+                bucket=status.wait.bucket,
+                overflow=status.wait.overflow,
+            ),
+            zones=tuple(
+                ZoneStatus(
+                    id=each.id,
+                    name=each.name,
+                    capacity=each.capacity,
+                    level=each.level,
+                    people=Estimate.of(each.people),
+                    free_seats=None if each.people is None else max(each.capacity - each.people.value, 0),
+                )
+                for each in status.zones
+            ),
+            hours_today=tuple(
+                Span(start=start.astimezone(zone), end=end.astimezone(zone)) for start, end in status.hours_today
+            ),
+            next_change=status.next_change.astimezone(zone) if status.next_change else None,
+            notice=Notice(text=status.notice, until=status.notice_until.astimezone(zone))
+            if status.notice and status.notice_until
+            else None,
+            muted=status.muted,
+            as_of=status.as_of.astimezone(zone),
+            valid_until=status.valid_until.astimezone(zone),
+            last_recount=status.last_recount.astimezone(zone) if status.last_recount else None,
+            entries_today=status.entries_today,
+            exits_today=status.exits_today,
+            clock=Clock(kind=status.clock, speed=status.speed),
+            url=status.url,
+            sentences=sentences,
+        )
+
+    def to_domain(self) -> domain.Status:
+        """Return the domain's status, for composing words and deciding on posts."""
+        reason = self.reason
+        wait = self.wait
+        return domain.Status(
+            library=self.library,
+            name=self.name,
+            time_zone=self.time_zone,
+            languages=self.languages,
+            revision=self.revision,
+            state=self.state,
+            reason=None
+            if reason is None
+            else domain.Reason(reason.code, gate=reason.gate, since=reason.since, text=reason.text),
+            level=self.level,
+            people=self.people.to_domain() if self.people else None,
+            capacity=self.capacity,
+            usable_seats=self.usable_seats,
+            trend=self.trend,
+            queue=self.queue.to_domain() if self.queue else None,
+            wait=None
+            if wait is None
+            else queue_wait.Wait(wait.minutes, wait.low, wait.high, wait.bucket, wait.overflow),
+            zones=tuple(
+                domain.ZoneStatus(
+                    each.id,
+                    each.name,
+                    each.capacity,
+                    each.level,
+                    each.people.to_domain() if each.people else None,
+                )
+                for each in self.zones
+            ),
+            hours_today=tuple((span.start, span.end) for span in self.hours_today),
+            next_change=self.next_change,
+            notice=self.notice.text if self.notice else "",
+            notice_until=self.notice.until if self.notice else None,
+            muted=self.muted,
+            as_of=self.as_of,
+            valid_until=self.valid_until,
+            last_recount=self.last_recount,
+            entries_today=self.entries_today,
+            exits_today=self.exits_today,
+            clock=self.clock.kind,
+            speed=self.clock.speed,
+            url=self.url,
+        )
+
+
+class Situation(Wire):
+    """The part of a status that is worth telling when it changes."""
+
+    state: State
+    level: Level | None
+    wait_bucket: int | None
+    wait_overflow: bool
+    notice: str
+    reason: ReasonCode | None
+
+    @classmethod
+    def of(cls, situation: domain.Situation) -> Self:
+        """Return the wire form."""
+        return cls(
+            state=situation.state,
+            level=situation.level,
+            wait_bucket=situation.wait_bucket,
+            wait_overflow=situation.wait_overflow,
+            notice=situation.notice,
+            reason=situation.reason,
+        )
+
+    def to_domain(self) -> domain.Situation:
+        """Return the domain's value."""
+        return domain.Situation(
+            state=self.state,
+            level=self.level,
+            wait_bucket=self.wait_bucket,
+            wait_overflow=self.wait_overflow,
+            notice=self.notice,
+            reason=self.reason,
+        )
+
+
+class StatusChanged(Wire):
+    """One change of situation; `status.revision` numbers it, and a replay gives it the same number."""
+
+    id: str
+    library: str
+    at: AwareDatetime
+    before: Situation | None
+    status: PublicStatus
+
+    @classmethod
+    def of(cls, change: domain.Change, sentences: dict[str, Sentences]) -> Self:
+        """Return the wire form of a change."""
+        status = PublicStatus.of(change.status, sentences)
+        return cls(
+            id=change.id,
+            library=change.library,
+            at=change.at.astimezone(ZoneInfo(change.status.time_zone)),
+            before=Situation.of(change.before) if change.before else None,
+            status=status,
+        )
+
+    def to_domain(self) -> domain.Change:
+        """Return the domain's change."""
+        return domain.Change(
+            self.library,
+            self.at,
+            self.before.to_domain() if self.before else None,
+            self.status.to_domain(),
+        )
+
+
+class HistorySample(Wire):
+    """One point of a day's curve, on a grid of 15 minutes; null where there was no honest answer."""
+
+    at: AwareDatetime
+    state: State
+    people: Estimate | None
+    queue: int | None
+    wait_min: int | None
+
+
+class DayHistory(Wire):
+    """A local day of one library: entries and exits at its outer gates, and its curve."""
+
+    library: str
+    date: str
+    entries: int
+    exits: int
+    samples: tuple[HistorySample, ...]
+
+    @classmethod
+    def of(cls, library: str, date: str, day: library_state.Day, zone: ZoneInfo) -> Self:
+        """Return the wire form of a day, in the library's own time zone."""
+        return cls(
+            library=library,
+            date=date,
+            entries=day.entries,
+            exits=day.exits,
+            samples=tuple(
+                HistorySample(
+                    at=sample.at.astimezone(zone),
+                    state=sample.state,
+                    people=Estimate.of(sample.people),
+                    queue=sample.queue,
+                    wait_min=sample.wait_min,
+                )
+                for sample in day.samples
+            ),
+        )

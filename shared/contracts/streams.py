@@ -1,0 +1,132 @@
+"""The streams, buckets and durables, with their limits and the reasons for them. The provisioner makes them so.
+
+Everything is `discard: new`: a full stream refuses what comes next, which a caller sees (503 and try again);
+`discard: old` would drop what was promised as stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from shared.contracts import subjects
+
+DAY: Final = timedelta(days=1)
+MIB: Final = 1024 * 1024
+DUPLICATE_WINDOW: Final = timedelta(minutes=2)
+"""NATS keeps ids this long in memory; what must hold for longer is remembered in our own state."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """A stream to provision; sizes in bytes, 0 meaning no limit of its own."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age: timedelta
+    max_bytes: int
+    reason: str
+    is_work_queue: bool = False
+    has_atomic_batches: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSpec:
+    """A key-value bucket to provision; the latest value of each key is kept."""
+
+    name: str
+    max_age: timedelta
+    max_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DurableSpec:
+    """A durable consumer to provision: explicit acks, and every number said."""
+
+    stream: str
+    name: str
+    filter_subject: str
+    ack_wait: timedelta
+    max_deliver: int
+    max_ack_pending: int
+    reason: str
+
+
+STREAMS: Final = (
+    StreamSpec(
+        subjects.READINGS,
+        (subjects.ANY_READINGS, subjects.TICKS, subjects.CONFIGURED_ANY),
+        30 * DAY,
+        2048 * MIB,
+        "the log from which any figure can be computed again; a month by default, for privacy and for disk",
+        has_atomic_batches=True,
+    ),
+    StreamSpec(
+        subjects.QUARANTINE,
+        (subjects.ANY_QUARANTINED,),
+        7 * DAY,
+        128 * MIB,
+        "bodies nobody could read, long enough for somebody to look",
+    ),
+    StreamSpec(
+        subjects.CHANGES,
+        (subjects.ANY_CHANGE,),
+        30 * DAY,
+        512 * MIB,
+        "what changed and why, as long as the readings behind it",
+    ),
+    StreamSpec(
+        subjects.POSTS,
+        (subjects.ANY_POST,),
+        2 * DAY,
+        64 * MIB,
+        "intents to speak; all expire within a day, two leave room for a long outage to be looked into",
+        is_work_queue=True,
+    ),
+    StreamSpec(
+        subjects.DEAD,
+        (subjects.DEAD_LETTERS, *subjects.ADVISORIES),
+        30 * DAY,
+        64 * MIB,
+        "what was given up on, and the bus's own word of deliveries given up",
+    ),
+)
+
+BUCKETS: Final = (
+    BucketSpec(subjects.STATUS, timedelta(0), 4096 * MIB, "the public status of every library"),
+    BucketSpec(subjects.LIBRARIES, timedelta(0), 512 * MIB, "the applied configuration"),
+    BucketSpec(subjects.DELIVERIES, 30 * DAY, 128 * MIB, "what was said, where, and under which remote id"),
+    BucketSpec(subjects.HISTORY, timedelta(0), 2048 * MIB, "a day's curve and totals, for years"),
+    BucketSpec(subjects.CHECKPOINTS, timedelta(0), 1024 * MIB, "the aggregator's state and what it covers"),
+    BucketSpec(subjects.POSTING, timedelta(0), 128 * MIB, "what each channel has said today, and what it holds back"),
+)
+
+CHANNELS: Final = ("console", "mastodon")
+"""The types of channel; each has a durable of its own, so that one that is down holds up no other."""
+
+DURABLES: Final = (
+    DurableSpec(
+        subjects.CHANGES,
+        subjects.CHANGES_DURABLE,
+        subjects.ANY_CHANGE,
+        ack_wait=timedelta(seconds=30),
+        max_deliver=-1,
+        max_ack_pending=1,
+        reason="a change waits for the bus to come back, however long; one at a time keeps a library's in order",
+    ),
+    *(
+        DurableSpec(
+            subjects.POSTS,
+            subjects.posts_durable(channel),
+            subjects.posts_of(channel),
+            ack_wait=timedelta(seconds=60),
+            max_deliver=-1,
+            max_ack_pending=32,
+            reason="an intent ends by its own valid_until, not by a count of tries; one slow server of many must not"
+            " hold up the others, and a lease in DELIVERIES keeps it to one sender per slot",
+        )
+        for channel in CHANNELS
+    ),
+)

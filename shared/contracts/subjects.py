@@ -1,0 +1,106 @@
+"""Every NATS subject, stream, bucket and durable this system uses. Nothing else spells one out."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+
+PARTITIONS: Final = 64
+"""Fixed for ever: another count would send a library's readings to another partition than its past."""
+
+READINGS: Final = "READINGS"
+QUARANTINE: Final = "QUARANTINE"
+CHANGES: Final = "CHANGES"
+POSTS: Final = "POSTS"
+DEAD: Final = "DEAD"
+
+STATUS: Final = "STATUS"
+LIBRARIES: Final = "LIBRARIES"
+DELIVERIES: Final = "DELIVERIES"
+HISTORY: Final = "HISTORY"
+CHECKPOINTS: Final = "CHECKPOINTS"
+POSTING: Final = "POSTING"
+
+ANY_READINGS: Final = "readings.v1.*"
+TICKS: Final = "ticks.v1"
+CONFIGURED_ANY: Final = "configured.v1.*"
+ANY_QUARANTINED: Final = "quarantine.v1.>"
+ANY_CHANGE: Final = "changes.v1.*.*"
+ANY_POST: Final = "posts.v1.*.*"
+DEAD_LETTERS: Final = "dead.v1.>"
+ADVISORIES: Final = (
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+    "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+)
+
+CHANGES_DURABLE: Final = "publisher-changes"
+
+
+def partition_of(library: str) -> int:
+    """Return the partition of a library: a stable hash of its id, the same on every machine and version."""
+    return int.from_bytes(blake2b(library.encode(), digest_size=4).digest(), "big") % PARTITIONS
+
+
+def readings(partition: int) -> str:
+    """Return the subject of the packs of readings of one partition."""
+    return f"readings.v1.{partition}"
+
+
+def configured(partition: int) -> str:
+    """Return the subject on which a partition's libraries take a new configuration into the log."""
+    return f"configured.v1.{partition}"
+
+
+def quarantined(device: str) -> str:
+    """Return the subject of bodies from one device that nobody could read; `unknown` where it is not known."""
+    return f"quarantine.v1.{device}"
+
+
+def change(library: str) -> str:
+    """Return the subject of the changes of one library."""
+    return f"changes.v1.{partition_of(library)}.{library}"
+
+
+def post(channel: str, library: str) -> str:
+    """Return the subject of the intents to speak of one library on one type of channel."""
+    return f"posts.v1.{channel}.{library}"
+
+
+def posts_of(channel: str) -> str:
+    """Return the subject of every intent on one type of channel."""
+    return f"posts.v1.{channel}.*"
+
+
+def posts_durable(channel: str) -> str:
+    """Return the durable that delivers one channel's intents, one at a time."""
+    return f"publisher-posts-{channel}"
+
+
+def dead_letter(service: str, what: str) -> str:
+    """Return the subject of what a service gave up on."""
+    return f"dead.v1.{service}.{what}"
+
+
+def bucket_stream(bucket: str) -> str:
+    """Return the stream behind a key-value bucket."""
+    return f"KV_{bucket}"
+
+
+def key_subject(bucket: str, key: str) -> str:
+    """Return the subject under which a bucket stores a key."""
+    return f"$KV.{bucket}.{key}"
+
+
+def delivery_key(channel: str, library: str, slot: str) -> str:
+    """Return the key of what was said of one library on one channel in one slot (a language)."""
+    return f"{channel}.{library}.{slot}"
+
+
+def history_key(library: str, day: str) -> str:
+    """Return the key of one local day (YYYY-MM-DD) of one library."""
+    return f"{library}.{day}"
+
+
+def checkpoint_key(partition: int) -> str:
+    """Return the key of the newest checkpoint of one partition."""
+    return f"p{partition}"

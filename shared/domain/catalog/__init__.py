@@ -1,0 +1,1 @@
+"""The words: one module per language, one typed Catalog."""

@@ -1,0 +1,193 @@
+"""A library as the domain sees it: places, gates, capacity by period, hours, bands, and how it speaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, Protocol
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OUTSIDE: Final = "outside"
+"""The place beyond every outer gate."""
+INSIDE: Final = "inside"
+"""The one place of a library that declares no zones."""
+
+
+class Level(StrEnum):
+    """How free the seats are, from the emptiest to the fullest."""
+
+    MANY_SEATS = "many_seats"
+    FEW_SEATS = "few_seats"
+    FULL = "full"
+
+
+class ClockKind(StrEnum):
+    """Where a library's time comes from."""
+
+    WALL = "wall"
+    """The real clock: receive times and the aggregator's ticks."""
+    SIMULATED = "simulated"
+    """A running simulation sends its own time, at a known speed."""
+    RECORDED = "recorded"
+    """A recorded day is played back; time is what its readings say and stands still after them."""
+
+
+class OpeningHours(Protocol):
+    """An engine for opening hours; the domain asks, `shared.runtime.opening_hours` answers.
+
+    Every datetime is aware; answers are in the library's own time zone.
+    """
+
+    def is_open(self, at: datetime) -> bool:
+        """Tell whether the rule holds at this instant."""
+        ...
+
+    def next_change(self, at: datetime) -> datetime | None:
+        """Return the first instant after `at` at which the answer changes, or None if it never does."""
+        ...
+
+    def open_intervals(self, start: datetime, end: datetime) -> Iterable[tuple[datetime, datetime]]:
+        """Yield the open spans that touch [start, end), in order, cut to it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A part of a library with its own capacity: a floor, a room."""
+
+    id: str
+    name: str
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A counted passage between two places; `entries` go from `origin` to `destination`."""
+
+    id: str
+    origin: str
+    destination: str
+    silent_after: timedelta
+
+    def __post_init__(self) -> None:
+        """Refuse a gate that leads nowhere or may never be silent."""
+        if self.origin == self.destination:
+            raise ValueError(f"gate {self.id}: leads from {self.origin} to itself")
+        if self.silent_after <= timedelta(0):
+            raise ValueError(f"gate {self.id}: silent_after must be positive")
+
+    @property
+    def is_outer(self) -> bool:
+        """Whether people enter or leave the library here."""
+        return OUTSIDE in (self.origin, self.destination)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A place people know, at which the end of the queue can stand, and how many people that means."""
+
+    id: str
+    name: str
+    people: int
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityPeriod:
+    """A capacity that holds while `when` does: a summer arrangement, a half-open evening."""
+
+    when: OpeningHours = field(compare=False)
+    rule: str
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The share of capacity at which a level begins, and the lower one at which it ends."""
+
+    level: Level
+    enter_ratio: float
+    leave_ratio: float
+
+    def __post_init__(self) -> None:
+        """Refuse a band that would flap."""
+        if not 0.0 < self.leave_ratio < self.enter_ratio <= 1.5:
+            raise ValueError(f"{self.level}: a band must be left below where it is entered")
+
+
+DEFAULT_BANDS: Final = (Band(Level.FEW_SEATS, 0.85, 0.80), Band(Level.FULL, 0.97, 0.93))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRule:
+    """How a library speaks on one channel."""
+
+    channel: str
+    """The channel's type: `console`, `mastodon`."""
+    account: str
+    """Which credentials of the publisher to use; empty where a channel needs none."""
+    languages: tuple[str, ...]
+    min_interval: timedelta
+    daily_budget: int
+    server: str = ""
+
+    @property
+    def name(self) -> str:
+        """The channel's name on the bus: its type, and its account where it has one."""
+        return f"{self.channel}-{self.account}" if self.account else self.channel
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """Everything the domain must know of one library to say how full it is."""
+
+    id: str
+    name: str
+    time_zone: ZoneInfo
+    hours: OpeningHours = field(compare=False)
+    hours_rule: str
+    """The rule behind `hours`, which is what makes two configurations equal."""
+    capacity: int
+    languages: tuple[str, ...] = ("en",)
+    clock: ClockKind = ClockKind.WALL
+    zones: tuple[Zone, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    markers: tuple[Marker, ...] = ()
+    capacity_periods: tuple[CapacityPeriod, ...] = ()
+    bands: tuple[Band, ...] = DEFAULT_BANDS
+    dwell: timedelta = timedelta(minutes=4)
+    """Two changes of level are at least this far apart, unless the library becomes full."""
+    empty_after: timedelta = timedelta(minutes=10)
+    """How long after closing the building is taken to be empty."""
+    valid_for: timedelta = timedelta(minutes=10)
+    """How long a status may be shown without a newer one."""
+    recount_valid_for: timedelta = timedelta(minutes=60)
+    """How long a head-count stands alone in a library without gates."""
+    queue_valid_for: timedelta = timedelta(minutes=45)
+    """How long an observed queue is believed without a newer look at it."""
+    mean_stay: timedelta = timedelta(minutes=150)
+    url: str = ""
+    channels: tuple[ChannelRule, ...] = ()
+
+    def capacity_at(self, at: datetime) -> int:
+        """Return the people allowed in at this instant: the first period that holds, else the usual capacity."""
+        for period in self.capacity_periods:
+            if period.when.is_open(at):
+                return period.capacity
+        return self.capacity
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The places inside whose people add up to the library's."""
+        return tuple(zone.id for zone in self.zones) or (INSIDE,)
+
+    def gate(self, gate_id: str) -> Gate | None:
+        """Return the gate with this id, or None."""
+        return next((gate for gate in self.gates if gate.id == gate_id), None)
+
+    def marker(self, marker_id: str) -> Marker | None:
+        """Return the queue marker with this id, or None."""
+        return next((marker for marker in self.markers if marker.id == marker_id), None)

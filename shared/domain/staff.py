@@ -1,0 +1,100 @@
+"""What staff have said and not taken back: the log of their readings, and what follows from it now.
+
+Nothing is stored as a switch. What holds is derived from the log by the readings' own times, so that an undo, or a
+tablet that was offline for an hour, needs no special case.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypeVar
+
+from shared.domain.reading import (
+    HORIZON,
+    ExceptionalClosing,
+    HeldSeats,
+    Mute,
+    NotAdmitting,
+    Notice,
+    StaffReading,
+    Undo,
+)
+
+MAX_ENTRIES: Final = 256
+"""Readings of staff remembered per library and day; people tap, they do not stream."""
+
+R = TypeVar("R", bound=StaffReading)
+
+
+@dataclass(slots=True)
+class StaffLog:
+    """The readings of staff of one library over the horizon, in the order of their own times."""
+
+    entries: list[StaffReading] = field(default_factory=list)
+    undone: dict[str, datetime] = field(default_factory=dict)
+
+    def add(self, reading: StaffReading) -> bool:
+        """Add a reading; return False if it was taken back before it arrived."""
+        if reading.id in self.undone:
+            return False
+        self.entries.append(reading)
+        self.entries.sort(key=lambda each: (each.at, each.id))
+        del self.entries[:-MAX_ENTRIES]
+        return True
+
+    def undo(self, undo: Undo) -> StaffReading | None:
+        """Take a reading back, now or when it arrives; return it if it was there."""
+        self.undone[undo.target] = undo.at
+        found = next((entry for entry in self.entries if entry.id == undo.target), None)
+        if found is not None:
+            self.entries.remove(found)
+        return found
+
+    def forget_before_horizon(self, now: datetime) -> None:
+        """Drop what is past the horizon and no longer holds."""
+        limit = now - HORIZON
+        self.undone = {target: at for target, at in self.undone.items() if at >= limit}
+        self.entries = [entry for entry in self.entries if entry.at >= limit or self._holds_until(entry) > now]
+
+    def notice(self, now: datetime) -> Notice | None:
+        """Return the notice that holds now."""
+        latest = self._latest(Notice, now)
+        return latest if latest and latest.text and latest.until > now else None
+
+    def closing(self, now: datetime) -> ExceptionalClosing | None:
+        """Return the exceptional closing that holds now."""
+        latest = self._latest(ExceptionalClosing, now)
+        return latest if latest and latest.until > now else None
+
+    def muted_until(self, now: datetime) -> datetime | None:
+        """Return until when posts are muted, or None."""
+        latest = self._latest(Mute, now)
+        return latest.until if latest and latest.until > now else None
+
+    def is_not_admitting(self, now: datetime, since: datetime | None) -> bool:
+        """Tell whether the door is held shut; what was said before the library last opened does not count."""
+        latest = self._latest(NotAdmitting, now)
+        return latest is not None and latest.on and (since is None or latest.at >= since)
+
+    def held_seats(self, now: datetime, since: datetime | None) -> int | None:
+        """Return the seats held by bags, added up over zones; None if nobody counted since the library opened."""
+        by_zone: dict[str | None, int] = {}
+        for entry in self.entries:
+            if isinstance(entry, HeldSeats) and entry.at <= now and (since is None or entry.at >= since):
+                if entry.zone is None:
+                    by_zone.clear()
+                by_zone[entry.zone] = entry.seats
+        return sum(by_zone.values()) if by_zone else None
+
+    def expiries(self, now: datetime) -> list[datetime]:
+        """Return the instants at which something said ends by itself."""
+        holding = (self.notice(now), self.closing(now), self._latest(Mute, now))
+        return [each.until for each in holding if each is not None and each.until > now]
+
+    def _latest(self, kind: type[R], now: datetime) -> R | None:
+        return next((e for e in reversed(self.entries) if isinstance(e, kind) and e.at <= now), None)
+
+    @staticmethod
+    def _holds_until(entry: StaffReading) -> datetime:
+        return entry.until if isinstance(entry, Notice | ExceptionalClosing | Mute) else entry.at

@@ -1,0 +1,169 @@
+"""What the public is told of a library at one moment, and when a level begins and ends.
+
+Unknown and closed are states of their own, never a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from shared.domain.library import ClockKind, Level
+from shared.domain.occupancy import Estimate
+from shared.domain.queue_wait import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from shared.domain.library import Band
+
+
+class State(StrEnum):
+    """Whether one can go in, or that nobody can say."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    NOT_ADMITTING = "not_admitting"
+    UNKNOWN = "unknown"
+
+
+class Trend(StrEnum):
+    """Where the number of people has gone in the last half hour."""
+
+    RISING = "rising"
+    STEADY = "steady"
+    FALLING = "falling"
+
+
+class ReasonCode(StrEnum):
+    """Why a status is unknown or closed."""
+
+    NEVER_KNOWN = "never_known"
+    """No head-count, and no closing since the start: nobody can say how many were inside."""
+    GATE_SILENT = "gate_silent"
+    RECOUNT_OLD = "recount_old"
+    CLOSED_BY_HOURS = "closed_by_hours"
+    CLOSED_EXCEPTIONALLY = "closed_exceptionally"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a status is unknown or closed: the gate that is silent and since when, or staff's words."""
+
+    code: ReasonCode
+    gate: str | None = None
+    since: datetime | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneStatus:
+    """One zone at one moment; `people` and `level` are None when unknown or closed."""
+
+    id: str
+    name: str
+    capacity: int
+    level: Level | None
+    people: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The part of a status that is worth telling when it changes."""
+
+    state: State
+    level: Level | None = None
+    wait_bucket: int | None = None
+    wait_overflow: bool = False
+    notice: str = ""
+    reason: ReasonCode | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything the public is told of one library at one moment.
+
+    Times are aware. `people`, `level` and `wait` are None whenever there is no honest answer; `revision` counts the
+    changes of situation, so two statuses with one revision differ in numbers only.
+    """
+
+    library: str
+    name: str
+    time_zone: str
+    languages: tuple[str, ...]
+    revision: int
+    state: State
+    reason: Reason | None
+    level: Level | None
+    people: Estimate | None
+    capacity: int
+    usable_seats: int | None
+    trend: Trend | None
+    queue: Estimate | None
+    wait: Wait | None
+    zones: tuple[ZoneStatus, ...]
+    hours_today: tuple[tuple[datetime, datetime], ...]
+    next_change: datetime | None
+    notice: str
+    notice_until: datetime | None
+    muted: bool
+    as_of: datetime
+    valid_until: datetime
+    last_recount: datetime | None
+    entries_today: int
+    exits_today: int
+    clock: ClockKind
+    speed: float
+    url: str = ""
+
+    @property
+    def free_seats(self) -> int | None:
+        """Seats not taken by people; None when unknown."""
+        return None if self.people is None else max(self.capacity - self.people.value, 0)
+
+    @property
+    def percent(self) -> int | None:
+        """People as a share of capacity, in whole percent, at most 100; None when unknown."""
+        return None if self.people is None else min(round(100 * self.people.value / self.capacity), 100)
+
+    @property
+    def situation(self) -> Situation:
+        """The part of this status that is worth telling when it changes."""
+        return Situation(
+            state=self.state,
+            level=self.level,
+            wait_bucket=self.wait.bucket if self.wait else None,
+            wait_overflow=self.wait.overflow if self.wait else False,
+            notice=self.notice,
+            reason=self.reason.code if self.reason else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of situation: the one before, the status from now on, and when. `status.revision` numbers it."""
+
+    library: str
+    at: datetime
+    before: Situation | None
+    status: Status
+
+    @property
+    def id(self) -> str:
+        """A name for this change that a replay gives again."""
+        return f"{self.library}.{self.status.revision}"
+
+
+ORDER = (Level.MANY_SEATS, Level.FEW_SEATS, Level.FULL)
+
+
+def next_level(ratio: float, current: Level | None, bands: Sequence[Band]) -> Level:
+    """Return the level for a share of capacity: a band is entered at one ratio and left at a lower one."""
+    rank = ORDER.index(current) if current is not None else 0
+    for band in sorted(bands, key=lambda each: ORDER.index(each.level), reverse=True):
+        threshold = band.leave_ratio if rank >= ORDER.index(band.level) else band.enter_ratio
+        if ratio >= threshold:
+            return band.level
+    return Level.MANY_SEATS
