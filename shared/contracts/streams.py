@@ -95,11 +95,11 @@ STREAMS: Final = (
 )
 
 BUCKETS: Final = (
-    BucketSpec(subjects.STATUS, timedelta(0), 4096 * MIB, "the public status of every library"),
-    BucketSpec(subjects.LIBRARIES, timedelta(0), 512 * MIB, "the applied configuration"),
+    BucketSpec(subjects.STATUS, timedelta(0), 512 * MIB, "the public status of every library"),
+    BucketSpec(subjects.LIBRARIES, timedelta(0), 128 * MIB, "the applied configuration"),
     BucketSpec(subjects.DELIVERIES, 30 * DAY, 128 * MIB, "what was said, where, and under which remote id"),
-    BucketSpec(subjects.HISTORY, timedelta(0), 2048 * MIB, "a day's curve and totals, for years"),
-    BucketSpec(subjects.CHECKPOINTS, timedelta(0), 1024 * MIB, "the aggregator's state and what it covers"),
+    BucketSpec(subjects.HISTORY, timedelta(0), 1024 * MIB, "a day's curve and totals, for years"),
+    BucketSpec(subjects.CHECKPOINTS, timedelta(0), 512 * MIB, "the aggregator's state and what it covers"),
     BucketSpec(subjects.POSTING, timedelta(0), 128 * MIB, "what each channel has said today, and what it holds back"),
 )
 

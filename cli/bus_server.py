@@ -1,0 +1,148 @@
+"""The real nats-server as a child process: its configuration, its users, its start and stop.
+
+For one machine. A cluster is configured in `deploy/`, from the same permissions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import nkeys
+
+from shared.contracts.permissions import SERVICES, Permissions
+from shared.runtime.clock import monotonic_s, pause_s
+
+READY_TIMEOUT_S: Final = 20.0
+STOP_TIMEOUT_S: Final = 15.0
+MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
+"""Room for a chunk of a checkpoint and for a full pack of readings."""
+MAX_FILE_STORE_GB: Final = 6
+"""A little above the sum of the streams' own limits, which nats-server reserves; keep the disk above it."""
+
+
+class BusServerFailed(Exception):  # noqa: N818  the operator is told what to do
+    """nats-server did not start; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class BusServer:
+    """Where one nats-server keeps its things and listens; `sync` is JetStream's sync_interval."""
+
+    home: Path
+    port: int
+    monitor_port: int
+    sync: str = "always"
+    host: str = field(default="127.0.0.1")
+
+    @property
+    def url(self) -> str:
+        """The address for clients."""
+        return f"nats://{self.host}:{self.port}"
+
+    def seed_file(self, user: str) -> Path:
+        """Return the file that holds a user's nkey seed."""
+        return self.home / "nkeys" / f"{user}.nk"
+
+    def prepare(self) -> Path:
+        """Make users (once) and the configuration (anew), and return the configuration's path."""
+        (self.home / "jetstream").mkdir(parents=True, exist_ok=True)
+        self.home.chmod(0o700)
+        users = {name: self._public_key(name) for name in SERVICES}
+        path = self.home / "nats-server.conf"
+        path.write_text(render_configuration(self, users))
+        return path
+
+    def start(self, log_file: Path) -> subprocess.Popen[bytes]:
+        """Start the server and wait until it takes connections.
+
+        Raises:
+            BusServerFailed: the program is missing, its port is taken, or it ended at once.
+        """
+        configuration = self.prepare()
+        program = Path(sys.executable).parent / "nats-server"
+        if not program.exists():
+            raise BusServerFailed(f"{program.name} is not installed beside this Python; run `make install`")
+        if is_listening(self.host, self.port):
+            raise BusServerFailed(
+                f"port {self.port} is taken: is another `placelibre up` running? Choose another with --nats-port"
+            )
+        with log_file.open("ab") as log:
+            process = subprocess.Popen(
+                [str(program), "-c", str(configuration)],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops the bus last
+            )
+        deadline = monotonic_s() + READY_TIMEOUT_S
+        while not is_listening(self.host, self.port):
+            if process.poll() is not None or monotonic_s() > deadline:
+                process.kill()
+                raise BusServerFailed(
+                    f"nats-server did not start; its last words are in {log_file.name}:\n{_tail(log_file)}"
+                )
+            pause_s(0.02)
+        return process
+
+    def _public_key(self, user: str) -> str:
+        path = self.seed_file(user)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(bytes(seed))
+        key: bytes = nkeys.from_seed(bytearray(path.read_bytes().strip())).public_key
+        return key.decode()
+
+
+def render_configuration(server: BusServer, users: dict[str, str]) -> str:
+    """Return nats-server's configuration: loopback, JetStream on disk, one nkey user per service.
+
+    `users` maps the service to its public key; what each may say and hear is in `shared.contracts.permissions`.
+    """
+    rendered = ",\n".join(_render_user(users[name], permissions) for name, permissions in SERVICES.items())
+    return f"""\
+server_name: placelibre
+listen: {json.dumps(f"{server.host}:{server.port}")}
+http: {json.dumps(f"127.0.0.1:{server.monitor_port}")}
+max_payload: {MAX_PAYLOAD_BYTES}
+jetstream {{
+  store_dir: {json.dumps(str(server.home / "jetstream"))}
+  max_file_store: {MAX_FILE_STORE_GB}G
+  max_memory_store: 256M
+  # An acknowledged reading must survive a power cut; the default acknowledges up to two minutes before the disk.
+  sync_interval: {server.sync}
+}}
+authorization {{
+  users: [
+{rendered}
+  ]
+}}
+"""
+
+
+def _render_user(public_key: str, permissions: Permissions) -> str:
+    rights = {
+        "publish": {"allow": list(permissions.publish)},
+        "subscribe": {"allow": list(permissions.subscribe)},
+    }
+    return f"    {{ nkey: {public_key}, permissions: {json.dumps(rights)} }}"
+
+
+def is_listening(host: str, port: int) -> bool:
+    """Tell whether something takes connections there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0
+
+
+def _tail(path: Path, lines: int = 5) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

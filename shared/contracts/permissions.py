@@ -1,0 +1,95 @@
+"""Who may say and hear what on the bus: one user per service, and nothing it does not need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from shared.contracts import subjects
+from shared.contracts.streams import CHANNELS
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """The subjects on which a user may publish and to which it may subscribe."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def _reads(stream: str) -> tuple[str, ...]:
+    """Return what it takes to read a stream through consumers of one's own, and single messages of it."""
+    return (
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.CONSUMER.CREATE.{stream}.>",
+        f"$JS.API.CONSUMER.DELETE.{stream}.>",
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.>",
+        f"$JS.API.DIRECT.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}.>",
+    )
+
+
+def _reads_bucket(bucket: str) -> tuple[str, ...]:
+    return _reads(subjects.bucket_stream(bucket))
+
+
+def _writes_bucket(bucket: str) -> tuple[str, ...]:
+    return (f"$KV.{bucket}.>",)
+
+
+def _takes(stream: str, durable: str) -> tuple[str, ...]:
+    """Return what it takes to work off a durable that the provisioner made."""
+    return (
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
+        f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
+        f"$JS.ACK.{stream}.{durable}.>",
+    )
+
+
+def _inbox(service: str) -> tuple[str, ...]:
+    return (f"_INBOX_{service}.>",)
+
+
+SERVICES: Final[dict[str, Permissions]] = {
+    "ingest": Permissions(
+        publish=(subjects.ANY_READINGS, subjects.ANY_QUARANTINED, *_reads_bucket(subjects.LIBRARIES)),
+        subscribe=_inbox("ingest"),
+    ),
+    "aggregator": Permissions(
+        publish=(
+            subjects.TICKS,
+            subjects.CONFIGURED_ANY,
+            subjects.ANY_CHANGE,
+            subjects.dead_letter("aggregator", ">"),
+            *_reads(subjects.READINGS),
+            *_reads_bucket(subjects.LIBRARIES),
+            *_reads_bucket(subjects.CHECKPOINTS),
+            *_writes_bucket(subjects.CHECKPOINTS),
+            *_writes_bucket(subjects.STATUS),
+            *_writes_bucket(subjects.HISTORY),
+        ),
+        subscribe=_inbox("aggregator"),
+    ),
+    "publisher": Permissions(
+        publish=(
+            subjects.ANY_POST,
+            subjects.dead_letter("publisher", ">"),
+            *_takes(subjects.CHANGES, subjects.CHANGES_DURABLE),
+            *(each for channel in CHANNELS for each in _takes(subjects.POSTS, subjects.posts_durable(channel))),
+            *_reads_bucket(subjects.LIBRARIES),
+            *_reads_bucket(subjects.STATUS),
+            *_reads_bucket(subjects.POSTING),
+            *_writes_bucket(subjects.POSTING),
+            *_reads_bucket(subjects.DELIVERIES),
+            *_writes_bucket(subjects.DELIVERIES),
+        ),
+        subscribe=_inbox("publisher"),
+    ),
+    "api": Permissions(
+        publish=(*_reads_bucket(subjects.STATUS), *_reads_bucket(subjects.HISTORY)),
+        subscribe=_inbox("api"),
+    ),
+    "operator": Permissions(publish=(">",), subscribe=(">",)),
+}
+"""`operator` provisions, applies configuration and looks for trouble; no service runs as it."""

@@ -1,0 +1,279 @@
+"""The connection to the bus, publishing that is acknowledged or refused, and key-value buckets.
+
+nats-py's defaults give up after two minutes and notice a dead connection after six; every number is set here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
+from pydantic import SecretStr
+
+from shared.contracts import subjects
+from shared.runtime import metrics
+from shared.runtime.clock import monotonic_s, wait_s
+from shared.runtime.health import Readiness
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+CONNECT_TIMEOUT_S: Final = 2
+RECONNECT_WAIT_S: Final = 0.5
+PING_EVERY_S: Final = 10
+PINGS_LOST: Final = 2
+"""A half-open connection is noticed after PING_EVERY_S * (PINGS_LOST + 1)."""
+ACK_TIMEOUT_S: Final = 5.0
+"""An acknowledgement may wait for the election of a stream's leader (4.7 s measured)."""
+RETRY_EVERY_S: Final = 0.25
+API_TIMEOUT_S: Final = 5.0
+WRONG_LAST_SEQUENCE: Final = 10071
+FULL_CODES: Final = frozenset({10077, 10023, 10047, 10028})
+"""Maximum bytes or messages reached, insufficient storage, storage or memory limits exceeded."""
+
+
+class BusUnavailable(Exception):  # noqa: N818  named for what the caller should do: try again
+    """The bus did not acknowledge in time; nothing is known of what it stored. Try again with the same id."""
+
+
+class BusFull(BusUnavailable):
+    """The bus refused because a stream or its disk is full. Try again later."""
+
+
+class Conflict(Exception):  # noqa: N818  an answer, not a fault
+    """A key was changed by another writer since it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value in a bucket; `revision` is the bucket's sequence, `stored_at` the bus's own time of storing it."""
+
+    key: str
+    value: bytes
+    revision: int
+    stored_at: datetime
+
+
+class Bus:
+    """One service's connection. Its user on the bus has the service's name and only the service's subjects."""
+
+    def __init__(self, client: Client, service: str) -> None:
+        """Wrap a connected client."""
+        self.client = client
+        self.service = service
+        self.jetstream: JetStreamContext = client.jetstream(timeout=API_TIMEOUT_S)
+        self._on_reconnect: list[Callable[[], None]] = []
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection is up now."""
+        return self.client.is_connected
+
+    def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back whenever the connection has come back; return a function that ends that."""
+        self._on_reconnect.append(callback)
+        return lambda: self._on_reconnect.remove(callback)
+
+    def reconnected(self) -> None:
+        """Tell everybody who asked that the connection is back."""
+        for callback in tuple(self._on_reconnect):
+            callback()
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        message_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = ACK_TIMEOUT_S,
+    ) -> int:
+        """Store a message and return its sequence in its stream.
+
+        A missing answer is asked for again under the same id until `timeout_s` has passed, which is safe only with
+        a `message_id` or where a double does no harm.
+
+        Raises:
+            BusFull: the stream is full.
+            BusUnavailable: no acknowledgement in time.
+            Conflict: a header demanded a last sequence that is not the last.
+        """
+        all_headers = dict(headers or {})
+        if message_id is not None:
+            all_headers["Nats-Msg-Id"] = message_id
+        deadline = monotonic_s() + timeout_s
+        while True:
+            remaining = deadline - monotonic_s()
+            if not self.is_connected:
+                raise BusUnavailable("not connected to the bus")
+            try:
+                ack = await self.jetstream.publish(
+                    subject, payload, timeout=max(remaining, 0.1), headers=dict(all_headers)
+                )
+            except NoStreamResponseError as error:
+                # No leader for the stream just now; nats-py does not try again by itself.
+                if deadline - monotonic_s() < RETRY_EVERY_S:
+                    raise BusUnavailable(f"no stream answered on {subject}") from error
+                await wait_s(RETRY_EVERY_S)
+            except APIError as error:
+                raise _refusal(error) from error
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                raise BusUnavailable(f"no acknowledgement on {subject}: {type(error).__name__}") from error
+            else:
+                return ack.seq
+
+    def bucket(self, name: str) -> Bucket:
+        """Return a key-value bucket."""
+        return Bucket(self, name)
+
+    async def last_sequence(self, stream: str) -> int:
+        """Return the sequence of a stream's last message, 0 for none. Raises BusUnavailable."""
+        try:
+            info = await self.jetstream.stream_info(stream)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"no word of stream {stream}: {type(error).__name__}") from error
+        return int(info.state.last_seq)
+
+
+class Bucket:
+    """A key-value bucket: JetStream's own layout, spoken directly so that a service needs few permissions."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        """Name the bucket; nothing is asked of the bus yet."""
+        self._bus = bus
+        self.name = name
+
+    async def get(self, key: str) -> Entry | None:
+        """Return the latest value of a key, or None. Raises BusUnavailable."""
+        stream = subjects.bucket_stream(self.name)
+        try:
+            message = await self._bus.jetstream.get_last_msg(stream, subjects.key_subject(self.name, key), direct=True)
+        except NotFoundError:
+            return None
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"no answer for {self.name}/{key}: {type(error).__name__}") from error
+        if (message.headers or {}).get("KV-Operation") in {"DEL", "PURGE"}:
+            return None
+        stored_at = message.time if isinstance(message.time, datetime) else datetime.fromtimestamp(0, UTC)
+        return Entry(key, message.data or b"", int(message.seq or 0), stored_at)
+
+    async def put(self, key: str, value: bytes) -> int:
+        """Store a value and return its revision. Raises BusUnavailable, BusFull."""
+        return await self._bus.publish(subjects.key_subject(self.name, key), value)
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        """Store a value if the key's latest revision is still `revision` (0: the key must be new).
+
+        Raises:
+            Conflict: somebody else has written since.
+            BusUnavailable: no acknowledgement; read again to learn what happened.
+        """
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
+        return await self._bus.publish(subjects.key_subject(self.name, key), value, headers=headers)
+
+    async def delete(self, key: str) -> int:
+        """Mark a key as deleted, so that watchers hear of it."""
+        return await self._bus.publish(subjects.key_subject(self.name, key), b"", headers={"KV-Operation": "DEL"})
+
+    async def purge(self, key: str) -> None:
+        """Drop a key's values, leaving a marker behind."""
+        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
+        await self._bus.publish(subjects.key_subject(self.name, key), b"", headers=headers)
+
+    async def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with `prefix`, sorted, deleted ones included. Raises BusUnavailable."""
+        stream = subjects.bucket_stream(self.name)
+        start = subjects.key_subject(self.name, "")
+        try:
+            info = await self._bus.jetstream.stream_info(stream, subjects_filter=f"{start}>")
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"no word of bucket {self.name}: {type(error).__name__}") from error
+        names = (subject.removeprefix(start) for subject in (info.state.subjects or {}))
+        return sorted(name for name in names if name.startswith(prefix))
+
+
+def _refusal(error: APIError) -> Exception:
+    if error.err_code == WRONG_LAST_SEQUENCE:
+        return Conflict(error.description or "wrong last sequence")
+    if error.err_code in FULL_CODES:
+        return BusFull(error.description or "the stream is full")
+    return BusUnavailable(f"the bus refused: {error.description} ({error.err_code})")
+
+
+def connect_options(servers: list[str], seed: SecretStr | None, service: str) -> dict[str, Any]:
+    """Return the options of every connection to the bus, for nats-py and for FastStream alike."""
+    options: dict[str, Any] = {
+        "servers": servers,
+        "name": f"placelibre-{service}",
+        "inbox_prefix": f"_INBOX_{service}",
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        "reconnect_time_wait": RECONNECT_WAIT_S,
+        "max_reconnect_attempts": -1,
+        "ping_interval": PING_EVERY_S,
+        "max_outstanding_pings": PINGS_LOST,
+        "allow_reconnect": True,
+    }
+    if seed is not None:
+        options["nkeys_seed_str"] = seed.get_secret_value()
+    return options
+
+
+@asynccontextmanager
+async def connected(
+    servers: list[str], seed: SecretStr | None, service: str, readiness: Readiness | None = None
+) -> AsyncIterator[Bus]:
+    """Connect, waiting for a bus that is away, keep `readiness` told, and drain at the end."""
+    ready = readiness or Readiness()
+    ready.needs("bus", f"no connection yet to {', '.join(_without_credentials(each) for each in servers)}")
+    holder: list[Bus] = []
+
+    async def on_error(error: Exception) -> None:
+        metrics.BUS_ERRORS.inc()
+        log.debug("bus_error", error=repr(error))
+
+    async def on_disconnect() -> None:
+        metrics.BUS_CONNECTED.set(0)
+        ready.needs("bus", "the connection is lost; trying again")
+        log.warning("bus_disconnected")
+
+    async def on_reconnect() -> None:
+        metrics.BUS_CONNECTED.set(1)
+        metrics.BUS_RECONNECTS.inc()
+        ready.has("bus")
+        log.info("bus_reconnected")
+        for bus in holder:
+            bus.reconnected()
+
+    client = await nats.connect(
+        **connect_options(servers, seed, service),
+        error_cb=on_error,
+        disconnected_cb=on_disconnect,
+        reconnected_cb=on_reconnect,
+    )
+    bus = Bus(client, service)
+    holder.append(bus)
+    metrics.BUS_CONNECTED.set(1)
+    ready.has("bus")
+    log.info("bus_connected")
+    try:
+        yield bus
+    finally:
+        try:
+            async with asyncio.timeout(API_TIMEOUT_S):
+                await client.drain()
+        except (nats.errors.Error, TimeoutError, OSError):
+            await client.close()
+
+
+def _without_credentials(url: str) -> str:
+    scheme, _, rest = url.rpartition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,71 @@
+"""Every metric, with its kind, labels and meaning. Labels are few and bounded: never a library, device or address."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+READING_TO_STATUS: Final = Histogram(
+    "placelibre_reading_to_status_seconds",
+    "From a reading stored on the bus to the status that takes it into account, stored too.",
+    buckets=SECONDS,
+)
+STATUS_TO_POST: Final = Histogram(
+    "placelibre_status_to_post_seconds",
+    "From a change of status on the bus to the post made, in real time.",
+    ["channel"],
+    buckets=SECONDS,
+)
+
+BUS_CONNECTED: Final = Gauge("placelibre_bus_connected", "1 while this service is connected to the bus.")
+BUS_RECONNECTS: Final = Counter("placelibre_bus_reconnects", "Times this service came back to the bus.")
+BUS_ERRORS: Final = Counter("placelibre_bus_errors", "Errors the bus client reported outside a call.")
+
+INGEST_REQUESTS: Final = Counter("placelibre_ingest_requests", "Requests to ingest by their HTTP status.", ["status"])
+INGEST_READINGS: Final = Counter(
+    "placelibre_ingest_readings", "Readings received by kind and what became of them.", ["kind", "outcome"]
+)
+INGEST_STORE: Final = Histogram(
+    "placelibre_ingest_store_seconds", "Time for the bus to acknowledge a request's readings.", buckets=SECONDS
+)
+
+AGGREGATOR_READINGS: Final = Gauge(
+    "placelibre_aggregator_readings",
+    "Readings of the owned libraries by what became of them, since the beginning of their state.",
+    ["outcome"],
+)
+AGGREGATOR_CROSSINGS: Final = Gauge(
+    "placelibre_aggregator_crossings",
+    "People counted at outer gates of the owned libraries, since the beginning of their state.",
+    ["direction"],
+)
+AGGREGATOR_CHANGES: Final = Counter("placelibre_aggregator_changes", "Changes of status published.")
+AGGREGATOR_LIBRARIES: Final = Gauge("placelibre_aggregator_libraries", "Libraries owned, by state.", ["state"])
+AGGREGATOR_LAG: Final = Gauge("placelibre_aggregator_lag_messages", "Messages of the log not yet applied.")
+AGGREGATOR_CHECKPOINTS: Final = Counter("placelibre_aggregator_checkpoints", "Checkpoints stored.")
+AGGREGATOR_MALFORMED: Final = Counter(
+    "placelibre_aggregator_malformed", "Messages of the log that could not be read; kept as dead letters."
+)
+
+POST_DECISIONS: Final = Counter(
+    "placelibre_post_decisions", "Decisions on changes, by channel and decision.", ["channel", "decision"]
+)
+POST_DELIVERIES: Final = Counter(
+    "placelibre_post_deliveries", "Attempts to deliver a post, by channel and outcome.", ["channel", "outcome"]
+)
+DEAD_LETTERS: Final = Counter("placelibre_dead_letters", "What this service gave up on, by kind.", ["what"])
+
+API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and HTTP status.", ["route", "status"])
+API_LIBRARIES: Final = Gauge("placelibre_api_libraries", "Libraries in memory.")
+API_LISTENERS: Final = Gauge("placelibre_api_listeners", "Open event streams.")
+API_LISTENERS_DROPPED: Final = Counter(
+    "placelibre_api_listeners_dropped", "Event streams ended because their reader did not read."
+)
+API_UPDATES_CONFLATED: Final = Counter(
+    "placelibre_api_updates_conflated", "Updates replaced by a newer one before a slow listener read them."
+)
+
+OUTCOMES: Final = ("applied", "duplicate", "too_late", "ignored")

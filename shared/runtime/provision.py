@@ -1,0 +1,159 @@
+"""The one provisioner of streams, buckets and durables.
+
+Services never declare any: a second opinion on a stream's settings would silently reset them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import nats.errors
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+)
+from nats.js.errors import APIError, NotFoundError
+
+from shared.contracts import subjects
+from shared.contracts.streams import BUCKETS, DUPLICATE_WINDOW, DURABLES, STREAMS, BucketSpec, DurableSpec, StreamSpec
+from shared.runtime.bus import Bus
+
+READY_TIMEOUT_S: Final = 30.0
+IMMUTABLE: Final = frozenset({"retention", "storage"})
+"""Settings that a stream keeps from its birth."""
+
+
+class ProvisioningFailed(Exception):  # noqa: N818  named for what happened to the operator
+    """The bus refused a stream, a bucket or a durable; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioned:
+    """What was found or done for one stream, bucket or durable. `drift` names settings that differed."""
+
+    name: str
+    action: str
+    drift: tuple[str, ...] = ()
+
+
+async def provision(bus: Bus, *, replicas: int = 1, is_dry: bool = False) -> list[Provisioned]:
+    """Make every stream, bucket and durable as the contracts say; with `is_dry` only report what differs.
+
+    Raises:
+        ProvisioningFailed: the bus refused one of them.
+    """
+    done: list[Provisioned] = []
+    streams = [_stream_config(each, replicas) for each in STREAMS] + [
+        _bucket_config(each, replicas) for each in BUCKETS
+    ]
+    try:
+        for stream in streams:
+            done.append(await _ensure_stream(bus, stream, is_dry=is_dry))  # noqa: PERF401  kept for the error's sake
+        for durable in DURABLES:
+            done.append(await _ensure_durable(bus, durable, replicas, is_dry=is_dry))  # noqa: PERF401
+    except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
+        name = done[-1].name if done else "the first stream"
+        raise ProvisioningFailed(f"after {name}: {error}") from error
+    return done
+
+
+def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=spec.name,
+        description=spec.reason,
+        subjects=list(spec.subjects),
+        retention=RetentionPolicy.WORK_QUEUE if spec.is_work_queue else RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_age=spec.max_age.total_seconds(),
+        max_bytes=spec.max_bytes,
+        max_msgs=-1,
+        duplicate_window=DUPLICATE_WINDOW.total_seconds(),
+        compression=StoreCompression.S2,
+        num_replicas=replicas,
+        allow_direct=True,
+        allow_atomic=spec.has_atomic_batches,
+    )
+
+
+def _bucket_config(spec: BucketSpec, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=subjects.bucket_stream(spec.name),
+        description=spec.reason,
+        subjects=[subjects.key_subject(spec.name, ">")],
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_age=spec.max_age.total_seconds(),
+        max_bytes=spec.max_bytes,
+        max_msgs=-1,
+        max_msgs_per_subject=1,
+        duplicate_window=DUPLICATE_WINDOW.total_seconds(),
+        compression=StoreCompression.S2,
+        num_replicas=replicas,
+        allow_direct=True,
+        allow_rollup_hdrs=True,
+    )
+
+
+async def _ensure_stream(bus: Bus, wanted: StreamConfig, *, is_dry: bool) -> Provisioned:
+    name = wanted.name or ""
+    try:
+        info = await bus.jetstream.stream_info(name)
+    except NotFoundError:
+        if not is_dry:
+            await bus.jetstream.add_stream(wanted)
+        return Provisioned(name, "missing" if is_dry else "created")
+    drift = _drift(wanted, info.config)
+    if not drift:
+        return Provisioned(name, "as it should be")
+    if is_dry:
+        return Provisioned(name, "differs", drift)
+    fixed = sorted(IMMUTABLE.intersection(drift))
+    if fixed:
+        raise ProvisioningFailed(f"stream {name}: {', '.join(fixed)} differs and cannot be changed while it holds data")
+    await bus.jetstream.update_stream(wanted)
+    return Provisioned(name, "updated", drift)
+
+
+async def _ensure_durable(bus: Bus, spec: DurableSpec, replicas: int, *, is_dry: bool) -> Provisioned:
+    label = f"{spec.stream}/{spec.name}"
+    wanted = ConsumerConfig(
+        durable_name=spec.name,
+        description=spec.reason,
+        deliver_policy=DeliverPolicy.ALL,
+        filter_subject=spec.filter_subject,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=spec.ack_wait / timedelta(seconds=1),
+        max_deliver=spec.max_deliver,
+        max_ack_pending=spec.max_ack_pending,
+        num_replicas=replicas,
+    )
+    try:
+        info = await bus.jetstream.consumer_info(spec.stream, spec.name)
+    except NotFoundError:
+        if not is_dry:
+            await bus.jetstream.add_consumer(spec.stream, wanted)
+        return Provisioned(label, "missing" if is_dry else "created")
+    drift = _drift(wanted, info.config)
+    if not drift:
+        return Provisioned(label, "as it should be")
+    if not is_dry:
+        await bus.jetstream.add_consumer(spec.stream, wanted)
+    return Provisioned(label, "differs" if is_dry else "updated", drift)
+
+
+def _drift(wanted: StreamConfig | ConsumerConfig, found: StreamConfig | ConsumerConfig) -> tuple[str, ...]:
+    """Name the settings that we set and that are otherwise on the bus."""
+    settings = {name: value for name, value in wanted.as_dict().items() if value is not None}
+    present = found.as_dict()
+    # The bus leaves out what is false or zero.
+    return tuple(sorted(name for name, value in settings.items() if (present.get(name) or None) != (value or None)))

@@ -1,0 +1,60 @@
+"""Running one service: its HTTP server and its background work together, ended by a signal or by a failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any, Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+GRACE_S: Final = 5
+"""How long open requests may take after a stop is asked for; an event stream would otherwise hold it for ever."""
+STOP_S: Final = 15
+"""How long background work may take to finish what it has in hand."""
+
+
+class ServiceFailed(Exception):  # noqa: N818  it says what happened, to a supervisor that restarts
+    """Background work ended when it should not have."""
+
+
+async def run(app: ASGIApp, host: str, port: int, work: Sequence[Coroutine[Any, Any, None]] = ()) -> None:
+    """Serve `app` and do `work` until SIGTERM or SIGINT, then stop both in good order.
+
+    Raises:
+        ServiceFailed: a piece of work failed or ended by itself; the process should exit and be restarted.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=30,
+        limit_concurrency=None,
+        backlog=2048,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+    )
+    server = uvicorn.Server(config)
+    tasks = [asyncio.create_task(each) for each in work]
+    serving = asyncio.create_task(server.serve())
+    await asyncio.wait([serving, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    failures = [error for task in tasks if task.done() and not task.cancelled() and (error := task.exception())]
+    ended_early = any(task.done() for task in tasks) and not serving.done()
+    for error in failures:
+        log.error("work_failed", error=repr(error), exc_info=error)
+    server.should_exit = True
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait([serving, *tasks], timeout=STOP_S)
+    if failures or ended_early:
+        raise ServiceFailed("background work ended; see the log line before this one")

@@ -1,0 +1,47 @@
+"""What every service reads from its environment, once, in its main; nothing else looks there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class ServiceSettings(BaseSettings):
+    """Settings that all services share. Each may be set as PLACELIBRE_<NAME>, in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="PLACELIBRE_", frozen=True, extra="ignore")
+
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222", description="The bus; several addresses of one cluster by commas."
+    )
+    nats_seed_file: Path | None = Field(
+        default=None, description="A file with this service's nkey seed; without it the bus must be open."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged.")
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="`json` for machines, `console` for people."
+    )
+    host: str = Field(default="127.0.0.1", description="The address to listen on; loopback unless said otherwise.")
+
+    @property
+    def nats_seed(self) -> SecretStr | None:
+        """The nkey seed, read from its file. Raises OSError, naming the file, if it cannot be read."""
+        if self.nats_seed_file is None:
+            return None
+        return SecretStr(self.nats_seed_file.read_text().strip())
+
+    @property
+    def nats_servers(self) -> list[str]:
+        """The bus's addresses."""
+        return [each.strip() for each in self.nats_url.split(",") if each.strip()]
+
+
+def inherited_environment() -> dict[str, str]:
+    """Return this process's environment, for the child processes that `placelibre up` starts."""
+    return dict(os.environ)

@@ -1,0 +1,59 @@
+"""What tests share: the real bus, started once per process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from cli.bus_server import BusServer
+from shared.runtime.bus import Bus, connected
+from shared.runtime.provision import provision
+from shared.runtime.settings import ServiceSettings
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT.parent / "shared" / "data"
+"""Real door counts that stand beside the project; tests that need them say so where they are absent."""
+
+settings.register_profile("suite", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
+    """A real nats-server of this test process."""
+    home = tmp_path_factory.mktemp("bus")
+    server = BusServer(home, free_port(), free_port(), sync="2m")  # speed; the durable setting has tests of its own
+    process = server.start(home / "nats-server.log")
+    yield server
+    process.terminate()
+    process.wait(10)
+
+
+def settings_for(server: BusServer, user: str) -> ServiceSettings:
+    """Return the bus settings of one user."""
+    return ServiceSettings(nats_url=server.url, nats_seed_file=server.seed_file(user))
+
+
+@pytest.fixture
+async def operator(bus_server: BusServer) -> AsyncIterator[Bus]:
+    """An operator's connection to a bus with every stream in place and empty."""
+    seeds = settings_for(bus_server, "operator")
+    async with connected([bus_server.url], seeds.nats_seed, "operator") as bus:
+        await provision(bus)
+        for stream in await bus.jetstream.streams_info():
+            await bus.jetstream.purge_stream(stream.config.name or "")
+        yield bus

@@ -1,0 +1,125 @@
+"""The bus as we use it: provisioning, reading on, buckets, and what a service may not do."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC
+
+import pytest
+
+from cli.bus_server import BusServer
+from shared.contracts import subjects
+from shared.runtime.bus import Bus, BusUnavailable, Conflict, connected
+from shared.runtime.log_reader import LogReader, LogReset, watch
+from shared.runtime.provision import provision
+from tests.conftest import settings_for
+
+
+async def test_provisioning_twice_changes_nothing(operator: Bus) -> None:
+    again = await provision(operator)
+    assert {each.action for each in again} == {"as it should be"}
+
+
+async def test_a_changed_setting_is_reported_and_put_right(operator: Bus) -> None:
+    info = await operator.jetstream.stream_info(subjects.CHANGES)
+    info.config.max_bytes = 1024 * 1024
+    await operator.jetstream.update_stream(info.config)
+    seen = {each.name: each.drift for each in await provision(operator, is_dry=True)}
+    assert seen[subjects.CHANGES] == ("max_bytes",)
+    assert "updated" in {each.action for each in await provision(operator)}
+    assert {each.action for each in await provision(operator)} == {"as it should be"}
+
+
+async def test_a_reader_gets_what_was_there_and_what_comes_in_order(operator: Bus) -> None:
+    for number in range(5):
+        await operator.publish(subjects.readings(1), str(number).encode())
+    reader = LogReader(operator, subjects.READINGS, [subjects.readings(1)])
+    read: list[bytes] = []
+
+    async def read_on() -> None:
+        async for batch in reader.batches():
+            read.extend(message.data for message in batch.messages)
+            if len(read) == 2000:
+                return
+
+    task = asyncio.create_task(read_on())
+    for number in range(5, 2000):
+        await operator.publish(subjects.readings(1), str(number).encode())
+    await asyncio.wait_for(task, 20)
+    assert [int(each) for each in read] == list(range(2000))
+
+
+async def test_a_reader_of_nothing_says_at_once_that_it_has_caught_up(operator: Bus) -> None:
+    reader = LogReader(operator, subjects.READINGS, [subjects.readings(2)])
+    batch = await asyncio.wait_for(anext(reader.batches()), 5)
+    assert batch.messages == ()
+    assert batch.is_caught_up
+
+
+async def test_a_reader_refuses_a_log_that_ends_before_its_place(operator: Bus) -> None:
+    last = await operator.publish(subjects.readings(2), b"x")
+    reader = LogReader(operator, subjects.READINGS, [subjects.readings(2)], after=last + 10)
+    with pytest.raises(LogReset):
+        await anext(reader.batches())
+
+
+async def test_a_bucket_keeps_the_latest_and_refuses_a_stale_writer(operator: Bus) -> None:
+    bucket = operator.bucket(subjects.CHECKPOINTS)
+    assert await bucket.get("p1") is None
+    first = await bucket.update("p1", b"one", revision=0)
+    await bucket.update("p1", b"two", revision=first)
+    with pytest.raises(Conflict):
+        await bucket.update("p1", b"three", revision=first)
+    entry = await bucket.get("p1")
+    assert entry is not None
+    assert entry.value == b"two"
+    assert entry.stored_at.tzinfo == UTC
+    assert await bucket.keys("p") == ["p1"]
+    await bucket.delete("p1")
+    assert await bucket.get("p1") is None
+
+
+async def test_a_watch_gives_the_present_then_updates_and_deletions(operator: Bus) -> None:
+    bucket = operator.bucket(subjects.LIBRARIES)
+    await bucket.put("a", b"1")
+    await bucket.put("a", b"2")
+    updates = watch(operator, subjects.LIBRARIES)
+    first = await asyncio.wait_for(anext(updates), 5)
+    assert [(each.key, each.entry and each.entry.value) for each in first.updates] == [("a", b"2")]
+    assert first.is_caught_up
+    await bucket.delete("a")
+    second = await asyncio.wait_for(anext(updates), 5)
+    assert [(each.key, each.entry) for each in second.updates] == [("a", None)]
+
+
+@pytest.mark.parametrize(
+    ("service", "forbidden"),
+    [
+        ("ingest", subjects.change("x")),
+        ("ingest", subjects.key_subject(subjects.STATUS, "x")),
+        ("aggregator", subjects.readings(1)),
+        ("aggregator", subjects.post("console", "x")),
+        ("publisher", subjects.readings(1)),
+        ("publisher", subjects.key_subject(subjects.STATUS, "x")),
+        ("api", subjects.readings(1)),
+        ("api", subjects.key_subject(subjects.STATUS, "x")),
+        ("api", subjects.key_subject(subjects.LIBRARIES, "x")),
+    ],
+)
+async def test_a_service_cannot_store_what_is_not_its_own(
+    operator: Bus, bus_server: BusServer, service: str, forbidden: str
+) -> None:
+    assert operator.is_connected
+    async with connected([bus_server.url], settings_for(bus_server, service).nats_seed, service) as bus:
+        with pytest.raises(BusUnavailable):
+            await bus.publish(forbidden, b"x", timeout_s=0.3)
+
+
+async def test_a_service_reads_what_it_needs(operator: Bus, bus_server: BusServer) -> None:
+    await operator.bucket(subjects.STATUS).put("x", b"status")
+    async with connected([bus_server.url], settings_for(bus_server, "api").nats_seed, "api") as bus:
+        entry = await bus.bucket(subjects.STATUS).get("x")
+        assert entry is not None
+        assert entry.value == b"status"
+        first = await asyncio.wait_for(anext(watch(bus, subjects.STATUS)), 5)
+        assert [each.key for each in first.updates] == ["x"]
