@@ -1,0 +1,174 @@
+"""The sentences that every language must have; a language that leaves one out does not pass the type checker.
+
+Three kinds of text. A *clause* follows the library's name and the time: it begins small and ends without a stop. A
+*sentence* stands alone, with its capital and its stop. *Words* stand in a clause, a heading or a table. Blanks are
+named and filled with `str.format`; every language has the blanks of the English one. Nothing may have a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Counted = Callable[[int], str]
+"""Takes a number and returns the template in the grammatical number that goes with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageWords:
+    """The words of the web pages. Headings and labels begin with a capital, parts of a line do not."""
+
+    title: str
+    libraries: str
+    all_libraries: str
+    search: str
+    nothing_found: str
+    page_not_found: str
+    language: str
+    skip_to_content: str
+    live: str
+    connection_lost: str
+    simulated_banner: str
+    recorded_banner: str
+    as_of: str
+    """{time}"""
+    valid_until: str
+    """{time}"""
+    stale: str
+    """{time}: when the newest data came."""
+    hours_today: str
+    hours_span: str
+    """{opens}, {closes}: one open span of a day."""
+    closed_today: str
+    opens_at: str
+    """{time}"""
+    closes_at: str
+    """{time}"""
+    seats_free: str
+    """The label of the number of free seats."""
+    of_seats: Counted
+    """{capacity}: follows the number of free seats."""
+    percent_taken: str
+    """{percent}"""
+    people_inside: str
+    between: str
+    """{low}, {high}: the interval of an estimate."""
+    not_known: str
+    """Stands where a number would."""
+    waiting_time: str
+    zones: str
+    trend: str
+    today: str
+    """The heading of the day's curve."""
+    notice: str
+    notice_until: str
+    """{time}"""
+    last_recount: str
+    follow: str
+    about_data: str
+    time: str
+    people: str
+    waiting_minutes: str
+    chart_alt: str
+    """{library}, {date}, {peak}, {peak_time}: the day's curve for those who do not see it."""
+    chart_empty: str
+    footer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeatWords:
+    """Clauses that say how many seats are free. The number counted by is {seats}."""
+
+    many: Counted
+    """{seats}, {capacity}"""
+    few: Counted
+    """{seats}, {capacity}"""
+    nearly_full: Counted
+    """{seats}, {capacity}: full as people say it, with a few single seats left."""
+    none: str
+    """{capacity}: no full house, and yet no seat; bags hold the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every sentence about a library's status in one language."""
+
+    language: str
+    """BCP 47, as in `lang` of HTML."""
+    language_name: str
+    """The language's own name for itself."""
+
+    simulated: str
+    recorded: str
+    """What a message begins with when its time is not now."""
+    lead: str
+    """{name}, {time}, {words}: words is a clause."""
+    moment: str
+    """{time}: a time of today, after "since"."""
+    moment_other_day: str
+    """{date}, {time}: a time of another day, after "since"."""
+
+    headline_many: str
+    headline_few: str
+    headline_full: str
+    headline_not_admitting: str
+    headline_closed: str
+    headline_unknown: str
+
+    seats: SeatWords
+    seats_brief: SeatWords
+    """For the shortest messages: {capacity} is left out."""
+    full: str
+    """A clause."""
+    held_seats: str
+    """A sentence: seats held by bags have been taken off."""
+
+    wait_none: str
+    """Words, as are the next three; also a short clause."""
+    wait_about: str
+    """{duration}"""
+    wait_over: str
+    """{duration}"""
+    wait_unknown: str
+    wait_sentence: str
+    """{wait}: wait_about or wait_over."""
+    wait_none_sentence: str
+    wait_unknown_sentence: str
+    wait_brief: str
+    """{wait}. A short clause, as is the next."""
+    wait_unknown_brief: str
+
+    rising: str
+    """Words, as are the next two: the last half hour."""
+    steady: str
+    falling: str
+    rising_sentence: str
+    falling_sentence: str
+
+    not_admitting: str
+    """A clause, as are the next three."""
+    closed: str
+    closed_exceptionally: str
+    closed_because: str
+    """{reason}: staff's words."""
+    outside_hours: str
+    """A sentence, as are the next two."""
+    opens_today: str
+    """{time}"""
+    opens_other_day: str
+    """{date}, {time}"""
+
+    no_data: str
+    """A clause, as are the next two."""
+    no_data_yet: str
+    no_data_since: str
+    """{moment}"""
+    gate_silent: str
+    """A sentence, as are the next two: why nobody knows."""
+    never_known: str
+    recount_old: str
+
+    notice: str
+    """{notice}: staff's words."""
+
+    pages: PageWords

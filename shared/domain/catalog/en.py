@@ -1,0 +1,128 @@
+"""English."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+
+
+def plural(count: int, one: str, other: str) -> str:
+    """Return the form for a count: 1 is singular."""
+    return one if count == 1 else other
+
+
+CATALOG: Final = Catalog(
+    language="en",
+    language_name="English",
+    simulated="[simulated]",
+    recorded="[recorded]",
+    lead="{name}, {time}: {words}",
+    moment="{time}",
+    moment_other_day="{time} on {date}",
+    headline_many="Seats free",
+    headline_few="Few seats left",
+    headline_full="Full",
+    headline_not_admitting="Not letting anyone in",
+    headline_closed="Closed",
+    headline_unknown="No data",
+    seats=SeatWords(
+        many=lambda n: plural(
+            n,
+            "there is about {seats} free seat out of {capacity}",
+            "there are about {seats} free seats out of {capacity}",
+        ),
+        few=lambda n: plural(
+            n,
+            "few seats left, about {seats} out of {capacity}",
+            "few seats left, about {seats} out of {capacity}",
+        ),
+        nearly_full=lambda n: plural(
+            n,
+            "full or nearly so, about {seats} free seat out of {capacity}",
+            "full or nearly so, about {seats} free seats out of {capacity}",
+        ),
+        none="none of the {capacity} seats is free at the moment",
+    ),
+    seats_brief=SeatWords(
+        many=lambda n: plural(n, "about {seats} free seat", "about {seats} free seats"),
+        few=lambda n: plural(n, "few seats left, about {seats}", "few seats left, about {seats}"),
+        nearly_full=lambda n: plural(
+            n, "full or nearly so, about {seats} free seat", "full or nearly so, about {seats} free seats"
+        ),
+        none="no free seats at the moment",
+    ),
+    full="full",
+    held_seats="Seats taken by bags are not counted as free.",
+    wait_none="no queue",
+    wait_about="about {duration}",
+    wait_over="more than {duration}",
+    wait_unknown="not known",
+    wait_sentence="The wait is {wait}.",
+    wait_none_sentence="There is no queue.",
+    wait_unknown_sentence="We do not know how long the wait is.",
+    wait_brief="wait {wait}",
+    wait_unknown_brief="wait not known",
+    rising="filling up",
+    steady="steady",
+    falling="emptying out",
+    rising_sentence="It is filling up.",
+    falling_sentence="It is emptying out.",
+    not_admitting="nobody is being let in at the moment",
+    closed="closed",
+    closed_exceptionally="closed exceptionally",
+    closed_because="closed exceptionally: {reason}",
+    outside_hours="Outside opening hours.",
+    opens_today="Opens at {time}.",
+    opens_other_day="Opens on {date} at {time}.",
+    no_data="no data",
+    no_data_yet="no data yet",
+    no_data_since="no data since {moment}",
+    gate_silent="A counter at the entrance has gone silent.",
+    never_known="The people inside have not been counted.",
+    recount_old="The people inside need to be counted again.",
+    notice="Notice: {notice}",
+    pages=PageWords(
+        title="Is there a seat in the library?",
+        libraries="Libraries",
+        all_libraries="All libraries",
+        search="Search",
+        nothing_found="Nothing here: no library with this name.",
+        page_not_found="Page not found",
+        language="Language",
+        skip_to_content="Skip to content",
+        live="Live",
+        connection_lost="Connection lost, trying again",
+        simulated_banner="Simulated figures: nobody here is real.",
+        recorded_banner="Recorded figures: a past day is being played back.",
+        as_of="as of {time}",
+        valid_until="valid until {time}",
+        stale="no newer data since {time}: this may no longer be true",
+        hours_today="Opening hours today",
+        hours_span="{opens} to {closes}",
+        closed_today="closed today",
+        opens_at="opens at {time}",
+        closes_at="closes at {time}",
+        seats_free="Seats free",
+        of_seats=lambda n: plural(n, "of {capacity} seat", "of {capacity} seats"),
+        percent_taken="{percent} taken",
+        people_inside="People inside",
+        between="between {low} and {high}",
+        not_known="not known",
+        waiting_time="Waiting time",
+        zones="Zones",
+        trend="Trend",
+        today="Today",
+        notice="Notice",
+        notice_until="until {time}",
+        last_recount="Last count by staff",
+        follow="Follow",
+        about_data="About this data",
+        time="Time",
+        people="People",
+        waiting_minutes="Wait in minutes",
+        chart_alt="Curve of the people inside {library} on {date}; the highest number is {peak}, at {peak_time}.",
+        chart_empty="No figures for today yet.",
+        footer="Estimates from gates and staff. Nobody is identified, nothing personal is kept.",
+    ),
+)

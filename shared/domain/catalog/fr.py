@@ -1,0 +1,128 @@
+"""French. The library is feminine throughout: what is closed is *la bibliothèque*, whatever its name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+
+
+def plural(count: int, one: str, other: str) -> str:
+    """Return the form for a count: 0 and 1 are singular."""
+    return one if count in {0, 1} else other
+
+
+CATALOG: Final = Catalog(
+    language="fr",
+    language_name="Français",
+    simulated="[simulation]",
+    recorded="[enregistrement]",
+    lead="{name}, {time} : {words}",
+    moment="{time}",
+    moment_other_day="{date} à {time}",
+    headline_many="Places libres",
+    headline_few="Peu de places",
+    headline_full="Complet",
+    headline_not_admitting="Entrées suspendues",
+    headline_closed="Fermée",
+    headline_unknown="Pas de données",
+    seats=SeatWords(
+        many=lambda n: plural(
+            n,
+            "il y a environ {seats} place libre sur {capacity}",
+            "il y a environ {seats} places libres sur {capacity}",
+        ),
+        few=lambda n: plural(
+            n,
+            "il reste peu de places, environ {seats} libre sur {capacity}",
+            "il reste peu de places, environ {seats} libres sur {capacity}",
+        ),
+        nearly_full=lambda n: plural(
+            n,
+            "complet ou presque, environ {seats} place libre sur {capacity}",
+            "complet ou presque, environ {seats} places libres sur {capacity}",
+        ),
+        none="aucune des {capacity} places n’est libre pour le moment",
+    ),
+    seats_brief=SeatWords(
+        many=lambda n: plural(n, "environ {seats} place libre", "environ {seats} places libres"),
+        few=lambda n: plural(n, "peu de places, environ {seats} libre", "peu de places, environ {seats} libres"),
+        nearly_full=lambda n: plural(
+            n, "complet ou presque, environ {seats} place libre", "complet ou presque, environ {seats} places libres"
+        ),
+        none="aucune place libre pour le moment",
+    ),
+    full="complet",
+    held_seats="Les places occupées par des sacs ne sont pas comptées comme libres.",
+    wait_none="pas de file d’attente",
+    wait_about="environ {duration}",
+    wait_over="plus de {duration}",
+    wait_unknown="durée inconnue",
+    wait_sentence="Il faut attendre {wait}.",
+    wait_none_sentence="Il n’y a pas de file d’attente.",
+    wait_unknown_sentence="La durée de l’attente n’est pas connue.",
+    wait_brief="{wait} d’attente",
+    wait_unknown_brief="attente de durée inconnue",
+    rising="en hausse",
+    steady="stable",
+    falling="en baisse",
+    rising_sentence="L’affluence augmente.",
+    falling_sentence="L’affluence diminue.",
+    not_admitting="les entrées sont suspendues pour le moment",
+    closed="fermée",
+    closed_exceptionally="fermée exceptionnellement",
+    closed_because="fermée exceptionnellement : {reason}",
+    outside_hours="En dehors des heures d’ouverture.",
+    opens_today="Ouverture à {time}.",
+    opens_other_day="Ouverture {date} à {time}.",
+    no_data="pas de données",
+    no_data_yet="pas encore de données",
+    no_data_since="pas de données depuis {moment}",
+    gate_silent="Un compteur à l’entrée ne répond plus.",
+    never_known="Les personnes présentes n’ont pas été comptées.",
+    recount_old="Les personnes présentes doivent être recomptées.",
+    notice="À noter : {notice}",
+    pages=PageWords(
+        title="Y a-t-il une place à la bibliothèque ?",
+        libraries="Bibliothèques",
+        all_libraries="Toutes les bibliothèques",
+        search="Rechercher",
+        nothing_found="Rien ici : aucune bibliothèque ne porte ce nom.",
+        page_not_found="Page introuvable",
+        language="Langue",
+        skip_to_content="Aller au contenu",
+        live="En direct",
+        connection_lost="Connexion perdue, nouvelle tentative en cours",
+        simulated_banner="Chiffres simulés : aucune personne réelle n’est comptée.",
+        recorded_banner="Chiffres enregistrés : une journée passée est rejouée.",
+        as_of="état à {time}",
+        valid_until="valable jusqu’à {time}",
+        stale="pas de données plus récentes depuis {time} : ceci n’est peut-être plus exact",
+        hours_today="Horaires du jour",
+        hours_span="de {opens} à {closes}",
+        closed_today="fermée aujourd’hui",
+        opens_at="ouvre à {time}",
+        closes_at="ferme à {time}",
+        seats_free="Places libres",
+        of_seats=lambda n: plural(n, "sur {capacity} place", "sur {capacity} places"),
+        percent_taken="{percent} d’occupation",
+        people_inside="Personnes présentes",
+        between="entre {low} et {high}",
+        not_known="inconnu",
+        waiting_time="Temps d’attente",
+        zones="Espaces",
+        trend="Tendance",
+        today="Aujourd’hui",
+        notice="À noter",
+        notice_until="jusqu’à {time}",
+        last_recount="Dernier comptage par le personnel",
+        follow="Suivre",
+        about_data="À propos de ces données",
+        time="Heure",
+        people="Personnes",
+        waiting_minutes="Attente en minutes",
+        chart_alt="Courbe du nombre de personnes présentes, {library}, {date} ; le nombre le plus élevé est {peak}, à {peak_time}.",
+        chart_empty="Pas encore de chiffres pour aujourd’hui.",
+        footer="Estimations d’après les compteurs d’entrée et le personnel. Personne n’est identifié, aucune donnée personnelle n’est conservée.",
+    ),
+)

@@ -1,0 +1,128 @@
+"""Dutch."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+
+
+def plural(count: int, one: str, other: str) -> str:
+    """Return the form for a count: 1 is singular."""
+    return one if count == 1 else other
+
+
+CATALOG: Final = Catalog(
+    language="nl",
+    language_name="Nederlands",
+    simulated="[simulatie]",
+    recorded="[opname]",
+    lead="{name}, {time}: {words}",
+    moment="{time}",
+    moment_other_day="{date} om {time}",
+    headline_many="Plaatsen vrij",
+    headline_few="Weinig plaatsen vrij",
+    headline_full="Vol",
+    headline_not_admitting="Nu geen toegang",
+    headline_closed="Gesloten",
+    headline_unknown="Geen gegevens",
+    seats=SeatWords(
+        many=lambda n: plural(
+            n,
+            "er is ongeveer {seats} van de {capacity} plaatsen vrij",
+            "er zijn ongeveer {seats} van de {capacity} plaatsen vrij",
+        ),
+        few=lambda n: plural(
+            n,
+            "nog maar weinig plaatsen vrij, ongeveer {seats} van de {capacity}",
+            "nog maar weinig plaatsen vrij, ongeveer {seats} van de {capacity}",
+        ),
+        nearly_full=lambda n: plural(
+            n,
+            "vol of bijna vol, ongeveer {seats} van de {capacity} plaatsen is vrij",
+            "vol of bijna vol, ongeveer {seats} van de {capacity} plaatsen zijn vrij",
+        ),
+        none="op dit moment is geen van de {capacity} plaatsen vrij",
+    ),
+    seats_brief=SeatWords(
+        many=lambda n: plural(n, "ongeveer {seats} plaats vrij", "ongeveer {seats} plaatsen vrij"),
+        few=lambda n: plural(n, "weinig plaatsen vrij, ongeveer {seats}", "weinig plaatsen vrij, ongeveer {seats}"),
+        nearly_full=lambda n: plural(
+            n, "vol of bijna vol, ongeveer {seats} plaats vrij", "vol of bijna vol, ongeveer {seats} plaatsen vrij"
+        ),
+        none="op dit moment geen plaats vrij",
+    ),
+    full="vol",
+    held_seats="Plaatsen die met een tas bezet worden gehouden, tellen niet als vrij.",
+    wait_none="geen rij",
+    wait_about="ongeveer {duration}",
+    wait_over="meer dan {duration}",
+    wait_unknown="onbekend",
+    wait_sentence="De wachttijd is {wait}.",
+    wait_none_sentence="Er staat geen rij.",
+    wait_unknown_sentence="We weten niet hoe lang de wachttijd is.",
+    wait_brief="wachttijd {wait}",
+    wait_unknown_brief="wachttijd onbekend",
+    rising="wordt drukker",
+    steady="stabiel",
+    falling="wordt rustiger",
+    rising_sentence="Het wordt drukker.",
+    falling_sentence="Het wordt rustiger.",
+    not_admitting="op dit moment wordt er niemand binnengelaten",
+    closed="gesloten",
+    closed_exceptionally="bij uitzondering gesloten",
+    closed_because="bij uitzondering gesloten: {reason}",
+    outside_hours="Buiten de openingstijden.",
+    opens_today="Weer open om {time}.",
+    opens_other_day="Weer open op {date} om {time}.",
+    no_data="geen gegevens",
+    no_data_yet="nog geen gegevens",
+    no_data_since="geen gegevens sinds {moment}",
+    gate_silent="Een teller bij de ingang meldt zich niet meer.",
+    never_known="Er is niet geteld hoeveel mensen er binnen zijn.",
+    recount_old="De mensen binnen moeten opnieuw worden geteld.",
+    notice="Let op: {notice}",
+    pages=PageWords(
+        title="Is er plaats in de bibliotheek?",
+        libraries="Bibliotheken",
+        all_libraries="Alle bibliotheken",
+        search="Zoeken",
+        nothing_found="Hier is niets: geen enkele bibliotheek heeft deze naam.",
+        page_not_found="Pagina niet gevonden",
+        language="Taal",
+        skip_to_content="Naar de inhoud",
+        live="Live",
+        connection_lost="Verbinding verbroken, er wordt opnieuw geprobeerd",
+        simulated_banner="Gesimuleerde cijfers: niemand hier is echt.",
+        recorded_banner="Opgenomen cijfers: een voorbije dag wordt afgespeeld.",
+        as_of="stand van {time}",
+        valid_until="geldig tot {time}",
+        stale="geen nieuwere gegevens sinds {time}: dit klopt misschien niet meer",
+        hours_today="Openingstijden vandaag",
+        hours_span="{opens} tot {closes}",
+        closed_today="vandaag gesloten",
+        opens_at="gaat open om {time}",
+        closes_at="sluit om {time}",
+        seats_free="Plaatsen vrij",
+        of_seats=lambda n: plural(n, "van {capacity} plaats", "van de {capacity} plaatsen"),
+        percent_taken="{percent} bezet",
+        people_inside="Mensen binnen",
+        between="tussen {low} en {high}",
+        not_known="onbekend",
+        waiting_time="Wachttijd",
+        zones="Zones",
+        trend="Trend",
+        today="Vandaag",
+        notice="Let op",
+        notice_until="tot {time}",
+        last_recount="Laatste telling door medewerkers",
+        follow="Volgen",
+        about_data="Over deze gegevens",
+        time="Tijd",
+        people="Mensen",
+        waiting_minutes="Wachttijd in minuten",
+        chart_alt="Grafiek van het aantal mensen binnen, {library}, {date}; het hoogste aantal is {peak}, om {peak_time}.",
+        chart_empty="Nog geen cijfers voor vandaag.",
+        footer="Schattingen op basis van telpoorten en medewerkers. Niemand wordt herkend, er wordt niets persoonlijks bewaard.",
+    ),
+)

@@ -1,0 +1,19 @@
+"""The ready-made sentences of a status, in every language its library speaks."""
+
+from __future__ import annotations
+
+from shared.contracts.status import Sentences
+from shared.domain.catalog import CATALOGS
+from shared.domain.messages import compose
+from shared.domain.status import Status
+from shared.runtime.formats import formats_for
+
+
+def sentences_for(status: Status) -> dict[str, Sentences]:
+    """Return a status in words, by language; KeyError for a language without a catalog."""
+    return {language: _sentences(status, language) for language in status.languages}
+
+
+def _sentences(status: Status, language: str) -> Sentences:
+    message = compose(status, CATALOGS[language], formats_for(language, status.time_zone))
+    return Sentences(long=message.long, short=message.short, shortest=message.shortest)
