@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal, TypedDict
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from shared.domain import reading as domain
 
@@ -35,7 +35,7 @@ class DomainFields(TypedDict):
 class WireReading(BaseModel):
     """What every reading has. `id`, `device` and `time` may be left out by a sender; on the bus they are there."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     library: Slug = Field(description="The library that this is about.")
     id: Annotated[str, Field(pattern=ID_PATTERN)] | None = Field(
@@ -241,3 +241,14 @@ class Tick(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     at: AwareDatetime
+
+
+class Configured(BaseModel):
+    """A library's configuration takes effect at this place of the log; `config` is null for a removed library."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    library: Slug
+    revision: int = Field(description="The revision of the key in the LIBRARIES bucket.")
+    at: AwareDatetime
+    config: dict[str, JsonValue] | None

@@ -6,10 +6,12 @@ nats-py's defaults give up after two minutes and notice a dead connection after 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any, Final
 
 import nats
@@ -131,6 +133,34 @@ class Bus:
             else:
                 return ack.seq
 
+    async def publish_together(
+        self, messages: Sequence[tuple[str, bytes, Mapping[str, str]]], *, timeout_s: float = ACK_TIMEOUT_S
+    ) -> int:
+        """Store several messages of one stream, all or none (an atomic batch, ADR-50); return the last sequence.
+
+        Raises:
+            BusFull: the stream is full.
+            BusUnavailable: not committed, or no answer: then all or none of them are stored.
+        """
+        batch = token_hex(12)
+        try:
+            async with asyncio.timeout(timeout_s):
+                for number, (subject, payload, headers) in enumerate(messages, start=1):
+                    is_last = number == len(messages)
+                    marks = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
+                    if is_last:
+                        marks["Nats-Batch-Commit"] = "1"
+                    if number == 1 or is_last:  # the server answers the first and the commit
+                        answer = await self.client.request(
+                            subject, payload, timeout=timeout_s, headers={**headers, **marks}
+                        )
+                        sequence = _batch_sequence(answer.data)
+                    else:
+                        await self.client.publish(subject, payload, headers={**headers, **marks})
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"a batch was not acknowledged: {type(error).__name__}") from error
+        return sequence
+
     def bucket(self, name: str) -> Bucket:
         """Return a key-value bucket."""
         return Bucket(self, name)
@@ -199,6 +229,17 @@ class Bucket:
             raise BusUnavailable(f"no word of bucket {self.name}: {type(error).__name__}") from error
         names = (subject.removeprefix(start) for subject in (info.state.subjects or {}))
         return sorted(name for name in names if name.startswith(prefix))
+
+
+def _batch_sequence(answer: bytes) -> int:
+    if not answer:
+        return 0
+    body = json.loads(answer)
+    fault = body.get("error")
+    if fault:
+        code, words = fault.get("err_code"), fault.get("description", "")
+        raise BusFull(words) if code in FULL_CODES else BusUnavailable(f"the bus refused: {words} ({code})")
+    return int(body.get("seq", 0))
 
 
 def _refusal(error: APIError) -> Exception:

@@ -1,0 +1,168 @@
+"""Checkpoints: a partition's state with the place in the log that it covers, stored so that one writer owns it.
+
+A checkpoint is cut into chunks (a value on the bus has a limit), written under a new generation, and becomes the
+newest by one compare-and-set of its manifest. Two aggregators that believe they own one partition find each other
+out there, before they can disagree in public for long.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from hashlib import sha256
+from secrets import token_hex
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from services.aggregator.fold import Kept, Partition
+from shared.contracts import subjects
+from shared.contracts.configuration import EngineFactory, LibraryConfig
+from shared.domain.library_state import LibraryState
+from shared.runtime.bus import Bucket, Conflict
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""Half of what a message on our bus may hold."""
+FORMAT: Final = 1
+"""Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew."""
+
+_STATE: Final[TypeAdapter[LibraryState]] = TypeAdapter(LibraryState)
+
+
+class AnotherWriter(Exception):  # noqa: N818  named for what is found
+    """Another aggregator has stored a checkpoint of this partition since ours."""
+
+
+class Manifest(BaseModel):
+    """The newest checkpoint of a partition."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: int
+    writer: str
+    generation: str
+    chunks: int
+    sha256: str
+    covered: int
+
+
+class _KeptLibrary(BaseModel):
+    revision: int
+    config: LibraryConfig
+    state: LibraryState
+
+
+class _Content(BaseModel):
+    libraries: list[_KeptLibrary]
+
+
+@dataclass(slots=True)
+class Checkpoints:
+    """The checkpoints of one aggregator; `writer` is new with every start."""
+
+    bucket: Bucket
+    engine: EngineFactory
+    writer: str = field(default_factory=lambda: token_hex(8))
+    revisions: dict[int, int] = field(default_factory=dict)
+    generations: dict[int, tuple[str, int]] = field(default_factory=dict)
+    covered: dict[int, int] = field(default_factory=dict)
+    """The place in the log that each stored checkpoint covers."""
+
+    async def load(self, number: int) -> Partition:
+        """Return a partition as its newest checkpoint has it, or empty. Raises BusUnavailable."""
+        entry = await self.bucket.get(subjects.checkpoint_key(number))
+        self.revisions[number] = entry.revision if entry else 0
+        if entry is None:
+            return Partition(number)
+        manifest = Manifest.model_validate_json(entry.value)
+        self.generations[number] = (manifest.generation, manifest.chunks)
+        self.covered[number] = manifest.covered
+        content = await self._content(number, manifest)
+        if content is None:
+            log.error("checkpoint_unreadable", partition=number, consequence="the log is read from its beginning")
+            return Partition(number)
+        libraries = {
+            each.config.id: Kept(each.revision, each.config, each.config.to_domain(self.engine), each.state)
+            for each in content.libraries
+        }
+        return Partition(number, manifest.covered, libraries)
+
+    async def save(self, partition: Partition) -> None:
+        """Store a partition's state.
+
+        Raises:
+            AnotherWriter: somebody else owns this partition; this process must end.
+            BusUnavailable: try again later; the older checkpoint stands.
+        """
+        number = partition.number
+        body = dump(partition)
+        generation = f"{partition.covered}-{token_hex(4)}"
+        chunks = [body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES)]
+        for index, chunk in enumerate(chunks):
+            await self.bucket.put(_chunk_key(number, generation, index), chunk)
+        manifest = Manifest(
+            format=FORMAT,
+            writer=self.writer,
+            generation=generation,
+            chunks=len(chunks),
+            sha256=sha256(body).hexdigest(),
+            covered=partition.covered,
+        )
+        await self._publish(number, manifest)
+        previous = self.generations.get(number)
+        self.generations[number] = (generation, len(chunks))
+        self.covered[number] = manifest.covered
+        partition.is_changed = False
+        if previous is not None:
+            for index in range(previous[1]):
+                await self.bucket.purge(_chunk_key(number, previous[0], index))
+
+    async def _publish(self, number: int, manifest: Manifest) -> None:
+        key = subjects.checkpoint_key(number)
+        value = manifest.model_dump_json().encode()
+        try:
+            self.revisions[number] = await self.bucket.update(key, value, revision=self.revisions[number])
+        except Conflict as conflict:
+            # An acknowledgement that was lost looks the same as another writer: the manifest says which it was.
+            entry = await self.bucket.get(key)
+            found = Manifest.model_validate_json(entry.value) if entry else None
+            if entry is None or found is None or found.writer != self.writer:
+                raise AnotherWriter(
+                    f"partition {number} has another writer; is a second aggregator running with the same ordinal?"
+                ) from conflict
+            self.revisions[number] = await self.bucket.update(key, value, revision=entry.revision)
+
+    async def _content(self, number: int, manifest: Manifest) -> _Content | None:
+        if manifest.format != FORMAT:
+            return None
+        body = b""
+        for index in range(manifest.chunks):
+            chunk = await self.bucket.get(_chunk_key(number, manifest.generation, index))
+            body += chunk.value if chunk else b""
+        if sha256(body).hexdigest() != manifest.sha256:
+            return None
+        try:
+            return _Content.model_validate_json(zlib.decompress(body))
+        except (ValidationError, zlib.error):
+            return None
+
+
+def dump(partition: Partition) -> bytes:
+    """Return a partition's libraries as compressed JSON, in a fixed order."""
+    libraries = [
+        {
+            "revision": kept.revision,
+            "config": kept.config.model_dump(mode="json", by_alias=True),
+            "state": _STATE.dump_python(kept.state, mode="json"),
+        }
+        for _, kept in sorted(partition.libraries.items())
+    ]
+    return zlib.compress(json.dumps({"libraries": libraries}).encode(), level=1)
+
+
+def _chunk_key(number: int, generation: str, index: int) -> str:
+    return f"{subjects.checkpoint_key(number)}.{generation}.{index}"

@@ -1,0 +1,124 @@
+"""Making public what the fold brought about: changes first, in order, then the latest status and days.
+
+Everything here is safe to do again: changes carry ids and numbers, statuses and days are whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from services.aggregator.fold import Effects, Fold, Kept
+from shared.contracts import subjects
+from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
+from shared.domain.status import Change
+from shared.runtime import metrics
+from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import wait_s
+from shared.runtime.logs import logger
+from shared.runtime.wording import sentences_for
+
+log = logger(__name__)
+
+AT_ONCE: Final = 64
+"""Acknowledgements waited for at once."""
+RETRY_S: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
+"""Waits while the bus is away; the last repeats. The log waits meanwhile, nothing is dropped."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """What is to be made public: each change once, of statuses and days only the latest."""
+
+    changes: dict[str, list[Change]] = field(default_factory=dict)
+    statuses: set[str] = field(default_factory=set)
+    days: set[tuple[str, str]] = field(default_factory=set)
+    removed: set[str] = field(default_factory=set)
+
+    def add(self, effects: Effects) -> None:
+        """Take the effects of one more message."""
+        for library, outcome in effects.outcomes:
+            self.removed.discard(library)
+            if outcome.changes:
+                self.changes.setdefault(library, []).extend(outcome.changes)
+            if outcome.is_status_new:
+                self.statuses.add(library)
+            self.days.update((library, day) for day in outcome.days)
+        for library in effects.removed:
+            self.removed.add(library)
+            self.statuses.discard(library)
+
+
+async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
+    """Publish everything pending; come back only when the bus has all of it."""
+    await _all(_changes(bus, changes) for changes in pending.changes.values())
+    await _all(_status(bus, kept) for library in pending.statuses if (kept := fold.kept(library)) is not None)
+    await _all(_day(bus, kept, day) for library, day in pending.days if (kept := fold.kept(library)) is not None)
+    statuses = bus.bucket(subjects.STATUS)
+    await _all(_persist(partial(statuses.delete, library)) for library in pending.removed)
+
+
+async def _changes(bus: Bus, changes: list[Change]) -> None:
+    for change in changes:  # one after the other: a library's changes stay in order
+        body = StatusChanged.of(change, sentences_for(change.status)).model_dump_json().encode()
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": change.id,
+            "ce-source": "/aggregator",
+            "ce-type": "org.placelibre.status.changed.v1",
+            "ce-subject": change.library,
+            "ce-time": change.at.isoformat(),
+            "content-type": "application/json",
+        }
+        subject = subjects.change(change.library)
+        await _persist(partial(bus.publish, subject, body, message_id=change.id, headers=headers))
+        metrics.AGGREGATOR_CHANGES.inc()
+
+
+async def _status(bus: Bus, kept: Kept) -> None:
+    status = kept.state.status
+    if status is None:
+        return
+    body = PublicStatus.of(status, sentences_for(status)).model_dump_json().encode()
+    await _persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
+
+
+async def _day(bus: Bus, kept: Kept, date: str) -> None:
+    day = kept.state.days.get(date)
+    if day is None:
+        return
+    body = DayHistory.of(kept.library.id, date, day, kept.library.time_zone).model_dump_json().encode()
+    key = subjects.history_key(kept.library.id, date)
+    await _persist(partial(bus.bucket(subjects.HISTORY).put, key, body))
+
+
+async def _persist(store: Callable[[], Awaitable[int]]) -> None:
+    """Store, however long the bus is away."""
+    attempt = 0
+    while True:
+        try:
+            await store()
+        except BusUnavailable as error:
+            if attempt == 0:
+                log.warning("bus_does_not_store", reason=str(error))
+            await wait_s(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            attempt += 1
+        else:
+            if attempt:
+                log.info("bus_stores_again", attempts=attempt)
+            return
+
+
+async def _all(work: Iterable[Awaitable[None]]) -> None:
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(each: Awaitable[None]) -> None:
+        async with gate:
+            await each
+
+    async with asyncio.TaskGroup() as group:
+        for each in work:
+            group.create_task(one(each))

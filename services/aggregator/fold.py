@@ -1,0 +1,151 @@
+"""The log folded into the states of libraries: message by message, a pure function of what the log holds.
+
+No clock and no bus here. The same messages in the same order give the same states, changes and days, whether they
+are read live, after a crash from a checkpoint, or in a test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from shared.contracts import subjects
+from shared.contracts.configuration import EngineFactory, LibraryConfig
+from shared.contracts.readings import AnyWireReading, Configured, Pack, Tick
+from shared.domain.library import ClockKind, Library
+from shared.domain.library_state import LibraryState, Outcome, advance, reconfigure
+
+
+class MalformedMessage(Exception):  # noqa: N818  named for what happens to it: it becomes a dead letter
+    """A message of the log cannot be read; the message says where, without its content."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """One library: its configuration as of this place in the log, and its state."""
+
+    revision: int
+    config: LibraryConfig
+    library: Library
+    state: LibraryState
+
+
+@dataclass(slots=True)
+class Partition:
+    """The libraries of one partition and the last sequence of the log that they cover."""
+
+    number: int
+    covered: int = 0
+    libraries: dict[str, Kept] = field(default_factory=dict)
+    is_changed: bool = False
+
+
+@dataclass(slots=True)
+class Effects:
+    """What one message brought about: outcomes by library in order, and libraries that are gone."""
+
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+
+class Fold:
+    """The partitions that one aggregator owns."""
+
+    def __init__(self, partitions: Iterable[Partition], engine: EngineFactory) -> None:
+        """Start from checkpoints; `engine` builds opening hours for configurations found in the log."""
+        self.partitions = {partition.number: partition for partition in partitions}
+        self._engine = engine
+
+    @property
+    def covered(self) -> int:
+        """The last sequence that every owned partition covers; reading goes on after it."""
+        return min((partition.covered for partition in self.partitions.values()), default=0)
+
+    def kept(self, library: str) -> Kept | None:
+        """Return what is kept of a library, or None if it is not owned or not configured."""
+        partition = self.partitions.get(subjects.partition_of(library))
+        return partition.libraries.get(library) if partition else None
+
+    def all_kept(self) -> Iterable[Kept]:
+        """Yield everything kept."""
+        for partition in self.partitions.values():
+            yield from partition.libraries.values()
+
+    def covers(self, sequence: int) -> None:
+        """Note that every message up to `sequence` has been applied or does not concern the owned partitions."""
+        for partition in self.partitions.values():
+            partition.covered = max(partition.covered, sequence)
+
+    def apply(self, subject: str, data: bytes, sequence: int) -> Effects:
+        """Apply one message; partitions that already cover it are left alone.
+
+        Raises:
+            MalformedMessage: the message cannot be read; nothing has changed.
+        """
+        effects = Effects()
+        try:
+            if subject == subjects.TICKS:
+                self._tick(Tick.model_validate_json(data).at, sequence, effects)
+            elif subject.startswith("configured."):
+                self._configure(Configured.model_validate_json(data), sequence, effects)
+            else:
+                self._read(Pack.model_validate_json(data), sequence, effects)
+        except ValidationError as error:
+            raise MalformedMessage(f"{subject}: {error.error_count()} faults at {_places(error)}") from error
+        return effects
+
+    def _tick(self, at: datetime, sequence: int, effects: Effects) -> None:
+        for partition in self.partitions.values():
+            if partition.covered >= sequence:
+                continue
+            for library_id, kept in partition.libraries.items():
+                if kept.library.clock is ClockKind.WALL:
+                    effects.outcomes.append((library_id, advance(kept.state, kept.library, at)))
+                    partition.is_changed = True
+
+    def _read(self, pack: Pack, sequence: int, effects: Effects) -> None:
+        by_library: dict[str, list[AnyWireReading]] = {}
+        for reading in pack.readings:
+            by_library.setdefault(reading.library, []).append(reading)
+        for library_id, readings in by_library.items():
+            partition = self.partitions.get(subjects.partition_of(library_id))
+            if partition is None or partition.covered >= sequence:
+                continue
+            kept = partition.libraries.get(library_id)
+            if kept is None:  # removed since; the readings stay in the log
+                continue
+            outcome = advance(kept.state, kept.library, pack.received_at, [reading.to_domain() for reading in readings])
+            effects.outcomes.append((library_id, outcome))
+            partition.is_changed = True
+
+    def _configure(self, configured: Configured, sequence: int, effects: Effects) -> None:
+        partition = self.partitions.get(subjects.partition_of(configured.library))
+        if partition is None or partition.covered >= sequence:
+            return
+        kept = partition.libraries.get(configured.library)
+        if kept is not None and kept.revision >= configured.revision:
+            return
+        partition.is_changed = True
+        if configured.config is None:
+            if kept is not None:
+                del partition.libraries[configured.library]
+                effects.removed.append(configured.library)
+            return
+        config = LibraryConfig.model_validate(configured.config)
+        kept = Kept(configured.revision, config, self._library(config), kept.state if kept else LibraryState())
+        partition.libraries[configured.library] = kept
+        outcome = reconfigure(kept.state, kept.library, configured.at)
+        effects.outcomes.append((configured.library, outcome))
+
+    def _library(self, config: LibraryConfig) -> Library:
+        try:
+            return config.to_domain(self._engine)
+        except ValueError as error:
+            raise MalformedMessage(f"the configuration of {config.id}: {error}") from error
+
+
+def _places(error: ValidationError) -> str:
+    return ", ".join(".".join(map(str, each["loc"])) or "the whole" for each in error.errors(include_input=False)[:3])

@@ -1,0 +1,138 @@
+"""From a sender's reading to the one that is stored: complete, permitted, known to the configuration. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+
+from services.ingest.bodies import Fault
+from services.ingest.senders import Sender, Senders
+from shared.contracts.configuration import LibraryConfig
+from shared.contracts.readings import (
+    AnyWireReading,
+    ClockSet,
+    GateCount,
+    HeadCount,
+    HeldSeats,
+    QueueAtMarker,
+)
+from shared.domain.library import INSIDE
+from shared.domain.reading import HORIZON
+
+MAX_AHEAD: Final = timedelta(seconds=30)
+"""A device clock may be ahead by this much unnoticed; a reading from later is taken as of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A reading ready to be stored, with a remark for the sender where one is due."""
+
+    index: int
+    reading: AnyWireReading
+    remark: str = ""
+
+
+def normalise(
+    readings: list[tuple[int, AnyWireReading]], sender: Sender, senders: Senders, received_at: datetime
+) -> tuple[list[Accepted], list[Fault]]:
+    """Complete and check readings; return those that may be stored and what is wrong with the others."""
+    accepted: list[Accepted] = []
+    faults: list[Fault] = []
+    for index, reading in readings:
+        result = _one(index, reading, sender, senders, received_at)
+        if isinstance(result, Accepted):
+            accepted.append(result)
+        else:
+            faults.append(result)
+    return accepted, faults
+
+
+def _one(
+    index: int, reading: AnyWireReading, sender: Sender, senders: Senders, received_at: datetime
+) -> Accepted | Fault:
+    library = senders.library_for(sender, reading.library)
+    if isinstance(library, str):
+        return Fault(index, "forbidden", library)
+    refusal = _refuse(reading, sender)
+    if refusal:
+        return Fault(index, "forbidden", refusal)
+    unknown = _unknown(reading, library)
+    if unknown:
+        return Fault(index, "unknown", unknown)
+    time, remark = _time(reading, sender, received_at)
+    if time is None:
+        return Fault(index, "malformed", remark)
+    device = _device(reading, sender)
+    identity = reading.id or _identity(reading, device, time)
+    completed = reading.model_copy(update={"id": identity, "device": device, "time": time})
+    return Accepted(index, completed, remark)
+
+
+def _refuse(reading: AnyWireReading, sender: Sender) -> str:
+    """Return why this sender may not send this reading, or nothing."""
+    if sender.key is None:
+        return ""
+    if isinstance(reading, ClockSet):
+        return "only a simulation may say what time it is"
+    if not sender.key.may_send(reading.kind):
+        return f"key {sender.key_id} has the role {sender.key.role}, which does not send {reading.kind}"
+    if isinstance(reading, GateCount) and sender.key.gates and reading.gate not in sender.key.gates:
+        return f"key {sender.key_id} may not report gate {reading.gate}"
+    if sender.key.role == "staff" and reading.device not in {None, sender.key.device}:
+        return f"key {sender.key_id} speaks for device {sender.key.device} only"
+    return ""
+
+
+def _unknown(reading: AnyWireReading, library: LibraryConfig) -> str:
+    """Return what the configuration does not know, or nothing."""
+    if isinstance(reading, GateCount):
+        return _missing("gate", reading.gate, [gate.id for gate in library.gates])
+    if isinstance(reading, QueueAtMarker):
+        return _missing("marker", reading.marker, [marker.id for marker in library.markers])
+    if isinstance(reading, HeadCount | HeldSeats) and reading.zone is not None:
+        return _missing("zone", reading.zone, [zone.id for zone in library.zones] or [INSIDE])
+    return ""
+
+
+def _missing(what: str, name: str, known: list[str]) -> str:
+    if name in known:
+        return ""
+    return f"the library has no {what} {name!r}; it has {', '.join(known) or 'none'}"
+
+
+def _time(reading: AnyWireReading, sender: Sender, received_at: datetime) -> tuple[datetime | None, str]:
+    """Return when it was seen, with a remark; None with the reason if it cannot be."""
+    if sender.is_simulation:
+        if reading.time is None:
+            return None, "a simulated or recorded reading must say its time"
+        time, remark = reading.time, ""
+    elif reading.time is None:
+        time, remark = received_at, ""
+    elif reading.time > received_at + MAX_AHEAD:
+        # The time of receipt is the authority for now: a fast clock must not hold back live counts.
+        time, remark = received_at, "time lies in the future; taken as of now"
+    else:
+        time = min(reading.time, received_at)
+        is_late = received_at - time > HORIZON
+        remark = f"older than {HORIZON // timedelta(hours=1)} h: stored, but not counted" if is_late else ""
+    if isinstance(reading, GateCount) and reading.start is not None and reading.start > (reading.time or time):
+        return None, "start: lies after time"
+    return time, remark
+
+
+def _device(reading: AnyWireReading, sender: Sender) -> str:
+    if reading.device is not None:
+        return reading.device
+    if isinstance(reading, GateCount):
+        return reading.gate
+    return sender.key.device if sender.key is not None else sender.key_id
+
+
+def _identity(reading: AnyWireReading, device: str, time: datetime) -> str:
+    """Return a name that a repetition of the same reading gets again."""
+    if reading.sequence is not None:
+        return f"{device}:{reading.boot or ''}:{reading.sequence}"
+    content = reading.model_dump_json(exclude={"id", "device", "time"})
+    return blake2b(f"{device}\n{time.isoformat()}\n{content}".encode(), digest_size=12).hexdigest()

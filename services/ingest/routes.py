@@ -1,0 +1,203 @@
+"""POST /v1/readings: who is it, what is it, is it stored. 202 means that the bus has it on disk."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.ingest.bodies import MEDIA_TYPES, Fault, Parsed, UnreadableBody, UnsupportedMediaType, parse
+from services.ingest.normalise import Accepted, normalise
+from services.ingest.senders import Sender, Senders
+from services.ingest.settings import Settings
+from services.ingest.store import quarantine, store
+from shared.contracts.readings import READING
+from shared.runtime import metrics
+from shared.runtime.bus import Bus, BusFull, BusUnavailable
+from shared.runtime.clock import monotonic_s, now
+from shared.runtime.problem import problem
+
+RETRY_AFTER_S: Final = 5
+"""How soon a sender may come back when the bus is away; it is usually back by then."""
+RETRY_AFTER_FULL_S: Final = 60
+BEARER: Final = re.compile(r"^bearer\s+(\S{1,300})$", re.IGNORECASE)
+LENIENT: Final = re.compile(r"(^|[,;\s])handling\s*=\s*\"?lenient\"?($|[,;\s])", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Door:
+    """What the route needs: the bus once it is connected, who may send, and how many are in hand."""
+
+    settings: Settings
+    senders: Senders
+    bus: Bus | None = None
+    in_hand: int = 0
+
+
+def router(door: Door) -> APIRouter:
+    """Return the routes of ingest."""
+    routes = APIRouter()
+
+    @routes.post(
+        "/v1/readings",
+        status_code=202,
+        summary="Send readings",
+        description="One reading, an array, NDJSON, or CloudEvents 1.0 (binary, structured or batch). Answers 202"
+        " once the bus has stored them. A request is taken as a whole or not at all, unless it says"
+        " `Prefer: handling=lenient`: then what is good is stored and the rest is quarantined and listed.",
+        openapi_extra=_request_body(),
+        responses=_responses(),
+        response_class=JSONResponse,
+    )
+    async def post_readings(request: Request) -> Response:
+        response = await _guarded(door, request)
+        metrics.INGEST_REQUESTS.labels(str(response.status_code)).inc()
+        return response
+
+    return routes
+
+
+async def _guarded(door: Door, request: Request) -> Response:
+    if door.in_hand >= door.settings.max_requests_at_once:
+        return _come_back("busy", "Too many requests at once", 1)
+    door.in_hand += 1
+    try:
+        return await _take(door, request)
+    finally:
+        door.in_hand -= 1
+
+
+async def _take(door: Door, request: Request) -> Response:
+    received_at = now()
+    credential = BEARER.match(request.headers.get("authorization", ""))
+    sender = door.senders.authenticate(credential[1], received_at) if credential else None
+    if sender is None:
+        return problem(
+            401,
+            "unauthenticated",
+            "No valid key",
+            detail="Send `Authorization: Bearer <id>.<secret>`; `placelibre keys new` makes a key.",
+            headers={"WWW-Authenticate": 'Bearer realm="placelibre"'},
+        )
+    if request.headers.get("content-encoding", "identity") != "identity":
+        return problem(415, "unsupported-encoding", "Send the body as it is, without a Content-Encoding")
+    try:
+        parsed = parse(await request.body(), request.headers.get("content-type", ""), request.headers)
+    except UnsupportedMediaType as error:
+        return problem(415, "unsupported-media-type", "Not a media type that is read here", detail=str(error))
+    except UnreadableBody as error:
+        return problem(422, "unreadable-body", "The body cannot be read", detail=str(error))
+    return await _store(door, sender, parsed, received_at, is_lenient=_is_lenient(request))
+
+
+async def _store(door: Door, sender: Sender, parsed: Parsed, received_at: Any, *, is_lenient: bool) -> Response:
+    accepted, refused = normalise(parsed.readings, sender, door.senders, received_at)
+    faults = sorted([*parsed.faults, *refused], key=lambda fault: fault.index)
+    if faults and (not is_lenient or not accepted):
+        _count(accepted, "withheld")
+        _count_faults(faults)
+        return _refusal(faults)
+    bus = door.bus
+    if bus is None or not bus.is_connected:
+        return _come_back("bus-unavailable", "The readings cannot be stored just now", RETRY_AFTER_S)
+    started = monotonic_s()
+    try:
+        if faults:
+            device = sender.key.device if sender.key else sender.key_id
+            await quarantine(bus, faults, device, received_at, door.settings.store_timeout_s)
+        await store(bus, accepted, received_at, door.settings.store_timeout_s)
+    except BusFull:
+        return _come_back("bus-full", "The readings cannot be stored: the bus is full", RETRY_AFTER_FULL_S)
+    except BusUnavailable:
+        return _come_back("bus-unavailable", "The readings cannot be stored just now", RETRY_AFTER_S)
+    metrics.INGEST_STORE.observe(monotonic_s() - started)
+    _count(accepted, "stored")
+    _count_faults(faults)
+    return JSONResponse(_receipt(accepted, faults), status_code=202, headers={"Cache-Control": "no-store"})
+
+
+def _receipt(accepted: list[Accepted], faults: list[Fault]) -> dict[str, Any]:
+    readings = []
+    for each in accepted:
+        row: dict[str, Any] = {"index": each.index, "library": each.reading.library, "id": each.reading.id}
+        if each.remark:
+            row["remark"] = each.remark
+        readings.append(row)
+    return {"stored": len(accepted), "readings": readings, "quarantined": [_fault(each) for each in faults]}
+
+
+def _refusal(faults: list[Fault]) -> Response:
+    is_forbidden = any(fault.code == "forbidden" for fault in faults)
+    return problem(
+        403 if is_forbidden else 422,
+        "forbidden" if is_forbidden else "invalid-readings",
+        "Nothing was stored",
+        detail="A request is taken as a whole or not at all; with `Prefer: handling=lenient` the good ones are stored.",
+        errors=[_fault(each) for each in faults[:100]],
+        error_count=len(faults),
+    )
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {"index": fault.index, "code": fault.code, "reason": fault.reason}
+
+
+def _come_back(code: str, title: str, after_s: int) -> Response:
+    return problem(
+        503,
+        code,
+        title,
+        detail="Send the same request again; what was stored already counts once.",
+        headers={"Retry-After": str(after_s)},
+    )
+
+
+def _is_lenient(request: Request) -> bool:
+    return any(LENIENT.search(value) for value in request.headers.getlist("prefer"))
+
+
+def _count(accepted: list[Accepted], outcome: str) -> None:
+    for each in accepted:
+        metrics.INGEST_READINGS.labels(each.reading.kind, outcome).inc()
+
+
+def _count_faults(faults: list[Fault]) -> None:
+    for fault in faults:
+        metrics.INGEST_READINGS.labels("unknown", fault.code).inc()
+
+
+def _request_body() -> dict[str, Any]:
+    schema = READING.json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    reading = {"$ref": "#/components/schemas/Reading"}
+    content: dict[str, Any] = {media_type: {"schema": {"type": "string"}} for media_type in MEDIA_TYPES}
+    content["application/json"] = {
+        "schema": {"oneOf": [reading, {"type": "array", "items": reading, "minItems": 1, "maxItems": 1000}]},
+        "examples": {
+            "gate": {
+                "summary": "Three in, one out, just now",
+                "value": {"kind": "gate_count", "library": "quartier", "gate": "front", "entries": 3, "exits": 1},
+            },
+            "recount": {
+                "summary": "Staff counted heads",
+                "value": {"kind": "head_count", "library": "quartier", "people": 42},
+            },
+        },
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    described = {
+        202: "Stored. `remark` says what is special about a reading; `quarantined` lists what was not stored.",
+        401: "No valid key.",
+        403: "The key may not send this; nothing was stored.",
+        413: "The body is too large.",
+        415: "A media type or an encoding that is not read here.",
+        422: "Items that are wrong, by index and reason; nothing was stored.",
+        503: "The bus is away or full, or too much is in hand; come back after `Retry-After` with the same request.",
+    }
+    return {status: {"description": words} for status, words in described.items()}
