@@ -46,6 +46,8 @@ class ReasonCode(StrEnum):
     RECOUNT_OLD = "recount_old"
     CLOSED_BY_HOURS = "closed_by_hours"
     CLOSED_EXCEPTIONALLY = "closed_exceptionally"
+    EXPIRED = "expired"
+    """Said by whoever shows a status after its `valid_until`: nothing newer has come since."""
 
 
 @dataclass(frozen=True, slots=True)

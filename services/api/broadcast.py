@@ -1,0 +1,146 @@
+"""Everybody who listens, and what each has still to be told.
+
+The strategy for a slow listener is *conflation*: the latest event of each library wins. A listener therefore holds at
+most one event per library it follows, never a backlog, and what it reads next is always the newest there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, ip_address
+
+from shared.runtime import metrics
+
+
+class TooManyListeners(Exception):  # noqa: N818  named for what is the case
+    """This process holds as many streams as it may. Try again later, or at another replica."""
+
+
+class TooManyFromAddress(Exception):  # noqa: N818
+    """One address holds as many streams as it may. Close one first."""
+
+
+@dataclass(slots=True, eq=False)
+class Listener:
+    """One open stream. `follows` names its libraries; empty is all of them."""
+
+    number: int
+    follows: frozenset[str]
+    address: str
+    is_ended: bool = False
+    _pending: dict[str, bytes] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, library: str, event: bytes) -> None:
+        """Hold an event to be sent, in the place of an older one of the same library."""
+        if library in self._pending:
+            metrics.API_UPDATES_CONFLATED.inc()
+        self._pending[library] = event
+        self._wake.set()
+
+    def end(self) -> None:
+        """Let the stream end as soon as its task runs next."""
+        self.is_ended = True
+        self._wake.set()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait for something to send, or for the end; False if `timeout_s` passes without."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        self._wake.clear()
+        return True
+
+    def take(self, bytes_max: int) -> bytes:
+        """Return held events, oldest library first, up to `bytes_max` and at least one; empty if there is none."""
+        taken: list[bytes] = []
+        size = 0
+        while self._pending and size < bytes_max:
+            library = next(iter(self._pending))
+            event = self._pending.pop(library)
+            taken.append(event)
+            size += len(event)
+        return b"".join(taken)
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+
+@dataclass(slots=True)
+class Broadcaster:
+    """The registry of listeners, with its limits."""
+
+    listeners_max: int
+    per_address_max: int
+    _listeners: set[Listener] = field(default_factory=set)
+    _of_everything: set[Listener] = field(default_factory=set)
+    _of_library: dict[str, set[Listener]] = field(default_factory=lambda: defaultdict(set))
+    _of_address: Counter[str] = field(default_factory=Counter)
+    _joined: int = 0
+
+    def __len__(self) -> int:
+        return len(self._listeners)
+
+    def join(self, follows: Iterable[str], address: str) -> Listener:
+        """Register a listener.
+
+        Raises:
+            TooManyListeners: the process is full.
+            TooManyFromAddress: the address is.
+        """
+        if len(self._listeners) >= self.listeners_max:
+            raise TooManyListeners
+        key = network_of(address)
+        if self._of_address[key] >= self.per_address_max:
+            raise TooManyFromAddress
+        self._joined += 1
+        listener = Listener(self._joined, frozenset(follows), key)
+        self._listeners.add(listener)
+        for registry in self._registries(listener):
+            registry.add(listener)
+        self._of_address[key] += 1
+        metrics.API_LISTENERS.set(len(self._listeners))
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        """Forget a listener; leaving twice is leaving once."""
+        if listener not in self._listeners:
+            return
+        self._listeners.discard(listener)
+        for registry in self._registries(listener):
+            registry.discard(listener)
+        for library in listener.follows:
+            if not self._of_library[library]:
+                del self._of_library[library]
+        self._of_address[listener.address] -= 1
+        if not self._of_address[listener.address]:
+            del self._of_address[listener.address]
+        metrics.API_LISTENERS.set(len(self._listeners))
+
+    def offer(self, library: str, event: bytes) -> None:
+        """Offer an event, encoded once, to everybody who follows the library."""
+        for listener in self._of_everything:
+            listener.offer(library, event)
+        for listener in self._of_library.get(library, ()):
+            listener.offer(library, event)
+
+    def _registries(self, listener: Listener) -> list[set[Listener]]:
+        return [self._of_library[library] for library in listener.follows] or [self._of_everything]
+
+
+def network_of(address: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the /64 network that one IPv6 customer is given."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a unix socket, or a test's name for itself
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Address(int(parsed) >> 64 << 64))

@@ -1,0 +1,98 @@
+"""How old a status is, and what is left of it once it is too old to be believed.
+
+The rule: no public figure is shown past its `valid_until` without saying so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from shared.contracts.status import PublicStatus, Sentences
+from shared.domain import status as domain
+from shared.domain.catalog import CATALOGS
+from shared.domain.library import ClockKind
+from shared.domain.messages import compose
+from shared.domain.status import Reason, ReasonCode, State
+from shared.runtime.formats import formats_for
+
+
+class ServedStatus(PublicStatus):
+    """The status as it is served.
+
+    Once `expired` is true nothing newer has come and every figure is null, with state `unknown` and reason `expired`;
+    `as_of` still says when the last data came.
+    """
+
+    expired: bool = Field(default=False, description="True past `valid_until`: what was known may no longer be true.")
+    entries_today: int | None  # type: ignore[assignment]  # null once expired: nobody knows what came since
+    exits_today: int | None  # type: ignore[assignment]
+
+
+def library_now(status: PublicStatus, stored_at: datetime, wall_now: datetime) -> datetime:
+    """Return what time it is for a library: the wall's, the simulation's, or the instant a recording stands at."""
+    if status.clock.kind is ClockKind.WALL:
+        return wall_now
+    if status.clock.kind is ClockKind.SIMULATED and status.clock.speed > 0:
+        return status.as_of + (wall_now - stored_at) * status.clock.speed
+    return status.as_of
+
+
+def expires_at(status: PublicStatus, stored_at: datetime) -> datetime | None:
+    """Return the last instant of the wall clock at which a status still holds; None if it never expires."""
+    if status.clock.kind is ClockKind.WALL:
+        return status.valid_until
+    if status.clock.kind is ClockKind.SIMULATED and status.clock.speed > 0:
+        # A simulation that stands still for longer than any run is as good as a recording.
+        span_s = (status.valid_until - status.as_of).total_seconds() / status.clock.speed
+        return stored_at + timedelta(seconds=span_s) if span_s < timedelta(days=36_500).total_seconds() else None
+    return None
+
+
+def fresh_form(status: PublicStatus) -> ServedStatus:
+    """Return a status as it is served while it holds."""
+    return ServedStatus.model_construct(**dict(status))
+
+
+def expired_form(status: PublicStatus, now: datetime) -> ServedStatus:
+    """Return what may still be said of a status that no longer holds at `now`, the library's own time.
+
+    Figures are gone. Hours stay while it is still the same local day, a change of hours and a notice while they lie
+    ahead.
+    """
+    zone = ZoneInfo(status.time_zone)
+    known = status.to_domain()
+    is_same_day = now.astimezone(zone).date() == status.as_of.astimezone(zone).date()
+    has_notice = known.notice_until is not None and known.notice_until > now
+    left = replace(
+        known,
+        state=State.UNKNOWN,
+        reason=Reason(ReasonCode.EXPIRED, since=known.as_of),
+        level=None,
+        people=None,
+        usable_seats=None,
+        trend=None,
+        queue=None,
+        wait=None,
+        zones=tuple(replace(each, level=None, people=None) for each in known.zones),
+        hours_today=known.hours_today if is_same_day else (),
+        next_change=known.next_change if known.next_change and known.next_change > now else None,
+        notice=known.notice if has_notice else "",
+        notice_until=known.notice_until if has_notice else None,
+    )
+    served = ServedStatus.of(left, _sentences(left, tuple(status.sentences)))
+    return served.model_copy(update={"expired": True, "entries_today": None, "exits_today": None})
+
+
+def _sentences(status: domain.Status, languages: tuple[str, ...]) -> dict[str, Sentences]:
+    sentences = {}
+    for language in languages:
+        catalog = CATALOGS.get(language)
+        if catalog is None:  # a newer writer speaks a language that this reader does not
+            continue
+        message = compose(status, catalog, formats_for(language, status.time_zone))
+        sentences[language] = Sentences(long=message.long, short=message.short, shortest=message.shortest)
+    return sentences
