@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock_time
+from hashlib import sha256
 from itertools import accumulate
 from random import Random
 from typing import Final
@@ -72,7 +73,7 @@ def simulate_day(scenario: Scenario, library: Library, day: date, rng: Random) -
     if not opened:
         raise ValueError(f"{library.id} is closed on {day.isoformat()}; choose a day on which it opens")
     begin, end = opened[0][0] - WATCH_AROUND, opened[-1][1] + WATCH_AROUND
-    boot = f"sim-{day.isoformat()}-{rng.getrandbits(32):08x}"
+    boot = f"sim-{day.isoformat()}-{sha256(f'{library.id} {rng.getrandbits(64)}'.encode()).hexdigest()[:16]}"
     last_entry = timedelta(minutes=scenario.last_entry_min)
     spans = [
         Span(_s(begin, start), _s(begin, max(start, close - last_entry)), _s(begin, close), library.capacity_at(start))

@@ -189,6 +189,7 @@ class House:
     def _open(self, now_s: float) -> None:
         self._is_open = True
         self._span = next(span for span in self.spans if span.open_s == now_s)
+        self._door_free_s = now_s + 60 / self.scenario.door_rate_per_min  # the first has to walk through as well
         self._let_in(now_s)
 
     def _shut_the_door(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -33,6 +34,7 @@ def gate_sightings(
 ) -> Iterator[Sighting]:
     """Yield a count for each of the gate's report intervals; zeros are its sign of life."""
     windows = int(end_s // faults.interval_s)
+    ends = range(faults.interval_s, (windows + 1) * faults.interval_s, faults.interval_s)
     entries, exits = [0] * windows, [0] * windows
     for crossing in crossings:
         if crossing.gate != faults.id:
@@ -42,8 +44,7 @@ def gate_sightings(
         if chance < missed_share:
             continue
         times = 2 if chance >= 1 - faults.doubled_share else 1
-        window = min(int(crossing.at_s // faults.interval_s), windows - 1)
-        (entries if crossing.is_entry else exits)[window] += times
+        (entries if crossing.is_entry else exits)[bisect_left(ends, crossing.at_s)] += times
     for window in range(windows):
         start = begin + timedelta(seconds=window * faults.interval_s)
         at = start + timedelta(seconds=faults.interval_s)
