@@ -1,0 +1,39 @@
+"""`placelibre run`: one service in this process, with its settings from the environment."""
+
+from __future__ import annotations
+
+import importlib
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli.terminal import Trouble, command_app, examples
+
+app = command_app()
+
+
+class Service(StrEnum):
+    """What can be run."""
+
+    INGEST = "ingest"
+    AGGREGATOR = "aggregator"
+    PUBLISHER = "publisher"
+    API = "api"
+
+
+@app.command(epilog=examples("PLACELIBRE_NATS_SEED_FILE=.placelibre/bus/nkeys/api.nk placelibre run api"))
+def run(service: Annotated[Service, typer.Argument(help="Which one.")]) -> None:
+    """Run one service here until Ctrl-C or SIGTERM; for a cluster, or to look at one alone.
+
+    Its settings come from the environment, as in docs/reference: PLACELIBRE_NATS_URL, PLACELIBRE_NATS_SEED_FILE,
+    PLACELIBRE_PORT and others.
+    """
+    name = f"services.{service}.main"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise Trouble(f"this version has no service {service}") from error
+    module.main()

@@ -1,0 +1,370 @@
+"""Checking `libraries.toml`: every fault with its key, its line and what to do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cli.configuration_check import check_text
+from tests.conftest import ROOT
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+GOOD = """\
+[[libraries]]
+id = "central"
+name = "Central"
+time_zone = "Europe/Paris"
+country = "FR"
+languages = ["fr", "en"]
+opening_hours = "Mo-Sa 09:00-19:00; PH off"
+capacity = 120
+gates = [
+  { id = "front" },
+]
+exceptions = [{ dates = "2026-12-24", hours = "09:00-12:00" }]
+
+[[libraries.keys]]
+id = "front-2026"
+sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+device = "front"
+role = "gate"
+
+[[libraries.channels]]
+type = "console"
+"""
+SECOND = GOOD.replace("central", "branch").replace("front-2026", "branch-2026")
+
+
+def replaced(before: str, after: str) -> str:
+    assert before in GOOD
+    return GOOD.replace(before, after)
+
+
+FAULTS = {
+    "an unknown key close to a known one": (
+        replaced("capacity =", "capacty ="),
+        [
+            (1, "libraries.central.capacity", "is missing", "add capacity = 120"),
+            (8, "libraries.central.capacty", "is not a known key", "did you mean capacity?"),
+        ],
+    ),
+    "a table under a name close to the right one": (
+        GOOD.replace("[[libraries.keys]]", "[[libraries.key]]"),
+        [(14, "libraries.central.key", "is not a known key", "did you mean keys?")],
+    ),
+    "a key in the wrong table": (
+        replaced('{ id = "front" }', '{ id = "front", sha256 = "" }'),
+        [
+            (
+                10,
+                "libraries.central.gates.front.sha256",
+                "is not a known key here",
+                "it belongs in keys; keys here are id, from, to, silent_after_min",
+            )
+        ],
+    ),
+    "one bracket where there must be two": (
+        '[libraries]\nid = "central"\n',
+        [(1, "libraries", "must be a list", "write [[libraries]] with two brackets on each side")],
+    ),
+    "a number in quotes": (
+        replaced("capacity = 120", 'capacity = "120"'),
+        [
+            (
+                8,
+                "libraries.central.capacity",
+                "must be a whole number",
+                "write it without quotes and without a fraction, like capacity = 120",
+            )
+        ],
+    ),
+    "a capacity of nobody": (
+        replaced("capacity = 120", "capacity = 0"),
+        [(8, "libraries.central.capacity", "must be greater than or equal to 1", "write it like capacity = 120")],
+    ),
+    "text without quotes that is a number": (
+        replaced('name = "Central"', "name = 7"),
+        [(3, "libraries.central.name", "must be text", 'put it in double quotes, like name = "Central Library"')],
+    ),
+    "an id with a space": (
+        replaced('{ id = "front" }', '{ id = "Front door" }'),
+        [
+            (
+                10,
+                "libraries.central.gates.Front door.id",
+                "'Front door' is not written as it must be",
+                'use small letters, digits and hyphens only, like "main-door"',
+            )
+        ],
+    ),
+    "a language that is not spoken here": (
+        replaced('["fr", "en"]', '["fr", "de"]'),
+        [
+            (
+                6,
+                "libraries.central.languages.#2",
+                "'de' is not one of the choices",
+                "choose one of en, fr, nl, nb, uk",
+            )
+        ],
+    ),
+    "a time zone misspelt": (
+        replaced("Europe/Paris", "Europe/Pairs"),
+        [(4, "libraries.central.time_zone", "'Europe/Pairs' is no IANA time zone", 'did you mean "Europe/Paris"?')],
+    ),
+    "hours that the engine cannot read": (
+        replaced("Mo-Sa 09:00-19:00; PH off", "Mo-Sa 09:00 19:00"),
+        [
+            (
+                7,
+                "libraries.central.opening_hours",
+                "'Mo-Sa 09:00 19:00' is no opening_hours rule: at character 12: expected timespan_plus",
+                'write it like "Mo-Fr 09:00-12:30,13:30-18:00; PH off"',
+            )
+        ],
+    ),
+    "hours of an exception that the engine cannot read": (
+        replaced('hours = "09:00-12:00"', 'hours = "morning"'),
+        [
+            (
+                12,
+                "libraries.central.exceptions.#1.hours",
+                "'morning' are no hours",
+                'write it like "10:00-14:00", or "off"',
+            )
+        ],
+    ),
+    "a day that does not exist": (
+        replaced("2026-12-24", "2026-02-30"),
+        [
+            (
+                12,
+                "libraries.central.exceptions.#1.dates",
+                "'2026-02-30': day is out of range for month",
+                "use days that exist",
+            )
+        ],
+    ),
+    "a country without public holidays": (
+        replaced('country = "FR"', 'country = "ZZ"'),
+        [
+            (
+                5,
+                "libraries.central.country",
+                "no public holidays are known for 'ZZ'",
+                "use the two letters of a country with public holidays, or leave country out",
+            )
+        ],
+    ),
+    "two libraries of one id": (
+        GOOD + SECOND.replace("branch-2026", "other").replace('id = "branch"', 'id = "central"'),
+        [
+            (
+                23,
+                "libraries.central.id",
+                "libraries: the id 'central' stands 2 times; ids must differ",
+                "give each an id of its own; an id in use must stay, so change the newer one",
+            )
+        ],
+    ),
+    "one key id in two libraries": (
+        GOOD + SECOND.replace("branch-2026", "front-2026"),
+        [
+            (
+                36,
+                "libraries.branch.keys.front-2026.id",
+                "keys: the id 'front-2026' stands 2 times; ids must differ",
+                "give each an id of its own; an id in use must stay, so change the newer one",
+            )
+        ],
+    ),
+    "a gate to nowhere": (
+        replaced('{ id = "front" }', '{ id = "front", to = "cellar" }'),
+        [
+            (
+                10,
+                "libraries.central.gates.front.to",
+                "gate front: 'cellar' is no place; there are inside, outside",
+                "use one of inside, outside, or add the zone",
+            )
+        ],
+    ),
+    "a key for a gate that is not there": (
+        replaced('role = "gate"', 'role = "gate"\ngates = [\n  "front",\n  "back",\n]'),
+        [
+            (
+                21,
+                "libraries.central.keys.front-2026.gates.#2",
+                "key front-2026: there is no gate 'back'; there are front",
+                "use one of front, or add the gate",
+            )
+        ],
+    ),
+    "an expiry without its offset": (
+        replaced('role = "gate"', 'role = "gate"\nexpires = 2027-01-01'),
+        [
+            (
+                19,
+                "libraries.central.keys.front-2026.expires",
+                "'2027-01-01' is no time with its offset",
+                "write it like expires = 2027-01-31T00:00:00Z",
+            )
+        ],
+    ),
+    "a simulated library that would speak to followers": (
+        replaced("capacity = 120", 'capacity = 120\nclock = "simulated"').replace(
+            'type = "console"', 'type = "mastodon"\naccount = "a"\nserver = "https://social.example"'
+        ),
+        [
+            (
+                22,
+                "libraries.central.channels.#1.type",
+                "a simulated library may speak on the console only, not on mastodon: followers would take it for now",
+                'use type = "console", or remove clock to go live',
+            )
+        ],
+    ),
+    "a band that would flap": (
+        replaced("capacity = 120", 'capacity = 120\nbands = [{ level = "full", enter = 0.9, leave = 0.95 }]'),
+        [
+            (
+                9,
+                "libraries.central.bands.#1.leave",
+                "leave (0.95) must be below enter (0.9), or the level would flap",
+                "choose leave a few hundredths below enter, like enter = 0.85, leave = 0.80",
+            )
+        ],
+    ),
+    "no TOML": (
+        replaced("capacity = 120", "capacity = "),
+        [
+            (
+                8,
+                "",
+                "this is no TOML at column 12: invalid value",
+                "look for a missing quote, bracket or equals sign here or on the line before",
+            )
+        ],
+    ),
+    "an open bracket": (
+        "[[libraries]]\nlanguages = ['fr'\n",
+        [
+            (
+                2,
+                "",
+                "this is no TOML: unclosed array",
+                "look for a missing quote, bracket or equals sign here or on the line before",
+            )
+        ],
+    ),
+    "an empty file": ("", [(None, "libraries", "is missing", "begin with [[libraries]]")]),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), FAULTS.values(), ids=FAULTS.keys())
+def test_a_fault_is_named_with_its_key_its_line_and_a_remedy(
+    text: str, expected: list[tuple[int | None, str, str, str]]
+) -> None:
+    checked = check_text(text, NOW)
+    assert [(each.line, each.key, each.problem, each.remedy) for each in checked.findings] == expected
+    assert not checked.is_good
+    assert checked.libraries == ()
+
+
+WARNINGS = {
+    "nobody can report": (
+        GOOD[: GOOD.index("[[libraries.keys]]")],
+        (1, "libraries.central.keys", "nothing can report: the library has no live key"),
+    ),
+    "gates that no key may report": (
+        replaced('role = "gate"', 'role = "staff"'),
+        (9, "libraries.central.gates", "no live key may report the gates"),
+    ),
+    "zones that do not add up": (
+        replaced("capacity = 120", 'capacity = 120\nzones = [{ id = "inside", name = "All", capacity = 90 }]'),
+        (8, "libraries.central.capacity", "the zones hold 90 people together, the library 120"),
+    ),
+    "a key about to expire": (
+        replaced('role = "gate"', 'role = "gate"\nexpires = 2026-12-01T00:00:00Z'),
+        (19, "libraries.central.keys.front-2026.expires", "the key expires on 2026-12-01"),
+    ),
+    "public holidays of no country": (
+        replaced('country = "FR"\n', ""),
+        (6, "libraries.central.opening_hours", "PH means nothing without a country"),
+    ),
+    "a day that is over": (
+        replaced("2026-12-24", "2026-03-01"),
+        (12, "libraries.central.exceptions.#1", "2026-03-01 is over"),
+    ),
+    "a channel in a language that the page does not have": (
+        replaced('type = "console"', 'type = "console"\nlanguages = ["nl"]'),
+        (22, "libraries.central.channels.#1.languages", "nl is not among the library's languages"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), WARNINGS.values(), ids=WARNINGS.keys())
+def test_what_is_allowed_but_hardly_meant_is_a_warning(text: str, expected: tuple[int, str, str]) -> None:
+    checked = check_text(text, NOW)
+    assert [(each.line, each.key, each.problem) for each in checked.findings] == [expected]
+    assert checked.is_good
+    assert [library.id for library in checked.libraries] == ["central"]
+
+
+def test_an_expired_key_is_named_and_counts_as_none() -> None:
+    text = replaced('role = "gate"', 'role = "gate"\nexpires = 2026-11-01T00:00:00Z')
+    problems = [each.problem for each in check_text(text, NOW).findings]
+    assert problems == ["nothing can report: the library has no live key", "the key has expired on 2026-11-01"]
+
+
+def test_several_faults_are_all_named_in_the_order_of_their_lines() -> None:
+    text = replaced("Europe/Paris", "Paris").replace("capacity = 120", "capacity = -1").replace('"gate"', '"door"')
+    assert [each.line for each in check_text(text, NOW).findings] == [4, 8, 18]
+
+
+def test_the_example_configuration_is_good_and_free_of_warnings() -> None:
+    checked = check_text((ROOT / "libraries.toml").read_text(), NOW)
+    assert checked.findings == ()
+
+
+def placelibre(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_command_exits_1_for_faults_and_speaks_json(tmp_path: Path) -> None:
+    broken = tmp_path / "libraries.toml"
+    broken.write_text(replaced("capacity =", "capacty ="))
+    result = placelibre("check", str(broken), "--json")
+    report = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert report["ok"] is False
+    assert report["findings"][1] == {
+        "severity": "error",
+        "line": 8,
+        "key": "libraries.central.capacty",
+        "problem": "is not a known key",
+        "remedy": "did you mean capacity?",
+    }
+
+
+def test_the_command_exits_0_for_warnings_alone(tmp_path: Path) -> None:
+    file = tmp_path / "libraries.toml"
+    file.write_text(WARNINGS["nobody can report"][0])
+    result = placelibre("check", str(file))
+    assert result.returncode == 0
+    assert "warning: line 1: libraries.central.keys: nothing can report" in result.stderr
+
+
+def test_a_file_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+    result = placelibre("check", str(tmp_path / "none.toml"))
+    assert result.returncode == 1
+    assert "there is no file" in result.stderr
+    assert "what to do:" in result.stderr
+    assert "Traceback" not in result.stderr
