@@ -9,8 +9,9 @@ from datetime import datetime
 
 from cli.wire import WireFields
 from shared.contracts.readings import READING
+from shared.domain.advance import advance
 from shared.domain.library import ClockKind, Library
-from shared.domain.library_state import Day, LibraryState, advance
+from shared.domain.library_state import Day, LibraryState
 from shared.domain.reading import AnyReading, ClockSet
 from shared.domain.status import Change
 

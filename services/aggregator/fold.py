@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
 from shared.contracts.readings import AnyWireReading, Configured, Pack, Tick
+from shared.domain.advance import advance, reconfigure
 from shared.domain.library import ClockKind, Library
-from shared.domain.library_state import LibraryState, Outcome, advance, reconfigure
+from shared.domain.library_state import LibraryState, Outcome
 
 
 class MalformedMessage(Exception):  # noqa: N818  named for what happens to it: it becomes a dead letter

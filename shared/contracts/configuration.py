@@ -167,6 +167,9 @@ class LibraryConfig(Table):
     recount_valid_for_min: Annotated[float, Field(ge=5, le=1440)] = 60.0
     queue_valid_for_min: Annotated[float, Field(ge=5, le=240)] = 45.0
     mean_stay_min: Annotated[float, Field(ge=5, le=1440)] = 150.0
+    door_rate_per_min: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=20.0, description="How many people the door lets in per minute while there is room and a queue."
+    )
     channels: tuple[Channel, ...] = ()
     keys: tuple[Key, ...] = ()
 
@@ -211,6 +214,21 @@ class LibraryConfig(Table):
         """The opening hours and their exceptions as one rule in OSM syntax; later rules override earlier ones."""
         return "; ".join([self.opening_hours, *(_exception_rule(each) for each in self.exceptions)])
 
+    @property
+    def channel_rules(self) -> tuple[domain.ChannelRule, ...]:
+        """How the library speaks, channel by channel: all that a service which only posts needs to know."""
+        return tuple(
+            domain.ChannelRule(
+                channel=each.type,
+                account=each.account,
+                languages=each.languages or self.languages[:1],
+                min_interval=timedelta(minutes=each.min_interval_min),
+                daily_budget=each.daily_budget,
+                server=each.server,
+            )
+            for each in self.channels
+        )
+
     def to_domain(self, engine: EngineFactory) -> domain.Library:
         """Return the domain's library. Raises ValueError if the hours engine refuses a rule."""
         zone = ZoneInfo(self.time_zone)
@@ -241,18 +259,9 @@ class LibraryConfig(Table):
             recount_valid_for=timedelta(minutes=self.recount_valid_for_min),
             queue_valid_for=timedelta(minutes=self.queue_valid_for_min),
             mean_stay=timedelta(minutes=self.mean_stay_min),
+            door_rate_per_min=self.door_rate_per_min,
             url=self.url,
-            channels=tuple(
-                domain.ChannelRule(
-                    channel=each.type,
-                    account=each.account,
-                    languages=each.languages or languages[:1],
-                    min_interval=timedelta(minutes=each.min_interval_min),
-                    daily_budget=each.daily_budget,
-                    server=each.server,
-                )
-                for each in self.channels
-            ),
+            channels=self.channel_rules,
         )
 
 

@@ -45,7 +45,7 @@ class WireReading(BaseModel):
     time: AwareDatetime | None = Field(
         default=None, description="When it was seen, for a window its end; now if left out."
     )
-    boot: Annotated[str, Field(pattern=ID_PATTERN)] | None = Field(
+    boot: Annotated[str, Field(pattern=ID_PATTERN, max_length=40)] | None = Field(
         default=None, description="Changes whenever the device starts its sequence anew."
     )
     sequence: Annotated[int, Field(ge=0, le=2**53)] | None = Field(

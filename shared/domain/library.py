@@ -81,9 +81,14 @@ class Gate:
             raise ValueError(f"gate {self.id}: silent_after must be positive")
 
     @property
+    def places(self) -> tuple[str, str]:
+        """The two places that this gate joins."""
+        return (self.origin, self.destination)
+
+    @property
     def is_outer(self) -> bool:
         """Whether people enter or leave the library here."""
-        return OUTSIDE in (self.origin, self.destination)
+        return OUTSIDE in self.places
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,8 @@ class Library:
     queue_valid_for: timedelta = timedelta(minutes=45)
     """How long an observed queue is believed without a newer look at it."""
     mean_stay: timedelta = timedelta(minutes=150)
+    door_rate_per_min: float = 20.0
+    """How many people the door lets in per minute while there is room and a queue."""
     url: str = ""
     channels: tuple[ChannelRule, ...] = ()
 

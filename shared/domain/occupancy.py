@@ -1,8 +1,8 @@
 """How many people are inside: a minute ledger of the gates, and the last time somebody knew for sure.
 
 The first estimator: in minus out since the building was last empty or last counted. Its answer carries an interval
-that widens with every crossing, because gates miss people. A better one replaces this module behind the same four
-verbs: `add_count`, `add_anchor`, `people`, `forget_before`.
+that widens with every crossing, because gates miss people. A better one replaces this module behind the same
+verbs: `add_count`, `add_anchor`, `remove_anchor`, `people`, `forget_before`.
 """
 
 from __future__ import annotations
@@ -59,18 +59,39 @@ def empty_anchor(at: datetime, library: Library) -> Anchor:
 
 
 @dataclass(slots=True)
+class Tally:
+    """The balance of one place since its anchor, kept so that an estimate need not add up the day again."""
+
+    anchor: str
+    after: int
+    """The anchor's minute; counts up to it are in the anchor."""
+    net: int = 0
+    crossings: int = 0
+
+    def add(self, sign: int, entries: int, exits: int) -> None:
+        """Add a gate's counts; `sign` is 1 where its entries come into the place, -1 where they leave it."""
+        self.net += sign * (entries - exits)
+        self.crossings += entries + exits
+
+
+@dataclass(slots=True)
 class Occupancy:
     """The ledger and the anchors of one library. `flows` is minute -> gate -> (entries, exits)."""
 
     flows: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
     anchors: list[Anchor] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
 
-    def add_count(self, count: GateCount) -> None:
+    def add_count(self, count: GateCount, gate: Gate) -> None:
         """Add a gate's count to the minute in which it ended; the order of counts does not matter."""
         minute = minute_of(count.at)
         gates = self.flows.setdefault(minute, {})
         entries, exits = gates.get(count.gate, (0, 0))
         gates[count.gate] = (entries + count.entries, exits + count.exits)
+        for place, sign in ((gate.destination, 1), (gate.origin, -1)):
+            tally = self.tallies.get(place)
+            if tally is not None and minute > tally.after:
+                tally.add(sign, count.entries, count.exits)
 
     def add_anchor(self, anchor: Anchor) -> None:
         """Add an anchor; the latest by its own time decides, whenever it arrives."""
@@ -105,9 +126,9 @@ class Occupancy:
             if anchor is None:
                 return None
             known = anchor.people[place]
-            net, crossings = self._flow_into(place, library.gates, after=minute_of(anchor.at))
-            means[place] = known + net
-            variances[place] = _anchor_variance(known, anchor, capacity) + (GATE_ERROR_SHARE * crossings / 2) ** 2
+            tally = self._tally(place, anchor, library.gates)
+            means[place] = known + tally.net
+            variances[place] = _anchor_variance(known, anchor, capacity) + (GATE_ERROR_SHARE * tally.crossings / 2) ** 2
         limits = {zone.id: zone.capacity for zone in library.zones}
         estimates = {place: _cut(means[place], sqrt(variances[place]), limits.get(place, capacity)) for place in means}
         estimates[""] = _cut(sum(means.values()), sqrt(sum(variances.values())), capacity)
@@ -124,37 +145,35 @@ class Occupancy:
         total = sum(shares.values())
         return {place: people * share / total for place, share in shares.items()}
 
-    def exits_between(self, library: Library, start: datetime, end: datetime) -> int:
-        """Count the people who left the library in (start, end]."""
-        first, last = minute_of(start), minute_of(end)
+    def crossings_between(self, library: Library, start: datetime, end: datetime) -> tuple[int, int]:
+        """Count the people who entered and who left the library in (start, end]."""
         outer = [gate for gate in library.gates if gate.is_outer]
-        total = 0
-        for minute in range(first + 1, last + 1):
+        inward = outward = 0
+        for minute in range(minute_of(start) + 1, minute_of(end) + 1):
             gates = self.flows.get(minute)
             if gates:
                 for gate in outer:
                     entries, exits = gates.get(gate.id, (0, 0))
-                    total += exits if gate.origin == OUTSIDE else entries
-        return total
+                    is_inward = gate.origin == OUTSIDE
+                    inward += entries if is_inward else exits
+                    outward += exits if is_inward else entries
+        return inward, outward
 
     def _anchor_of(self, place: str) -> Anchor | None:
         return next((anchor for anchor in reversed(self.anchors) if place in anchor.people), None)
 
-    def _flow_into(self, place: str, gates: Iterable[Gate], after: int) -> tuple[int, int]:
-        signs = {
-            gate.id: 1 if gate.destination == place else -1
-            for gate in gates
-            if place in (gate.origin, gate.destination)
-        }
-        net = crossings = 0
+    def _tally(self, place: str, anchor: Anchor, gates: Iterable[Gate]) -> Tally:
+        tally = self.tallies.get(place)
+        if tally is not None and tally.anchor == anchor.id:
+            return tally
+        tally = self.tallies[place] = Tally(anchor.id, minute_of(anchor.at))
+        signs = {gate.id: 1 if gate.destination == place else -1 for gate in gates if place in gate.places}
         for minute, counts in self.flows.items():
-            if minute <= after:
-                continue
-            for gate_id, (entries, exits) in counts.items():
-                sign = signs.get(gate_id, 0)
-                net += sign * (entries - exits)
-                crossings += abs(sign) * (entries + exits)
-        return net, crossings
+            if minute > tally.after:
+                for gate_id, (entries, exits) in counts.items():
+                    if gate_id in signs:
+                        tally.add(signs[gate_id], entries, exits)
+        return tally
 
 
 def minute_of(at: datetime) -> int:

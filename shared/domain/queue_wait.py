@@ -1,6 +1,7 @@
 """How long the queue is and how long it takes: what staff saw, and the rate at which people leave.
 
-While the library is full one person enters for each that leaves, so a queue of Q people waits Q / (exit rate).
+While there is room people enter as fast as the door lets them; once the library is full one person enters for each
+that leaves. So a queue of Q people with room for R waits min(Q, R) / door rate + max(Q - R, 0) / exit rate.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Final
 from shared.domain.occupancy import Z_90, Estimate
 
 RATE_WINDOW: Final = timedelta(minutes=30)
-PRIOR_WINDOW_MIN: Final = 15.0
+DOOR_WINDOW: Final = timedelta(minutes=10)
+PRIOR_WINDOW_MIN: Final = 10.0
 """How many minutes of the usual rate the prior is worth; a quiet half hour must not stop the queue for ever."""
 MARKER_ERROR_SHARE: Final = 0.17
 COUNT_ERROR_SHARE: Final = 0.10
@@ -49,6 +51,9 @@ class Wait:
     overflow: bool
 
 
+NO_WAIT: Final = Wait(0, 0, 0, 0, overflow=False)
+
+
 def seen_at_marker(at: datetime, reading_id: str, people: int) -> QueueSeen:
     """Return a look at the queue by a marker worth `people`."""
     return QueueSeen(at, reading_id, people, MARKER_ERROR_SHARE * people)
@@ -59,36 +64,62 @@ def counted(at: datetime, reading_id: str, people: int) -> QueueSeen:
     return QueueSeen(at, reading_id, people, COUNT_ERROR_SHARE * people + (COUNT_ERROR_PEOPLE if people else 0))
 
 
-def exit_rate(exits: int, capacity: int, mean_stay: timedelta) -> tuple[float, float]:
-    """Return people leaving per minute and its standard deviation.
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """People per minute, with its standard deviation."""
 
-    Gamma-Poisson: prior mean capacity / mean stay (Little 1961), worth `PRIOR_WINDOW_MIN` minutes of evidence.
+    per_min: float
+    deviation: float
+
+
+def posterior_rate(count: int, window: timedelta, prior_per_min: float) -> Rate:
+    """Return a rate from a count over a window and a prior worth `PRIOR_WINDOW_MIN` minutes (Gamma-Poisson).
+
+    For exits the prior is capacity / mean stay (Little 1961), for entries what the door can do.
     """
-    prior_rate = capacity / (mean_stay / timedelta(minutes=1))
-    shape = exits + prior_rate * PRIOR_WINDOW_MIN
-    minutes = RATE_WINDOW / timedelta(minutes=1) + PRIOR_WINDOW_MIN
-    return shape / minutes, sqrt(shape) / minutes
+    shape = count + prior_per_min * PRIOR_WINDOW_MIN
+    minutes = window / timedelta(minutes=1) + PRIOR_WINDOW_MIN
+    return Rate(shape / minutes, sqrt(shape) / minutes)
 
 
-def queue_people(seen: QueueSeen, now: datetime) -> tuple[Estimate, float]:
-    """Return the people in the queue and the standard deviation, wider the longer ago it was looked at."""
+@dataclass(frozen=True, slots=True)
+class QueueBelief:
+    """How many people are believed to be queuing, with the standard deviation of that."""
+
+    people: Estimate
+    deviation: float
+
+
+def queue_people(seen: QueueSeen, now: datetime) -> QueueBelief:
+    """Return the people in the queue, less surely the longer ago it was looked at."""
     age_min = max((now - seen.at) / timedelta(minutes=1), 0.0)
     deviation = sqrt(seen.deviation**2 + (DRIFT_SHARE_PER_MIN * seen.people * age_min) ** 2)
     low, high = max(seen.people - Z_90 * deviation, 0.0), seen.people + Z_90 * deviation
-    return Estimate(round(seen.people), round(low), round(high)), deviation
+    return QueueBelief(Estimate(round(seen.people), round(low), round(high)), deviation)
 
 
-def wait(people: float, people_deviation: float, rate: float, rate_deviation: float, previous: int | None) -> Wait:
-    """Return the wait behind `people`, W = Q / rate; relative errors add in squares (first-order propagation).
+def wait(queue: QueueBelief, room: float, door: Rate, exits: Rate, previous: Wait | None) -> Wait:
+    """Return the wait of somebody who joins now, W = min(Q, R)/door + max(Q - R, 0)/exits.
 
-    `previous` is the bucket said last, which is kept while the wait is not clearly out of it.
+    Relative errors add in squares (first-order propagation). `previous` is what was said last; its words are kept
+    while the wait is not clearly out of them.
     """
+    people = queue.people.value
     if people <= 0:
-        return Wait(0, 0, 0, 0, overflow=False)
-    minutes = people / rate
-    spread = minutes * sqrt((people_deviation / people) ** 2 + (rate_deviation / rate) ** 2)
+        return NO_WAIT
+    at_door, for_exits = min(people, max(room, 0.0)), max(people - max(room, 0.0), 0.0)
+    minutes = at_door / door.per_min + for_exits / exits.per_min
+    rates = (at_door * door.deviation / door.per_min**2) ** 2 + (for_exits * exits.deviation / exits.per_min**2) ** 2
+    spread = sqrt(rates + (minutes * queue.deviation / people) ** 2)
     low, high = max(minutes - Z_90 * spread, 0.0), minutes + Z_90 * spread
-    return Wait(round(minutes), round(low), round(high), bucket(minutes, previous), overflow=minutes >= OVERFLOW_MIN)
+    was_over = previous is not None and previous.overflow
+    return Wait(
+        minutes=round(minutes),
+        low=round(low),
+        high=round(high),
+        bucket=bucket(minutes, previous.bucket if previous else None),
+        overflow=minutes >= OVERFLOW_MIN * (1 - BUCKET_SLACK if was_over else 1),
+    )
 
 
 def bucket(minutes: float, previous: int | None) -> int:
