@@ -1,0 +1,178 @@
+"""The two queues of the publisher: changes to decide on, and intents to deliver.
+
+FastStream brings the messages; what it would do by itself is switched off, because its defaults lose messages: it
+declares no stream and no consumer (that would reset their settings), acknowledges nothing (a raised error would discard
+the message), and decodes nothing (one bad body would take its neighbours with it).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from faststream import AckPolicy
+from faststream.nats import JStream, NatsBroker, PullSub
+from faststream.nats.annotations import NatsMessage
+from faststream.nats.security import NatsNKey
+from pydantic import SecretStr, ValidationError
+
+from services.publisher.announcer import Announcer
+from services.publisher.delivery import Again, Outbox
+from shared.contracts import subjects
+from shared.contracts.posts import PostIntent
+from shared.contracts.status import StatusChanged
+from shared.contracts.streams import CHANNELS
+from shared.runtime import metrics
+from shared.runtime.bus import Bus, BusUnavailable, connect_options
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+SERVICE: Final = "publisher"
+PULL_S: Final = 2.0
+"""A pull waits this long on the bus and returns at once with a message. One lost in a restart of the bus, which nobody
+would notice, costs no more than this."""
+WORKERS: Final = {"console": 1, "mastodon": 8}
+"""Intents of one type of channel under way at once. Lines on a console stay in order; servers must not wait for each
+other, and eight that hang for 20 s each still leave the others within the bus's patience of 60 s."""
+NAK_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Growing delays while the bus itself does not take what we store."""
+FAILURES: Final = 3
+"""A message whose handling breaks off so often in this process is put aside, or it would hold up all others."""
+STOP_S: Final = 10.0
+"""For handlers to finish when the service stops; shorter than the service's own patience."""
+
+
+class _Malformed(Exception):  # noqa: N818  an answer, not a fault of ours
+    """A body that is no message of ours."""
+
+
+@dataclass(slots=True)
+class Queues:
+    """Handles messages one by one and says what becomes of each on the bus."""
+
+    bus: Bus
+    announcer: Announcer
+    outbox: Outbox
+    begun: Counter[int] = field(default_factory=Counter)
+    """Handlings begun and not ended, by the message's sequence: those that broke off stay."""
+
+    async def on_change(self, body: bytes, message: NatsMessage) -> None:
+        """Decide on one change."""
+        await self._take("change", body, message, self._decide)
+
+    async def on_post(self, body: bytes, message: NatsMessage) -> None:
+        """Deliver one intent."""
+        await self._take("post", body, message, self._deliver)
+
+    async def _decide(self, body: bytes, message: NatsMessage) -> float | None:
+        try:
+            event = StatusChanged.model_validate_json(body)
+            event.to_domain()
+        except ValueError as error:
+            raise _Malformed(_where(error)) from error
+        await self.announcer.on_change(event, message.raw_message.metadata.timestamp)
+        return None
+
+    async def _deliver(self, body: bytes, _: NatsMessage) -> float | None:
+        try:
+            intent = PostIntent.model_validate_json(body)
+        except ValidationError as error:
+            raise _Malformed(_where(error)) from error
+        verdict = await self.outbox.deliver(intent)
+        return verdict.seconds if isinstance(verdict, Again) else None
+
+    async def _take(
+        self,
+        what: str,
+        body: bytes,
+        message: NatsMessage,
+        handle: Callable[[bytes, NatsMessage], Awaitable[float | None]],
+    ) -> None:
+        metadata = message.raw_message.metadata
+        sequence = metadata.sequence.stream
+        try:
+            if self.begun[sequence] >= FAILURES:
+                await self._put_aside(what, body, message, f"its handling broke off {FAILURES} times")
+            else:
+                self.begun[sequence] += 1
+                delay_s = await handle(body, message)
+                await (message.ack() if delay_s is None else message.nack(delay=delay_s))
+        except _Malformed as error:
+            await self._put_aside(what, body, message, str(error))
+        except BusUnavailable as error:
+            delay_s = NAK_S[min(metadata.num_delivered, len(NAK_S)) - 1]
+            log.warning("bus_unavailable", what=what, reason=str(error), again_in_s=delay_s)
+            await message.nack(delay=delay_s)
+        del self.begun[sequence]
+
+    async def _put_aside(self, what: str, body: bytes, message: NatsMessage, reason: str) -> None:
+        sequence = message.raw_message.metadata.sequence.stream
+        log.error("dead_letter", what=what, sequence=sequence, reason=reason)
+        try:
+            await self.bus.publish(
+                subjects.dead_letter(SERVICE, what),
+                body,
+                message_id=f"dead:{what}:{sequence}",
+                headers={"placelibre-sequence": str(sequence), "placelibre-reason": reason[:500]},
+            )
+        except BusUnavailable:
+            await message.nack(delay=NAK_S[-1])  # not discarded before it is kept
+            return
+        metrics.DEAD_LETTERS.labels(what).inc()
+        await message.reject()
+
+
+def build(servers: list[str], seed: SecretStr | None, queues: Queues) -> NatsBroker:
+    """Return the broker with every subscription; nothing is connected yet."""
+    options = connect_options(servers, seed, SERVICE)
+    options.pop("nkeys_seed_str", None)  # goes in by FastStream's own way
+    broker = NatsBroker(
+        **options,
+        security=None if seed is None else NatsNKey.from_seed(seed.get_secret_value()),
+        ack_policy=AckPolicy.MANUAL,  # the default would discard a message on any error
+        graceful_timeout=STOP_S,
+        decoder=_as_it_came,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+    )
+    _subscribe(broker, subjects.CHANGES, subjects.ANY_CHANGE, subjects.CHANGES_DURABLE, 1, queues.on_change)
+    for channel in CHANNELS:
+        durable = subjects.posts_durable(channel)
+        _subscribe(broker, subjects.POSTS, subjects.posts_of(channel), durable, WORKERS[channel], queues.on_post)
+    return broker
+
+
+def _subscribe(
+    broker: NatsBroker,
+    stream: str,
+    subject: str,
+    durable: str,
+    workers: int,
+    handle: Callable[[bytes, NatsMessage], Awaitable[None]],
+) -> None:
+    broker.subscriber(
+        subject,
+        stream=JStream(stream, declare=False),
+        durable=durable,
+        pull_sub=PullSub(batch_size=1, timeout=PULL_S),
+        max_workers=workers,
+        ack_policy=AckPolicy.MANUAL,
+        inbox_prefix=f"_INBOX_{SERVICE}.".encode(),  # the connection's own prefix is not used for pulls
+        no_reply=True,  # an answer would go to the acknowledgement's subject
+    )(handle)
+
+
+async def _as_it_came(message: Any, _: Callable[[Any], Awaitable[Any]]) -> bytes:
+    body: bytes = message.body
+    return body
+
+
+def _where(error: ValueError) -> str:
+    """Say where a body is wrong, without its words."""
+    if isinstance(error, ValidationError):
+        return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['type']}" for each in error.errors()[:5])
+    return type(error).__name__

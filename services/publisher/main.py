@@ -1,0 +1,87 @@
+"""The publisher: wiring only."""
+
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+
+from services.publisher import channels, watchdog
+from services.publisher.announcer import Announcer
+from services.publisher.channels.channel import Channel
+from services.publisher.delivery import Outbox, Patience
+from services.publisher.handlers import SERVICE, Queues, build
+from services.publisher.libraries import Libraries, follow
+from services.publisher.settings import Settings
+from shared.contracts.posts import PostIntent
+from shared.runtime import logs, service
+from shared.runtime.bus import Bus, connected
+from shared.runtime.clock import wait_s
+from shared.runtime.health import Readiness, health_app
+
+READY_CHECK_S = 0.05
+
+
+async def serve(settings: Settings) -> None:
+    """Run the publisher until it is told to stop."""
+    readiness = Readiness()
+    readiness.needs("bus", "not connected yet")
+
+    async def work() -> None:
+        async with connected(settings.nats_servers, settings.nats_seed, SERVICE, readiness) as bus:
+            await publish(bus, settings, readiness)
+
+    await service.run(health_app(readiness), settings.host, settings.port, [work()])
+
+
+async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
+    """Decide on changes and deliver posts, for ever. `bus` carries all but the queues, which have their own."""
+    readiness.needs("queues", "not opened yet")
+    libraries = Libraries()
+    announcer = Announcer(bus, libraries)
+    timeout = httpx.Timeout(settings.http_read_timeout_s, connect=settings.http_connect_timeout_s)
+    async with (
+        httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        means = channels.Means(client, settings.secrets_dir)
+
+        def make(intent: PostIntent) -> Channel:
+            return channels.make(intent, means)
+
+        outbox = Outbox(bus, make, patience_of(settings))
+        readiness.needs("libraries", "not read yet")
+        tasks.create_task(follow(bus, libraries, readiness))
+        tasks.create_task(announcer.follow_held(readiness))
+        await watchdog.durables_present(bus, readiness)
+        # A change that came before its library's configuration would be passed over.
+        while "libraries" in readiness.waiting or "memory" in readiness.waiting:
+            await wait_s(READY_CHECK_S)
+        tasks.create_task(announcer.release_held())
+        broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox))
+        async with broker:
+            await broker.start()
+            readiness.has("queues")
+            await watchdog.guard(bus, broker)
+
+
+def patience_of(settings: Settings) -> Patience:
+    """Return the outbox's part of the settings."""
+    return Patience(
+        send_s=settings.send_timeout_s,
+        lease_s=settings.lease_s,
+        unknown_wait_s=settings.unknown_wait_s,
+        retry_min_s=settings.retry_min_s,
+        retry_max_s=settings.retry_max_s,
+    )
+
+
+def main() -> None:
+    """Read the settings and run."""
+    settings = Settings()
+    logs.configure(SERVICE, settings.log_level, settings.log_format)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

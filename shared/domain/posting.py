@@ -1,0 +1,230 @@
+"""Whether a change is worth saying in public, on one channel: the rules, and what must be remembered for them.
+
+`advance` is pure and decides in the library's own time, so that the same changes give the same posts wherever and
+whenever they are read: live, after a crash, or from a recorded day.
+
+The rules, in the order in which they are asked:
+
+1. A revision that has been looked at already decides nothing more, so a redelivered change is harmless.
+2. Staff may mute a library; nothing is said then.
+3. A closed library is quiet. Its closing is said, and so is an exceptional closing that becomes known while it is
+   closed (people would set out tomorrow); everything else waits for the opening.
+4. What was said last today is not said again, nor are trifles: a wait that moves below a quarter of an hour, a notice
+   that has ended, another reason for the same lack of data. Yesterday's words are old: a new day begins with nothing
+   said. "No data" takes back what was said before; with nothing said today there is nothing to take back.
+5. A day has a budget of announcements (one in several languages counts once: each language has its own readers). The
+   last one is kept for what spares people a useless way: closed, not admitting, full.
+6. Two announcements keep an interval. A change that comes too soon is held; a newer change takes its place, and the
+   held one is judged again, as of the end of the interval, once time has reached it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from hashlib import sha256
+from typing import Final
+
+from shared.domain.library import ChannelRule, Level
+from shared.domain.status import Change, ReasonCode, Situation, State
+
+LONG_WAIT_MIN: Final = 15
+"""A wait below a quarter of an hour changes nobody's plans."""
+SAID_FOR: Final = timedelta(minutes=15)
+"""How long after its moment an announcement of figures may still go out."""
+STATE_SAID_FOR: Final = timedelta(hours=2)
+"""How long one that stays true by itself (closed, no data) may; later nobody asks any more."""
+
+SEEN: Final = "seen already"
+MUTED: Final = "muted by staff"
+CLOSED: Final = "closed; the next word is the opening"
+NOTHING_NEW: Final = "nothing new"
+NOTHING_SAID: Final = "no data, and nothing said today that it would take back"
+SPENT: Final = "the day's budget is spent"
+KEPT: Final = "the day's last announcement is kept for a closed or full house"
+REPLACED: Final = "a newer change came before the interval ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Say this change, as of `at` (in UTC); it is not to go out after `valid_until`."""
+
+    change: Change
+    at: datetime
+    valid_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Keep this change until then and judge it again."""
+
+    change: Change
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Say nothing of this change, for this reason; there are few reasons and all are constants of this module."""
+
+    change: Change
+    reason: str
+
+
+Decision = Post | Hold | Skip
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A change that waits for the interval to end."""
+
+    change: Change
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The library's time has reached `at`, and `revision` is still its newest."""
+
+    at: datetime
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class PostingState:
+    """What one channel remembers of one library."""
+
+    revision: int = 0
+    """The newest revision looked at."""
+    day: str = ""
+    """The local day (YYYY-MM-DD) of `spent` and `said`."""
+    spent: int = 0
+    """Announcements made on that day."""
+    said: Situation | None = None
+    """The situation announced last."""
+    said_at: datetime | None = None
+    held: Held | None = None
+
+
+def advance(
+    state: PostingState, event: Change | Reached, rule: ChannelRule, time_zone: tzinfo
+) -> tuple[PostingState, tuple[Decision, ...]]:
+    """Take a change, or time that has passed without one, into account.
+
+    Returns the new state and what was decided, in order: at most one decision on the change held so far, then one on
+    the new change. Releasing a held change gives the same decision whether a `Reached` or the next change shows that
+    its time has come.
+    """
+    decisions: list[Decision] = []
+    if isinstance(event, Reached):
+        if state.held is not None and state.revision == event.revision and event.at >= state.held.until:
+            state = _release(state, state.held, rule, time_zone, decisions)
+        return state, tuple(decisions)
+    if event.status.revision <= state.revision:
+        return state, (Skip(event, SEEN),)
+    change, held = event, state.held
+    if held is not None and event.at >= held.until:
+        state = _release(state, held, rule, time_zone, decisions)
+    elif held is not None:
+        decisions.append(Skip(held.change, REPLACED))
+        # Nobody has heard of the held one: the new change follows what was before it.
+        change = replace(event, before=held.change.before)
+    state = replace(state, revision=event.status.revision)
+    return _judge(state, change, event.at.astimezone(UTC), rule, time_zone, decisions), tuple(decisions)
+
+
+def decide(state: PostingState, change: Change, at: datetime, rule: ChannelRule, time_zone: tzinfo) -> Decision:
+    """Decide on a change as of `at`: its own time, or the end of the interval that held it."""
+    status, now = change.status, change.status.situation
+    is_today = state.day == _day(at, time_zone)
+    said = state.said if is_today else None
+    if status.muted:
+        return Skip(change, MUTED)
+    if status.state is State.CLOSED and not _is_closing(change):
+        return Skip(change, CLOSED)
+    if said is None and status.state is State.UNKNOWN:
+        return Skip(change, NOTHING_SAID)
+    if said is not None and not _is_news(now, said):
+        return Skip(change, NOTHING_NEW)
+    left = rule.daily_budget - (state.spent if is_today else 0)
+    if left <= 0:
+        return Skip(change, SPENT)
+    if left == 1 and not _spares_a_way(now):
+        return Skip(change, KEPT)
+    if state.said_at is not None and at < state.said_at + rule.min_interval:
+        return Hold(change, state.said_at + rule.min_interval)
+    return Post(change, at, _valid_until(change, at))
+
+
+def post_key(change_id: str, channel: str, language: str) -> str:
+    """Return the name of one post: whoever decides it again, or sends it again, gets the same."""
+    return sha256(f"{change_id}|{channel}|{language}".encode()).hexdigest()
+
+
+def _release(
+    state: PostingState, held: Held, rule: ChannelRule, time_zone: tzinfo, decisions: list[Decision]
+) -> PostingState:
+    return _judge(state, held.change, held.until, rule, time_zone, decisions)
+
+
+def _judge(
+    state: PostingState, change: Change, at: datetime, rule: ChannelRule, time_zone: tzinfo, decisions: list[Decision]
+) -> PostingState:
+    decision = decide(state, change, at, rule, time_zone)
+    decisions.append(decision)
+    if isinstance(decision, Hold):
+        return replace(state, held=Held(change, decision.until))
+    if isinstance(decision, Skip):
+        return replace(state, held=None)
+    day = _day(at, time_zone)
+    spent = state.spent if state.day == day else 0
+    return replace(state, day=day, spent=spent + 1, said=change.status.situation, said_at=at, held=None)
+
+
+def _day(at: datetime, time_zone: tzinfo) -> str:
+    return at.astimezone(time_zone).date().isoformat()
+
+
+def _is_closing(change: Change) -> bool:
+    """Tell whether a closed library was not closed before, or is closed exceptionally since now."""
+    before = change.before
+    if before is None:
+        return False
+    if before.state is not State.CLOSED:
+        return True
+    return _is_exceptional(change.status.situation) and not _is_exceptional(before)
+
+
+def _is_exceptional(situation: Situation) -> bool:
+    return situation.reason is ReasonCode.CLOSED_EXCEPTIONALLY
+
+
+def _is_news(now: Situation, said: Situation) -> bool:
+    return _gist(now) != _gist(said) or (bool(now.notice) and now.notice != said.notice)
+
+
+def _gist(situation: Situation) -> tuple[State, Level | None, int, bool, bool]:
+    """Return what people would act on."""
+    wait = situation.wait_bucket or 0
+    return (
+        situation.state,
+        situation.level,
+        wait if wait >= LONG_WAIT_MIN else 0,
+        situation.wait_overflow,
+        _is_exceptional(situation),
+    )
+
+
+def _spares_a_way(situation: Situation) -> bool:
+    return situation.state in {State.CLOSED, State.NOT_ADMITTING} or situation.level is Level.FULL
+
+
+def _valid_until(change: Change, at: datetime) -> datetime:
+    status = change.status
+    if status.state in {State.CLOSED, State.UNKNOWN}:
+        limit = at + STATE_SAID_FOR
+    else:
+        limit = at + min(status.valid_until.astimezone(UTC) - status.as_of.astimezone(UTC), SAID_FOR)
+    # At the next opening or closing something else is true.
+    if status.next_change is not None and at < status.next_change < limit:
+        return status.next_change.astimezone(UTC)
+    return limit
