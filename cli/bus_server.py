@@ -16,6 +16,7 @@ from typing import Final
 
 import nkeys
 
+from cli.lifeline import end_with_parent
 from shared.contracts.permissions import SERVICES, Permissions
 from shared.runtime.clock import monotonic_s, pause_s
 
@@ -60,36 +61,45 @@ class BusServer:
         return path
 
     def start(self, log_file: Path) -> subprocess.Popen[bytes]:
-        """Start the server and wait until it takes connections.
+        """Start the server and wait until it takes connections; it ends with this process.
 
         Raises:
             BusServerFailed: the program is missing, its port is taken, or it ended at once.
         """
-        configuration = self.prepare()
-        program = Path(sys.executable).parent / "nats-server"
-        if not program.exists():
-            raise BusServerFailed(f"{program.name} is not installed beside this Python; run `make install`")
+        self.prepare()
         if is_listening(self.host, self.port):
             raise BusServerFailed(
                 f"port {self.port} is taken: is another `placelibre up` running? Choose another with --nats-port"
             )
         with log_file.open("ab") as log:
             process = subprocess.Popen(
-                [str(program), "-c", str(configuration)],
+                self.command,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the supervisor, which stops the bus last
+                preexec_fn=end_with_parent(),  # noqa: PLW1509  it calls prctl alone
             )
         deadline = monotonic_s() + READY_TIMEOUT_S
         while not is_listening(self.host, self.port):
             if process.poll() is not None or monotonic_s() > deadline:
                 process.kill()
-                raise BusServerFailed(
-                    f"nats-server did not start; its last words are in {log_file.name}:\n{_tail(log_file)}"
-                )
+                process.wait()
+                raise BusServerFailed(f"nats-server did not start; its last words are in {log_file}:\n{tail(log_file)}")
             pause_s(0.02)
         return process
+
+    @property
+    def command(self) -> list[str]:
+        """The program and its arguments, once `prepare` has written the configuration.
+
+        Raises:
+            BusServerFailed: the program is missing.
+        """
+        program = Path(sys.executable).parent / "nats-server"
+        if not program.exists():
+            raise BusServerFailed(f"{program.name} is not installed beside this Python; run `make install`")
+        return [str(program), "-c", str(self.home / "nats-server.conf")]
 
     def _public_key(self, user: str) -> str:
         path = self.seed_file(user)
@@ -144,5 +154,6 @@ def is_listening(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
-def _tail(path: Path, lines: int = 5) -> str:
+def tail(path: Path, lines: int = 5) -> str:
+    """Return a log's last lines."""
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

@@ -22,6 +22,8 @@ from shared.runtime.opening_hours import OsmOpeningHours
 
 EXPIRES_SOON: Final = timedelta(days=30)
 """Time enough to make a new key and carry it to the device."""
+SIMULATION_KEY_ID: Final = "simulation"
+"""The id with which ingest knows the key that may set the time; it stands in no file."""
 ANY_HOURS: Final = "24/7"
 
 
@@ -93,10 +95,11 @@ def key_name(location: Location, data: Mapping[str, Any]) -> str:
             value = value[each]
         except (KeyError, IndexError, TypeError):
             value = None
+        if isinstance(each, str):
+            names.append(each)
+            continue
         own_id = value.get("id") if isinstance(value, dict) else None
-        names.append(
-            own_id if isinstance(own_id, str) and own_id else f"#{each + 1}" if isinstance(each, int) else each
-        )
+        names.append(own_id if isinstance(own_id, str) and own_id else f"#{each + 1}")
     return ".".join(names)
 
 
@@ -151,6 +154,9 @@ def _faults(library: LibraryConfig) -> Iterator[tuple[Location, Words]]:
         if _rule_fault(alone.hours_rule, zone):
             fault = f"{exception.hours!r} are no hours"
             yield ("exceptions", index, "hours"), (fault, 'write it like "10:00-14:00", or "off"')
+    for index, key in enumerate(library.keys):
+        if key.id == SIMULATION_KEY_ID:
+            yield ("keys", index, "id"), (f"{key.id!r} is the simulation's own id", "choose another, like front-2026")
     for index, period in enumerate(library.capacity_periods):
         fault = _rule_fault(period.when, zone)
         if fault:

@@ -205,6 +205,17 @@ FAULTS = {
             )
         ],
     ),
+    "a key that takes the simulation's name": (
+        replaced('id = "front-2026"', 'id = "simulation"'),
+        [
+            (
+                15,
+                "libraries.central.keys.simulation.id",
+                "'simulation' is the simulation's own id",
+                "choose another, like front-2026",
+            )
+        ],
+    ),
     "an expiry without its offset": (
         replaced('role = "gate"', 'role = "gate"\nexpires = 2027-01-01'),
         [

@@ -1,0 +1,77 @@
+"""`placelibre apply`: a checked `libraries.toml` becomes what every service works with, without a restart."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cli.applying import Action, Change, carry_out, plan
+from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
+from cli.data_folder import DATA, DataFolder, DataOption
+from cli.terminal import Trouble, command_app, examples, say, say_json
+from shared.contracts.configuration import LibraryConfig
+from shared.runtime.bus import BusUnavailable, Conflict
+
+app = command_app()
+
+SIGNS: Final[dict[Action, str]] = {"added": "+", "changed": "~", "removed": "-", "kept": "!", "unchanged": "="}
+
+
+@app.command(
+    epilog=examples(
+        "placelibre apply",
+        "placelibre apply --dry-run",
+        "placelibre apply libraries.toml --prune",
+        "placelibre apply --nats-url nats://bus:4222 --seed-file operator.nk",
+    )
+)
+def apply(
+    file: Annotated[Path, typer.Argument(help="The configuration.")] = LIBRARIES_FILE,
+    *,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Also remove libraries that are not in the file.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the changes for a program.")] = False,
+) -> None:
+    """Apply a configuration to the running services. A file with a fault in it changes nothing at all."""
+    libraries = good_libraries_or_trouble(file).libraries
+    address = bus_address(DataFolder(data), nats_url, seed_file)
+    changes = asyncio.run(_apply(address, libraries, is_pruned=prune, is_dry=dry_run))
+    if as_json:
+        rows = [{"library": each.library, "action": each.action, "details": list(each.details)} for each in changes]
+        say_json({"applied": not dry_run, "changes": rows})
+    else:
+        show(changes, is_dry=dry_run)
+
+
+async def _apply(
+    address: BusAddress, libraries: tuple[LibraryConfig, ...], *, is_pruned: bool, is_dry: bool
+) -> list[Change]:
+    try:
+        async with operator_bus(address) as bus:
+            changes = await plan(bus, libraries, is_pruned=is_pruned)
+            if not is_dry:
+                await carry_out(bus, changes)
+            return changes
+    except Conflict as error:
+        raise Trouble("somebody else has applied a configuration just now", "look at theirs, then try again") from error
+    except BusUnavailable as error:
+        remedy = "try again; what was applied already stays, and applying twice does no harm"
+        raise Trouble(f"the bus did not answer: {error}", remedy) from error
+
+
+def show(changes: list[Change], *, is_dry: bool) -> None:
+    """Print what was done for each library, and the differences."""
+    for change in changes:
+        word = "not in the file; kept, --prune removes it" if change.action == "kept" else change.action
+        say(f"{SIGNS[change.action]} {change.library}: {word}")
+        for detail in change.details:
+            say(f"    {detail}")
+    if is_dry:
+        say("nothing was applied: this was a dry run")

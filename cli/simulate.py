@@ -1,0 +1,216 @@
+"""`placelibre simulate`: one simulated day to read, or days without end through the front door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
+from cli.sending import FIRST_WAIT_S, MAX_WAIT_S, Sender
+from cli.simulation.day import SimulatedDay, first_common_day, simulate_day
+from cli.simulation.live import day_random, play_days, play_live
+from cli.simulation.scenario import Scenario, load_scenarios
+from cli.terminal import OUT, JsonValue, Trouble, command_app, examples, say, say_json, warn
+from shared.domain.library import ClockKind, Library
+from shared.runtime.clock import now, pause_s
+from shared.runtime.opening_hours import OsmOpeningHours
+
+app = command_app()
+
+ROW_EVERY: Final = timedelta(minutes=30)
+ASK_TIMEOUT_S: Final = 5.0
+SEED: Final = 2026
+ScenarioOption = Annotated[str, typer.Option(help="The library whose usual day it is; all of them with --to.")]
+
+
+@app.command(
+    epilog=examples(
+        "placelibre simulate",
+        "placelibre simulate --scenario campus --date 2026-11-25 --seed 7",
+        "placelibre simulate --json > day.json",
+        "placelibre simulate --to http://127.0.0.1:8001 --key-file .placelibre/keys/simulation.key",
+    )
+)
+def simulate(
+    *,
+    scenario: ScenarioOption = "",
+    day: Annotated[str, typer.Option("--date", help="YYYY-MM-DD; the next open day if left out.")] = "",
+    seed: Annotated[int, typer.Option(help="Another seed, another day; the same one, the same day.")] = SEED,
+    config: Annotated[Path, typer.Option(help="The libraries.")] = LIBRARIES_FILE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the readings and the truth for a program.")] = False,
+    to: Annotated[str, typer.Option(help="Send it to this ingest instead, day after day.")] = "",
+    key_file: Annotated[Path | None, typer.Option(help="The simulation's key, for --to.")] = None,
+    api: Annotated[str, typer.Option(help="Where to ask which day came last, for --to.")] = "http://127.0.0.1:8000",
+    speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second, for --to.")] = 60,
+) -> None:
+    """Play one library's day with its ground truth: who came, who queued, what the gates and staff saw of it."""
+    scenarios = load_scenarios()
+    chosen = [scenario] if scenario else list(scenarios) if to else list(scenarios)[:1]
+    libraries = _libraries(config, scenarios, chosen, is_live=bool(to))
+    try:
+        first = date.fromisoformat(day) if day else None
+    except ValueError as error:
+        raise Trouble(f"{day!r} is no date: {error}", "write it like 2026-11-25") from error
+    try:
+        if to:
+            _send(libraries, scenarios, seed, first, sender=_sender(to, key_file), api=api, speed=speed)
+        else:
+            library = libraries[0]
+            # A date that was asked for is played or refused; without one the next open day is meant.
+            day_played = first or first_common_day(libraries, now().astimezone(library.time_zone).date())
+            played = simulate_day(scenarios[library.id], library, day_played, day_random(seed, library.id, day_played))
+            if as_json:
+                say_json(as_fields(played, seed))
+            else:
+                show(played, library, seed)
+    except ValueError as error:
+        raise Trouble(str(error), "choose another --date, or take the example libraries.toml") from error
+
+
+def _libraries(config: Path, scenarios: dict[str, Scenario], chosen: Sequence[str], *, is_live: bool) -> list[Library]:
+    for each in chosen:
+        if each not in scenarios:
+            raise Trouble(f"there is no scenario {each!r}", f"choose one of {', '.join(scenarios)}")
+    checked = good_libraries_or_trouble(config)
+    known = {library.id: library.to_domain(OsmOpeningHours) for library in checked.libraries}
+    found = [
+        known[each] for each in chosen if each in known and (known[each].clock is ClockKind.SIMULATED or not is_live)
+    ]
+    if not found:
+        raise Trouble(
+            f"{config} has no simulated library {' or '.join(chosen)}",
+            'take the example libraries.toml, or give the library clock = "simulated"',
+        )
+    return found
+
+
+def _sender(to: str, key_file: Path | None) -> Sender:
+    if key_file is None:
+        raise Trouble("--to needs a key", "give --key-file .placelibre/keys/simulation.key")
+    try:
+        key = key_file.read_text().strip()
+    except OSError as error:
+        raise Trouble(f"the key {key_file} cannot be read: {error.strerror}", "give another --key-file") from error
+    return Sender(to, key, tell=_note)
+
+
+def _send(
+    libraries: Sequence[Library],
+    scenarios: dict[str, Scenario],
+    seed: int,
+    first: date | None,
+    *,
+    sender: Sender,
+    api: str,
+    speed: float,
+) -> None:
+    if first is None:
+        last = [each for each in (_last_day(api, library) for library in libraries) if each is not None]
+        first = max(last) + timedelta(days=1) if last else now().astimezone(libraries[0].time_zone).date()
+    play_live(play_days(libraries, scenarios, seed, first), libraries[0], speed, sender.send, _note)
+
+
+def _last_day(api: str, library: Library) -> date | None:
+    """Return the local day up to which a library has data, None for none. Waits for an API that is not ready yet."""
+    wait_s = FIRST_WAIT_S
+    while True:
+        try:
+            response = httpx.get(f"{api}/v1/libraries/{library.id}", timeout=ASK_TIMEOUT_S, trust_env=False)
+        except httpx.TransportError as error:
+            reason = type(error).__name__
+        else:
+            if response.is_success:
+                as_of = datetime.fromisoformat(response.json()["as_of"])
+                return as_of.astimezone(library.time_zone).date()
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            reason = f"HTTP {response.status_code}"
+        _note(f"{api} does not say yet which day {library.id} has reached ({reason})")
+        pause_s(wait_s)
+        wait_s = min(wait_s * 2, MAX_WAIT_S)
+
+
+def _note(text: str) -> None:
+    warn(f"{now().astimezone(UTC).isoformat(timespec='seconds')} {text}", style=None)
+
+
+def show(day: SimulatedDay, library: Library, seed: int) -> None:
+    """Print a day for people: what really was, and beside it what was seen."""
+    zone = library.time_zone
+    table = Table(
+        "time", "", box=SIMPLE, title=f"{library.name}, {day.date.isoformat()}, seed {seed}", title_justify="left"
+    )
+    for heading in ("inside", "queue", "wait min", "in", "out"):
+        table.add_column(heading, justify="right")
+    table.add_column("staff")
+    last = day.begin - ROW_EVERY
+    for minute in day.truth.minutes:
+        if (minute.at - day.begin) % ROW_EVERY:
+            continue
+        seen = [each for each in day.readings if last < datetime.fromisoformat(str(each["time"])) <= minute.at]
+        last = minute.at
+        table.add_row(
+            minute.at.astimezone(zone).strftime("%H:%M"),
+            "open" if minute.is_open else "closed",
+            str(minute.inside),
+            str(minute.queue) if minute.queue else "",
+            f"{minute.wait_min:.0f}" if minute.wait_min is not None and minute.queue else "",
+            str(_crossings(seen, library, is_inward=True)),
+            str(_crossings(seen, library, is_inward=False)),
+            ", ".join(sorted({str(each["kind"]).replace("_", " ") for each in seen if each["kind"] != "gate_count"})),
+        )
+    OUT.print(table)
+    fates = day.truth.fates
+    say(f"came in {fates.admitted}, were put off by the queue {fates.put_off}, gave up {fates.gave_up},")
+    say(
+        f"were still waiting at the last entry {fates.sent_away}; {len(day.readings)} readings. All of it is simulated."
+    )
+
+
+def _crossings(seen: Sequence[dict[str, str | int | float]], library: Library, *, is_inward: bool) -> int:
+    """Return the people whom the outer gates have counted one way."""
+    total = 0
+    for reading in seen:
+        gate = library.gate(str(reading.get("gate", "")))
+        if gate is not None and gate.is_outer:
+            is_along = (gate.destination in library.places) == is_inward
+            total += int(reading["entries" if is_along else "exits"])
+    return total
+
+
+def as_fields(day: SimulatedDay, seed: int) -> dict[str, JsonValue]:
+    """Return a day for a program: its readings as ingest takes them, and the truth minute by minute."""
+    truth: list[JsonValue] = [
+        {
+            "at": minute.at.isoformat(),
+            "is_open": minute.is_open,
+            "inside": minute.inside,
+            "zones": minute.zones,
+            "queue": minute.queue,
+            "wait_min": minute.wait_min,
+        }
+        for minute in day.truth.minutes
+    ]
+    fates = day.truth.fates
+    return {
+        "simulated": True,
+        "library": day.library,
+        "date": day.date.isoformat(),
+        "seed": seed,
+        "readings": list(day.readings),
+        "truth": truth,
+        "crossings": {gate: {"entries": ins, "exits": outs} for gate, (ins, outs) in day.truth.crossings.items()},
+        "fates": {
+            "admitted": fates.admitted,
+            "put_off": fates.put_off,
+            "gave_up": fates.gave_up,
+            "sent_away": fates.sent_away,
+        },
+    }

@@ -1,0 +1,292 @@
+"""`placelibre up`: the bus, the services and, if wanted, a simulated day, as one tree of processes on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx
+import typer
+from rich.panel import Panel
+from rich.text import Text
+
+from cli.applying import carry_out, plan
+from cli.bus_access import BusAddress, operator_bus
+from cli.bus_server import BusServer, BusServerFailed, is_listening, tail
+from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
+from cli.children import Children, Program, this_command
+from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
+from cli.terminal import OUT, Trouble, command_app, examples, say, warn
+from shared.contracts.configuration import LibraryConfig
+from shared.domain.library import ClockKind
+from shared.runtime.bus import BusFull, BusUnavailable, Conflict
+from shared.runtime.provision import ProvisioningFailed, provision
+from shared.runtime.settings import inherited_environment
+
+app = command_app()
+
+HOST: Final = "127.0.0.1"
+BUS_READY_S: Final = 30.0
+"""A bus reads its streams' files before it listens; a year of history takes seconds."""
+SERVICES_READY_S: Final = 120.0
+"""An aggregator that was away long reads the log first; later than this `doctor` has more to say than waiting."""
+PROVISION_S: Final = 60.0
+PROBE_S: Final = 1.0
+"""A service on this machine answers in milliseconds; a tick must not hang on one that does not."""
+STAGE_BUS, STAGE_SERVICES, STAGE_SENDERS = range(3)
+"""The bus stops last, and what sends stops first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where everything listens, by the name of the option that chooses it."""
+
+    port: int
+    ingest_port: int
+    aggregator_port: int
+    publisher_port: int
+    nats_port: int
+    nats_monitor_port: int
+
+    def of_service(self, name: str) -> int:
+        """Return the port of a service."""
+        port: int = self.port if name == "api" else getattr(self, f"{name}_port")
+        return port
+
+
+@app.command(
+    epilog=examples(
+        "placelibre up --simulate",
+        "placelibre up --config libraries.toml --data /var/lib/placelibre",
+        "placelibre up --port 8080 --nats-port 4333",
+    )
+)
+def up(
+    *,
+    config: Annotated[Path, typer.Option(help="The libraries.")] = LIBRARIES_FILE,
+    data: DataOption = DATA,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of the page and the API.")] = 8000,
+    ingest_port: Annotated[int, typer.Option(min=1, max=65535, help="Where readings are sent.")] = 8001,
+    aggregator_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8002,
+    publisher_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8003,
+    nats_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus.")] = 4222,
+    nats_monitor_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus's own figures.")] = 8222,
+    simulate: Annotated[bool, typer.Option(help="Play simulated days in the libraries that have them.")] = False,
+    speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second.")] = 60,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log at debug level, and say what starts.")] = False,
+) -> None:
+    """Run all of Placelibre here: bus, services, page. Ctrl-C stops it; its data is kept for the next time.
+
+    What crashes is started again. Everything listens on this machine only.
+    """
+    libraries = good_libraries_or_trouble(config).libraries
+    if simulate:
+        _refuse_nothing_to_simulate(libraries, config)
+    ports = Ports(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port)
+    folder = DataFolder(data.absolute())
+    with folder.held():
+        _refuse_taken_ports(ports)
+        house = _House(folder, ports, is_verbose=verbose)
+        with house.stopped_at_the_end():
+            house.start(libraries)
+            house.wait_until_ready()
+            if simulate:
+                house.start_simulation(config.absolute(), speed)
+            house.run(is_simulated=simulate)
+
+
+class _House:
+    """One `up`: what it starts, in which order, and with which environment."""
+
+    def __init__(self, folder: DataFolder, ports: Ports, *, is_verbose: bool) -> None:
+        self._folder = folder
+        self._ports = ports
+        self._is_verbose = is_verbose
+        self._children = Children(say=lambda text: warn(f"placelibre: {text}"), hear=say)
+        self._bus = BusServer(folder.bus_home, ports.nats_port, ports.nats_monitor_port)
+        self._addresses = Addresses(
+            pid=os.getpid(),
+            nats=self._bus.url,
+            **{name: f"http://{HOST}:{ports.of_service(name)}" for name in _SERVICES},
+        )
+
+    @contextmanager
+    def stopped_at_the_end(self) -> Iterator[None]:
+        """Take signals as requests to stop, and leave no child behind, whatever ends the rest."""
+        self._children.listen_for_signals()
+        try:
+            yield
+        finally:
+            if self._children.children:
+                warn("placelibre: stopping; Ctrl-C again to stop at once", style=None)
+                self._children.stop()
+                warn("placelibre: stopped; the data is kept", style=None)
+
+    def start(self, libraries: tuple[LibraryConfig, ...]) -> None:
+        """Start the bus, bring it to what the contracts and the configuration say, then start the services."""
+        self._start_bus()
+        if self._children.is_stopping:
+            return
+        asyncio.run(self._prepare_bus(libraries))
+        for name in _SERVICES:
+            self._children.add(self._service(name))
+        self._folder.write_addresses(self._addresses)
+
+    def start_simulation(self, config: Path, speed: float) -> None:
+        """Play simulated days through the front door, for ever."""
+        command = this_command(
+            *("simulate", "--to", self._addresses.ingest, "--api", self._addresses.api),
+            *("--key-file", str(self._folder.simulation_key_file), "--config", str(config), "--speed", str(speed)),
+        )
+        environment = inherited_environment()
+        log_file = self._folder.log_file("simulation")
+        self._children.add(Program("simulation", command, environment, log_file, STAGE_SENDERS))
+
+    def wait_until_ready(self) -> None:
+        """Wait for the services; say of those that take too long what they wait for."""
+        waiting = dict.fromkeys(self._addresses.of_services(), "has not answered yet")
+        if not self._children.tick_until(lambda: self._are_ready(waiting), SERVICES_READY_S):
+            for name, reason in waiting.items():
+                warn(f"placelibre: {name} is not ready: {reason}; see {self._folder.log_file(name)}")
+
+    def run(self, *, is_simulated: bool) -> None:
+        """Say where to look, and look after the children until a stop is asked for."""
+        if not self._children.is_stopping:
+            _show_where(self._addresses, self._folder, is_simulated=is_simulated)
+        while not self._children.is_stopping:
+            self._children.tick()
+
+    def _start_bus(self) -> None:
+        log_file = self._folder.log_file("bus")
+        try:
+            self._bus.prepare()
+            program = Program("bus", self._bus.command, inherited_environment(), log_file, STAGE_BUS)
+        except (BusServerFailed, OSError) as error:
+            raise Trouble(f"the bus cannot be started: {error}", f"see {log_file}") from error
+        self._children.add(program)
+        child = self._children.children["bus"]
+        is_up = self._children.tick_until(
+            lambda: child.starts > 1 or is_listening(HOST, self._ports.nats_port), BUS_READY_S
+        )
+        if (not is_up or child.starts > 1) and not self._children.is_stopping:
+            raise Trouble(f"the bus does not start; its last words:\n{tail(log_file)}", f"see {log_file}")
+
+    async def _prepare_bus(self, libraries: tuple[LibraryConfig, ...]) -> None:
+        address = BusAddress(self._bus.url, self._folder.seed_file("operator"))
+        try:
+            async with asyncio.timeout(PROVISION_S), operator_bus(address) as bus:
+                made = await provision(bus)
+                changes = await plan(bus, libraries, is_pruned=False)
+                await carry_out(bus, changes)
+        except ProvisioningFailed as error:
+            remedy = f"if the folder is of an older version, start with another --data; see {self._folder.path}"
+            raise Trouble(f"the bus's streams cannot be made: {error}", remedy) from error
+        except BusFull as error:
+            remedy = "make room on the disk, or start with another --data"
+            raise Trouble(f"the bus is full: {error}", remedy) from error
+        except (BusUnavailable, Conflict, TimeoutError) as error:
+            raise Trouble(f"the bus does not answer: {error}", f"see {self._folder.log_file('bus')}") from error
+        for change in changes:
+            if change.action == "kept":
+                warn(f"{change.library} is not in the file; it is kept until `placelibre apply --prune`")
+        if self._is_verbose:
+            say(f"streams: {', '.join(f'{each.name} {each.action}' for each in made)}")
+            say(f"libraries: {', '.join(f'{each.library} {each.action}' for each in changes)}")
+
+    def _service(self, name: str) -> Program:
+        environment = inherited_environment() | {
+            "PLACELIBRE_NATS_URL": self._bus.url,
+            "PLACELIBRE_NATS_SEED_FILE": str(self._folder.seed_file(name)),
+            "PLACELIBRE_HOST": HOST,
+            "PLACELIBRE_PORT": str(self._ports.of_service(name)),
+            "PLACELIBRE_LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",  # a post is on the terminal when it is made
+        }
+        if self._is_verbose:
+            environment["PLACELIBRE_LOG_LEVEL"] = "debug"
+        if name == "ingest":
+            environment["PLACELIBRE_SIMULATION_KEY_SHA256"] = sha256_of_secret(self._folder.simulation_key())
+        log_file = self._folder.log_file(name)
+        is_heard = name == "publisher"
+        return Program(name, this_command("run", name), environment, log_file, STAGE_SERVICES, is_heard=is_heard)
+
+    def _are_ready(self, waiting: dict[str, str]) -> bool:
+        for name in tuple(waiting):
+            reason = what_is_missing(self._addresses.of_services()[name])
+            if reason is None:
+                del waiting[name]
+                if self._is_verbose:
+                    say(f"{name}: ready")
+            else:
+                waiting[name] = reason
+        return not waiting
+
+
+_SERVICES: Final = ("ingest", "aggregator", "publisher", "api")
+
+
+def what_is_missing(address: str) -> str | None:
+    """Ask a service whether it is ready; return None if it is, else why not."""
+    try:
+        response = httpx.get(f"{address}/readyz", timeout=PROBE_S, trust_env=False)
+    except httpx.TransportError as error:
+        return f"no answer at {address} ({type(error).__name__})"
+    if response.is_success:
+        return None
+    try:
+        waiting = response.json()["waiting"]
+        return "; ".join(f"{part}: {reason}" for part, reason in waiting.items())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"HTTP {response.status_code} at {address}/readyz"
+
+
+def _refuse_taken_ports(ports: Ports) -> None:
+    chosen: dict[int, str] = {}
+    for name in Ports.__slots__:
+        option = f"--{name.replace('_', '-')}"
+        port = getattr(ports, name)
+        if port in chosen:
+            raise Trouble(f"{chosen[port]} and {option} are both {port}", "give each a port of its own")
+        chosen[port] = option
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError as error:
+                remedy = f"stop whatever listens there, or choose another with {option}"
+                raise Trouble(f"port {port} ({option}) is taken: {error.strerror}", remedy) from error
+
+
+def _refuse_nothing_to_simulate(libraries: tuple[LibraryConfig, ...], config: Path) -> None:
+    if not any(library.clock is ClockKind.SIMULATED for library in libraries):
+        raise Trouble(
+            f'no library of {config} is simulated (clock = "simulated"): there is nothing to play',
+            "leave --simulate out, or take the example libraries.toml",
+        )
+
+
+def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool) -> None:
+    """Print what to do now. Lines to copy stand outside the panel, which would break them."""
+    lines = [
+        f"page      {addresses.api}/",
+        f"API       {addresses.api}/v1/libraries",
+        f"readings  {addresses.ingest}/v1/readings",
+        f"logs      {folder.logs}/",
+        "posts     appear below",
+        "stop      Ctrl-C; the data is kept",
+    ]
+    if is_simulated:
+        lines.append("Simulated days are running: nothing you see is real.")
+    OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title="Placelibre is running", expand=False))
+    say("For a library of your own: add it to libraries.toml, run `placelibre keys new LIBRARY --device front --role")
+    say("gate --gate front --write libraries.toml` and `placelibre apply`, then send its first reading:")
+    say(
+        f"  curl -i {addresses.ingest}/v1/readings -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json'"
+        """ -d '{"kind": "gate_count", "library": "LIBRARY", "gate": "front", "entries": 3, "exits": 1}'\n"""
+    )
