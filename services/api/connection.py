@@ -19,7 +19,7 @@ EXTENSION: Final = "placelibre.connection"
 
 @dataclass(slots=True)
 class Connection:
-    """The connection behind a request: `abort` drops it with all it holds, `on_stop` is called when the server stops."""
+    """The connection behind a request: `abort` drops it with all it holds; `on_stop` is called on a stop."""
 
     abort: Callable[[], None]
     on_stop: Callable[[], None] | None = None

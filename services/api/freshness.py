@@ -83,11 +83,12 @@ def expired_form(status: PublicStatus, now: datetime) -> ServedStatus:
         notice=known.notice if has_notice else "",
         notice_until=known.notice_until if has_notice else None,
     )
-    served = ServedStatus.of(left, _sentences(left, tuple(status.sentences)))
+    served = ServedStatus.of(left, sentences_of(left, tuple(status.sentences)))
     return served.model_copy(update={"expired": True, "entries_today": None, "exits_today": None})
 
 
-def _sentences(status: domain.Status, languages: tuple[str, ...]) -> dict[str, Sentences]:
+def sentences_of(status: domain.Status, languages: tuple[str, ...]) -> dict[str, Sentences]:
+    """Return a status in words, in each of these languages that there is."""
     sentences = {}
     for language in languages:
         catalog = CATALOGS.get(language)

@@ -32,17 +32,37 @@ class Problem:
 PROBLEMS: Final = {
     each.code: each
     for each in (
-        Problem("not-found", 404, "There is nothing here", "Look up the ids in /v1/libraries and the paths in /openapi.json."),
+        Problem(
+            "not-found",
+            404,
+            "There is nothing here",
+            "Look up the ids in /v1/libraries and the paths in /openapi.json.",
+        ),
         Problem("unknown-library", 404, "No library has this id", "Look up the ids in /v1/libraries."),
         Problem("method-not-allowed", 405, "This can only be read", "Use one of the methods in the Allow header."),
         Problem("invalid-request", 422, "A parameter is not valid", "See `errors` for which one and why."),
         Problem("span-too-long", 422, "Too many days at once", "Ask for fewer days; ask again for the rest."),
         Problem("too-many-libraries", 422, "Too many libraries in one stream", "Name fewer with `library=`."),
         Problem("body-not-wanted", 413, "A request to read needs no body", "Send none."),
-        Problem("too-many-streams-here", 429, "Too many open streams from this address", "Close one, or follow several libraries in one stream."),
-        Problem("too-many-streams", 503, "Every stream is taken", "Try again after the seconds in Retry-After, or read /v1/libraries."),
+        Problem(
+            "too-many-streams-here",
+            429,
+            "Too many open streams from this address",
+            "Close one, or follow several libraries in one stream.",
+        ),
+        Problem(
+            "too-many-streams",
+            503,
+            "Every stream is taken",
+            "Try again after the seconds in Retry-After, or read /v1/libraries.",
+        ),
         Problem("starting", 503, "The statuses are being loaded", "Try again after the seconds in Retry-After."),
-        Problem("history-unavailable", 503, "The history cannot be read just now", "Try again after the seconds in Retry-After."),
+        Problem(
+            "history-unavailable",
+            503,
+            "The history cannot be read just now",
+            "Try again after the seconds in Retry-After.",
+        ),
         Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
     )
 }
@@ -67,9 +87,7 @@ class ProblemRaised(Exception):  # noqa: N818  the answer, on its way out
 
     def response(self, headers: dict[str, str] | None = None) -> Response:
         """Return the answer."""
-        return answer(
-            self.problem, self.detail, retry_after_s=self.retry_after_s, errors=self.errors, headers=headers
-        )
+        return answer(self.problem, self.detail, retry_after_s=self.retry_after_s, errors=self.errors, headers=headers)
 
 
 def answer(

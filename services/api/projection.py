@@ -205,9 +205,9 @@ def _read(entry: Entry) -> Held | None:
         status = PublicStatus.model_validate_json(entry.value)
     except ValidationError as error:
         # What was known stays until it expires: a broken value is no news of the library.
-        log.error("status_unreadable", library=entry.key, sequence=entry.revision, fields=error.error_count())
+        log.warning("status_unreadable", library=entry.key, sequence=entry.revision, fields=error.error_count())
         return None
     if status.library != entry.key:
-        log.error("status_under_another_key", library=entry.key, says=status.library, sequence=entry.revision)
+        log.warning("status_under_another_key", library=entry.key, says=status.library, sequence=entry.revision)
         return None
     return Held(entry.stored_at, entry.revision, Prepared.of(fresh_form(status)), expires_at(status, entry.stored_at))

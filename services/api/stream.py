@@ -7,6 +7,7 @@ takes nothing; here every send has a limit in time.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from urllib.parse import parse_qs
 from starlette.types import Receive, Scope, Send
 
 from services.api.broadcast import Broadcaster, Listener, TooManyFromAddress, TooManyListeners
-from services.api.connection import Connection, connection_of
+from services.api.connection import connection_of
 from services.api.problems import ProblemRaised
 from services.api.projection import Held, Projection
 from shared.runtime import metrics
@@ -45,7 +46,7 @@ def status_event(held: Held, now: datetime) -> bytes:
 
 def removed_event(library: str, sequence: int) -> bytes:
     """Return the event that tells of a library that is no longer there."""
-    return b'id: %d\nevent: removed\ndata: {"library":"%s"}\n\n' % (sequence, library.encode())
+    return b"id: %d\nevent: removed\ndata: %s\n\n" % (sequence, json.dumps({"library": library}).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,12 @@ class StatusStream:
             await send(message)
 
     def _wanted(self, scope: Scope) -> Wanted:
-        query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=NAMED_MAX + 8)
+        try:
+            query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=NAMED_MAX)
+        except ValueError as error:
+            detail = f"A stream may name up to {NAMED_MAX} libraries."
+            raise ProblemRaised("too-many-libraries", detail) from error
         named = tuple(dict.fromkeys(query.get("library", ())))
-        if len(named) > NAMED_MAX:
-            raise ProblemRaised("too-many-libraries", f"A stream may name up to {NAMED_MAX} libraries.")
         after = query.get("last_event_id", [""])[-1]
         for name, value in scope["headers"]:
             if name == b"last-event-id":
@@ -118,9 +121,9 @@ class StatusStream:
 
     def _join(self, scope: Scope, wanted: Wanted) -> Listener:
         if self.is_ready():
-            for library in wanted.libraries:
+            for place, library in enumerate(wanted.libraries, start=1):
                 if self.projection.get(library) is None:
-                    raise ProblemRaised("unknown-library", "One of the libraries named does not exist.")
+                    raise ProblemRaised("unknown-library", f"Of the libraries named, number {place} does not exist.")
         if not wanted.libraries and len(self.projection) > self.followed_max:
             detail = f"There are more than {self.followed_max} libraries; name up to {NAMED_MAX} with `library=`."
             raise ProblemRaised("too-many-libraries", detail)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -23,8 +23,17 @@ class ServiceFailed(Exception):  # noqa: N818  it says what happened, to a super
     """Background work ended when it should not have."""
 
 
-async def run(app: ASGIApp, host: str, port: int, work: Sequence[Coroutine[Any, Any, None]] = ()) -> None:
+async def run(
+    app: ASGIApp,
+    host: str,
+    port: int,
+    work: Sequence[Coroutine[Any, Any, None]] = (),
+    *,
+    http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+) -> None:
     """Serve `app` and do `work` until SIGTERM or SIGINT, then stop both in good order.
+
+    `http` may be a protocol of the service's own, made from uvicorn's.
 
     Raises:
         ServiceFailed: a piece of work failed or ended by itself; the process should exit and be restarted.
@@ -41,7 +50,7 @@ async def run(app: ASGIApp, host: str, port: int, work: Sequence[Coroutine[Any, 
         limit_concurrency=None,
         backlog=2048,
         loop="uvloop",
-        http="httptools",
+        http=http,
         ws="none",
     )
     server = uvicorn.Server(config)

@@ -1,0 +1,126 @@
+"""Putting the application together: the front, the stream, the JSON routes, the pages, the health routes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from services.api.broadcast import Broadcaster
+from services.api.following import STATUSES
+from services.api.front import Front
+from services.api.history import History
+from services.api.openapi import DESCRIPTION, Api
+from services.api.pages.site import Site
+from services.api.problems import BY_STATUS, PROBLEMS, ProblemRaised
+from services.api.projection import Projection
+from services.api.routes import history as history_routes
+from services.api.routes import libraries
+from services.api.settings import ApiSettings
+from services.api.shelf import Shelf
+from services.api.stream import PATH, StatusStream
+from shared.runtime.health import Readiness
+from shared.runtime.health import routes as health_routes
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the application and the background work share."""
+
+    readiness: Readiness
+    projection: Projection
+    broadcaster: Broadcaster
+    history: History
+    now: Callable[[], datetime]
+
+    @classmethod
+    def of(cls, settings: ApiSettings, now: Callable[[], datetime]) -> Parts:
+        """Return empty parts; they wait for the bus."""
+        readiness = Readiness()
+        readiness.needs(STATUSES, "the content of the STATUS bucket has not been seen yet")
+        return cls(
+            readiness,
+            Projection(),
+            Broadcaster(settings.listeners_max, settings.listeners_per_address_max),
+            History(now, settings.history_reads_max),
+            now,
+        )
+
+
+def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
+    """Return the ASGI application. It answers at once; statuses come when `parts` are fed."""
+
+    def is_ready() -> bool:
+        # A bus that is lost later takes nothing away: what is known is served until it expires.
+        return STATUSES not in parts.readiness.waiting
+
+    shelf = Shelf(parts.projection, parts.now, is_ready)
+    site = Site(shelf, parts.history)
+    # The documentation page of the framework loads its script from elsewhere, which the policy forbids.
+    api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
+    api.router.routes.extend(health_routes(parts.readiness))
+    api.include_router(libraries.routes(shelf))
+    api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
+    api.add_api_route("/problems/{code}", explain, include_in_schema=False)
+    api.include_router(site.routes())
+    _handle_errors(api, site)
+    stream = StatusStream(
+        projection=parts.projection,
+        broadcaster=parts.broadcaster,
+        now=parts.now,
+        is_ready=is_ready,
+        heartbeat_s=settings.heartbeat_s,
+        stuck_after_s=settings.stuck_after_s,
+        followed_max=settings.followed_max,
+    )
+    return Front({PATH: stream}, api)
+
+
+async def explain(code: str) -> Response:
+    """Return what a problem's code means."""
+    problem = PROBLEMS.get(code)
+    if problem is None:
+        raise ProblemRaised("not-found", "There is no problem with this code.")
+    body = {"type": problem.type, "title": problem.title, "status": problem.status, "advice": problem.advice}
+    return Response(json.dumps(body), media_type="application/json", headers={"Cache-Control": "public, max-age=3600"})
+
+
+def _handle_errors(api: Api, site: Site) -> None:
+    """Answer every error as a problem: for people, who read pages, as a page."""
+
+    def on_problem(request: Request, raised: ProblemRaised) -> Response:
+        return site.error_page(request, raised) or raised.response()
+
+    async def raised(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ProblemRaised)
+        return on_problem(request, error)
+
+    async def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = BY_STATUS.get(error.status_code, "internal")
+        return on_problem(request, ProblemRaised(code, f"{PROBLEMS[code].title}."))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # Where and what kind, never the value: an echo of the input is a way in.
+        errors = [
+            {"where": ".".join(str(part) for part in each["loc"])[:80], "reason": str(each["type"])}
+            for each in error.errors()[:10]
+        ]
+        detail = f"{len(errors)} of the parameters cannot be used."
+        return on_problem(request, ProblemRaised("invalid-request", detail, errors=errors))
+
+    async def internal(request: Request, _: Exception) -> Response:
+        return on_problem(request, ProblemRaised("internal", "The request could not be answered."))
+
+    api.add_exception_handler(ProblemRaised, raised)
+    api.add_exception_handler(HTTPException, http)
+    api.add_exception_handler(RequestValidationError, invalid)
+    api.add_exception_handler(Exception, internal)

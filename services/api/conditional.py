@@ -1,0 +1,42 @@
+"""Prepared bytes as a response: ETag, If-None-Match, and how long a cache may keep them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.api.projection import Held
+
+KEEP_S_MAX: Final = 15
+"""A cache is at most this far behind, as a reader of the stream is at most one heartbeat."""
+
+
+def cache_control(remaining_s: float | None) -> str:
+    """Return how long an answer may be kept: never past the validity of what it says; None is for ever."""
+    keep_s = KEEP_S_MAX if remaining_s is None else min(KEEP_S_MAX, int(remaining_s))
+    return f"public, max-age={keep_s}" if keep_s > 0 else "no-cache"
+
+
+def shortest_remaining_s(held: list[Held], now: datetime) -> float | None:
+    """Return for how long all of these go on as they are: what has expired already does not change by itself."""
+    spans = [held.remaining_s(now) for held in held if not held.is_expired(now)]
+    return min((span for span in spans if span is not None), default=None)
+
+
+def respond(
+    request: Request, body: bytes, etag: str, caching: str, media_type: str, headers: dict[str, str] | None = None
+) -> Response:
+    """Return 304 without a body if the caller has these bytes, else the bytes."""
+    all_headers = {"ETag": etag, "Cache-Control": caching, **(headers or {})}
+    if matches(request.headers.getlist("if-none-match"), etag):
+        return Response(status_code=304, headers=all_headers)
+    return Response(body, headers=all_headers, media_type=media_type)
+
+
+def matches(values: list[str], etag: str) -> bool:
+    """Tell whether If-None-Match holds an ETag: a list, `*`, and weak ones compared by their opaque part."""
+    tags = [tag.strip() for value in values for tag in value.split(",")]
+    return any(tag == "*" or tag.removeprefix("W/") == etag for tag in tags)

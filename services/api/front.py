@@ -1,0 +1,98 @@
+"""What every request passes, in plain ASGI: headers that no answer may lack, CORS, HEAD, no bodies, and counting.
+
+The event stream leaves the road here, before the framework, because it stays open and should cost little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.api.problems import BY_STATUS, PROBLEMS, answer
+from shared.runtime import metrics
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SECURITY: Final = [
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+]
+CORS: Final = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"ETag, Retry-After"),
+]
+PREFLIGHT: Final = {
+    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+    "Access-Control-Allow-Headers": "Last-Event-ID, If-None-Match, Accept, Accept-Language, Cache-Control",
+    "Access-Control-Max-Age": "86400",
+}
+METHODS: Final = frozenset({"GET", "HEAD"})
+ALLOW: Final = "GET, HEAD, OPTIONS"
+BODY_BYTES_MAX: Final = 1024
+"""Some clients send an empty JSON value along with a GET; nothing here reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The outermost application: `apps` by exact path, and `other` for every path but these."""
+
+    apps: Mapping[str, ASGIApp]
+    other: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other kinds of scope go straight to the framework."""
+        if scope["type"] != "http":
+            await self.other(scope, receive, send)
+            return
+        # A copy: uvicorn still has to know that it was a HEAD.
+        inner: Scope = {**scope, "method": "GET" if scope["method"] == "HEAD" else scope["method"]}
+        is_head = scope["method"] == "HEAD"
+        path: str = scope["path"]
+        app = self.apps.get(path)
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), *SECURITY, *(CORS if path.startswith("/v1/") else ())]
+                message = {**message, "headers": headers}
+                metrics.API_REQUESTS.labels(_route(inner, path if app else None), str(message["status"])).inc()
+            elif is_head:
+                message = {**message, "body": b""}
+            await send(message)
+
+        refusal = _refusal(scope)
+        if refusal is not None:
+            await refusal(inner, receive, send_on)
+        elif is_head and app is not None:
+            # A stream has no end to wait for.
+            await Response(status_code=200, media_type="text/event-stream")(inner, receive, send_on)
+        else:
+            await (app or self.other)(inner, receive, send_on)
+
+
+def _refusal(scope: Scope) -> Response | None:
+    """Return the answer to a request that nothing behind here should see."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if scope["method"] == "OPTIONS":
+        is_preflight = b"origin" in headers and b"access-control-request-method" in headers
+        return Response(status_code=204, headers={"Allow": ALLOW, **(PREFLIGHT if is_preflight else {})})
+    if scope["method"] not in METHODS:
+        return answer(
+            PROBLEMS[BY_STATUS[405]], "Everything here can be read, nothing written.", headers={"Allow": ALLOW}
+        )
+    length = headers.get(b"content-length", b"0")
+    if b"transfer-encoding" in headers or not length.isdigit() or int(length) > BODY_BYTES_MAX:
+        # The body is not read, so the connection cannot be used again.
+        return answer(PROBLEMS[BY_STATUS[413]], "The request has a body.", headers={"Connection": "close"})
+    return None
+
+
+def _route(scope: Mapping[str, Any], path: str | None) -> str:
+    """Return a route's pattern: bounded, whatever is asked for."""
+    return path or str(getattr(scope.get("route"), "path", "none"))

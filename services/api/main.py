@@ -1,0 +1,38 @@
+"""Wiring of the API: settings in, parts together, run."""
+
+from __future__ import annotations
+
+import asyncio
+
+from services.api.app import Parts, create_app
+from services.api.connection import StreamingProtocol
+from services.api.following import follow, watch_expiries
+from services.api.settings import ApiSettings
+from shared.runtime import logs
+from shared.runtime.bus import connected
+from shared.runtime.clock import now
+from shared.runtime.service import run
+
+
+async def serve(settings: ApiSettings) -> None:
+    """Serve until told to stop; the server is up before the bus is."""
+    parts = Parts.of(settings, now)
+
+    async def follow_bus() -> None:
+        async with connected(settings.nats_servers, settings.nats_seed, "api", parts.readiness) as bus:
+            parts.history.bus = bus
+            await follow(bus, parts.projection, parts.broadcaster, parts.readiness, now)
+
+    work = [follow_bus(), watch_expiries(parts.projection, parts.broadcaster, now)]
+    await run(create_app(settings, parts), settings.host, settings.port, work, http=StreamingProtocol)
+
+
+def main() -> None:
+    """Run the API with the settings of the environment."""
+    settings = ApiSettings()
+    logs.configure("api", settings.log_level, settings.log_format)
+    asyncio.run(serve(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The web pages: whole without a script, live with one."""

@@ -1,0 +1,309 @@
+"""What a page says of one library: every word and number chosen here, so that a template only places them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from babel.dates import format_timedelta
+
+from services.api.freshness import ServedStatus, library_now
+from services.api.pages.chart import Chart
+from services.api.projection import Held
+from shared.contracts.status import Estimate, Span, ZoneStatus
+from shared.domain.catalog import CATALOGS
+from shared.domain.catalog.catalog import Catalog
+from shared.domain.library import ClockKind, Level
+from shared.domain.messages import (
+    Formats,
+    headline,
+    level_words,
+    opening_words,
+    reason_words,
+    trend_words,
+    wait_words,
+)
+from shared.domain.shortening import capitalised, stopped
+from shared.domain.status import State
+from shared.runtime.formats import formats_for
+
+VALID_GRID_S: Final = 15
+"""Remaining validity is given out in whole steps of this, rounded down, so that a page can be kept in between."""
+VALID_S_MAX: Final = 24 * 3600
+FAST_CLOCK_S_MIN: Final = 5
+"""A simulation at great speed is valid for less than a page needs to hear of the next status."""
+KINDS: Final = {Level.MANY_SEATS: "many", Level.FEW_SEATS: "few", Level.FULL: "full"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """Free seats: the number, of how many, its range, and how much of the bar is taken."""
+
+    free: str
+    of: str
+    between: str
+    percent: int
+    low: int
+    high: int
+    taken: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A label, what it says, and what makes that more exact."""
+
+    label: str
+    value: str
+    detail: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """One zone."""
+
+    name: str
+    kind: str
+    words: str
+    seats: Seats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time, for people and for machines."""
+
+    words: str
+    iso: str
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What the script needs to keep the age true by itself, in seconds of real time."""
+
+    age_s: int
+    speed: float
+    valid_s: int
+    """-1 for ever."""
+    age: str
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryView:
+    """One library's page in one language."""
+
+    id: str
+    name: str
+    version: str
+    """Changes with every status and with its expiry; the stream's events carry the same."""
+    kind: str
+    headline: str
+    explanation: str
+    announcement: str
+    """Said to readers of the screen when it changes: no number that moves all the time."""
+    seats: Seats | None
+    wait: str
+    as_of: Moment
+    freshness: Freshness
+    is_expired: bool
+    unknown: str
+    stale: str
+    banner: str
+    notice: str
+    notice_until: str
+    facts: tuple[Fact, ...]
+    zones: tuple[Zone, ...]
+    chart: Chart | None
+    valid_until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Teller:
+    """A language's words and formats for one library."""
+
+    catalog: Catalog
+    formats: Formats
+
+    @classmethod
+    def of(cls, language: str, time_zone: str) -> Teller:
+        """Return the words of a language that there is."""
+        return cls(CATALOGS[language], formats_for(language, time_zone))
+
+    def seats(self, people: Estimate, capacity: int, usable: int | None) -> Seats:
+        """Return free seats from people inside; `usable` is what bags leave of them."""
+        words = self.catalog.pages
+        free = max(capacity - people.value, 0)
+        held = 0 if usable is None else free - usable
+        low, high = max(capacity - people.high - held, 0), max(capacity - people.low - held, 0)
+        percent = _share(people.value, capacity)
+        return Seats(
+            free=self.formats.number(free - held),
+            of=words.of_seats(capacity).format(capacity=self.formats.number(capacity)),
+            between="" if low == high else self._between(self.formats.number(low), self.formats.number(high)),
+            percent=percent,
+            low=_share(people.low, capacity),
+            high=_share(people.high, capacity),
+            taken=words.percent_taken.format(percent=self.formats.percent(percent)),
+        )
+
+    def moment(self, at: datetime, now: datetime) -> str:
+        """Return a time of day, with its date if that is not today's."""
+        template = self.catalog.moment
+        if self.formats.date(at) != self.formats.date(now):
+            template = self.catalog.moment_other_day
+        return template.format(time=self.formats.time(at), date=self.formats.date(at))
+
+    def hours(self, spans: tuple[Span, ...]) -> str:
+        """Return the open spans of a day."""
+        words = self.catalog.pages
+        texts = [
+            words.hours_span.format(opens=self.formats.time(span.start), closes=self.formats.time(span.end))
+            for span in spans
+        ]
+        return ", ".join(texts) or words.closed_today
+
+    def _between(self, low: str, high: str) -> str:
+        return self.catalog.pages.between.format(low=low, high=high)
+
+    def wait_detail(self, status: ServedStatus) -> str:
+        """Return the range of the expected wait; empty where there is none."""
+        wait = status.wait
+        if wait is None or wait.overflow or wait.bucket == 0 or wait.low == wait.high:
+            return ""
+        return self._between(self.formats.duration(wait.low), self.formats.duration(wait.high))
+
+
+def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | None = None) -> LibraryView:
+    """Return what a page says of a library at `wall_now`."""
+    status = held.served(wall_now).status
+    now = library_now(status, held.stored_at, wall_now)
+    teller = Teller.of(language, status.time_zone)
+    catalog, words = teller.catalog, teller.catalog.pages
+    known = status.to_domain()
+    wait = wait_words(known.wait, catalog, teller.formats)
+    has_figures = status.people is not None and status.state is State.OPEN
+    title = headline(known, catalog)
+    return LibraryView(
+        id=status.library,
+        name=status.name,
+        version=f"{held.sequence}{'x' if status.expired else ''}",
+        kind=_kind(status),
+        headline=title,
+        explanation=_explanation(status, teller),
+        announcement=f"{title}. {words.waiting_time}: {wait}." if has_figures else f"{title}.",
+        seats=teller.seats(status.people, status.capacity, status.usable_seats)
+        if status.people and has_figures
+        else None,
+        wait=wait,
+        as_of=Moment(words.as_of.format(time=teller.moment(status.as_of, now)), status.as_of.isoformat()),
+        freshness=freshness(held, language, wall_now),
+        is_expired=status.expired,
+        unknown=catalog.headline_unknown,
+        stale=stopped(capitalised(words.stale.format(time=teller.moment(status.as_of, now)))),
+        banner=_banner(status, catalog),
+        notice=status.notice.text if status.notice else "",
+        notice_until=words.notice_until.format(time=teller.moment(status.notice.until, now)) if status.notice else "",
+        facts=_facts(status, teller, now, wait),
+        zones=tuple(_zone(each, teller) for each in status.zones) if status.people else (),
+        chart=chart,
+        valid_until=words.valid_until.format(time=teller.moment(status.valid_until, now)),
+    )
+
+
+def freshness(held: Held, language: str, wall_now: datetime) -> Freshness:
+    """Return how old a status is and for how long it holds, both in real time."""
+    status = held.fresh.status
+    age = max(library_now(status, held.stored_at, wall_now) - status.as_of, timedelta(0))
+    remaining_s = held.remaining_s(wall_now)
+    speed = status.clock.speed if status.clock.kind is ClockKind.SIMULATED else 1.0
+    valid_s = -1
+    if remaining_s is not None:
+        # Coarse while there is time, to be the same for all who ask; exact when it runs out.
+        grid_s = VALID_GRID_S if remaining_s > 4 * VALID_GRID_S else 1
+        valid_s = min(int(remaining_s // grid_s * grid_s), VALID_S_MAX)
+        if status.clock.kind is not ClockKind.WALL and not held.is_expired(wall_now):
+            valid_s = max(valid_s, FAST_CLOCK_S_MIN)
+    return Freshness(
+        age_s=int(age.total_seconds()) // 60 * 60,
+        speed=0.0 if remaining_s is None else speed,
+        valid_s=valid_s,
+        age=_age(age, language),
+    )
+
+
+def _kind(status: ServedStatus) -> str:
+    if status.expired:
+        return "expired"
+    if status.state is State.OPEN and status.level is not None:
+        return KINDS[status.level]
+    return {State.CLOSED: "closed", State.NOT_ADMITTING: "full"}.get(status.state, "unknown")
+
+
+def _explanation(status: ServedStatus, teller: Teller) -> str:
+    known = status.to_domain()
+    catalog = teller.catalog
+    if status.state is State.NOT_ADMITTING:
+        return stopped(capitalised(catalog.not_admitting))
+    if status.state is State.OPEN:
+        is_less = status.usable_seats is not None and status.usable_seats != status.free_seats
+        return catalog.held_seats if is_less else ""
+    parts = (reason_words(known, catalog, teller.formats), opening_words(known, catalog, teller.formats))
+    return " ".join(part for part in parts if part)
+
+
+def _banner(status: ServedStatus, catalog: Catalog) -> str:
+    banners = {
+        ClockKind.SIMULATED: catalog.pages.simulated_banner,
+        ClockKind.RECORDED: catalog.pages.recorded_banner,
+        ClockKind.WALL: "",
+    }
+    return banners[status.clock.kind]
+
+
+def _facts(status: ServedStatus, teller: Teller, now: datetime, wait: str) -> tuple[Fact, ...]:
+    words, formats = teller.catalog.pages, teller.formats
+    facts = []
+    if status.hours_today or not status.expired:  # what is left of an old status may be of another day
+        hours = capitalised(teller.hours(status.hours_today))
+        facts.append(Fact(words.hours_today, hours, _next_change(status, teller, now)))
+    if status.state in {State.OPEN, State.NOT_ADMITTING}:
+        facts.insert(0, Fact(words.waiting_time, capitalised(wait), teller.wait_detail(status), "wait"))
+    if status.people is not None:
+        low, high = formats.number(status.people.low), formats.number(status.people.high)
+        between = "" if low == high else words.between.format(low=low, high=high)
+        facts.append(Fact(words.people_inside, formats.number(status.people.value), between))
+    if status.trend is not None:
+        facts.append(Fact(words.trend, capitalised(trend_words(status.trend, teller.catalog)), name=status.trend))
+    if status.last_recount is not None and status.state is not State.CLOSED:
+        facts.append(Fact(words.last_recount, teller.moment(status.last_recount, now)))
+    return tuple(facts)
+
+
+def _next_change(status: ServedStatus, teller: Teller, now: datetime) -> str:
+    """Return when an open library closes; a closed one has that in its explanation already."""
+    change = status.next_change
+    if change is None or status.state is State.CLOSED:
+        return ""
+    is_in_hours = any(span.start <= now < span.end for span in status.hours_today)
+    template = teller.catalog.pages.closes_at if is_in_hours else teller.catalog.pages.opens_at
+    return capitalised(template.format(time=teller.moment(change, now)))
+
+
+def _zone(zone: ZoneStatus, teller: Teller) -> Zone:
+    return Zone(
+        name=zone.name,
+        kind=KINDS[zone.level] if zone.level else "unknown",
+        words=level_words(zone.level, teller.catalog),
+        seats=teller.seats(zone.people, zone.capacity, None) if zone.people else None,
+    )
+
+
+def _share(people: int, capacity: int) -> int:
+    return min(round(100 * people / capacity), 100)
+
+
+def _age(age: timedelta, language: str) -> str:
+    """Return "2 minutes ago" in a language; nothing for less than a minute, the time itself says that."""
+    if age < timedelta(minutes=1):
+        return ""
+    return format_timedelta(-age, granularity="minute", add_direction=True, locale=language)
