@@ -46,7 +46,7 @@ def run_offline(
             if on_change is not None:
                 on_change(change)
         # Days are kept by reference: the state goes on filling in the one it is in, and forgets it later.
-        result.days.update({key: result.state.days[key] for key in outcome.days if key in result.state.days})
+        result.days.update(outcome.days)
     return result
 
 

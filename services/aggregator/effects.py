@@ -14,6 +14,7 @@ from typing import Final
 from services.aggregator.fold import Effects, Fold, Kept
 from shared.contracts import subjects
 from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
+from shared.domain.library_state import Day
 from shared.domain.status import Change
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable
@@ -35,7 +36,7 @@ class Pending:
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
     statuses: set[str] = field(default_factory=set)
-    days: set[tuple[str, str]] = field(default_factory=set)
+    days: dict[tuple[str, str], Day] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
 
     def add(self, effects: Effects) -> None:
@@ -46,7 +47,7 @@ class Pending:
                 self.changes.setdefault(library, []).extend(outcome.changes)
             if outcome.is_status_new:
                 self.statuses.add(library)
-            self.days.update((library, day) for day in outcome.days)
+            self.days.update({(library, date): day for date, day in outcome.days.items()})
         for library in effects.removed:
             self.removed.add(library)
             self.statuses.discard(library)
@@ -56,7 +57,11 @@ async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
     """Publish everything pending; come back only when the bus has all of it."""
     await _all(_changes(bus, changes) for changes in pending.changes.values())
     await _all(_status(bus, kept) for library in pending.statuses if (kept := fold.kept(library)) is not None)
-    await _all(_day(bus, kept, day) for library, day in pending.days if (kept := fold.kept(library)) is not None)
+    await _all(
+        _day(bus, kept, date, day)
+        for (library, date), day in pending.days.items()
+        if (kept := fold.kept(library)) is not None
+    )
     statuses = bus.bucket(subjects.STATUS)
     await _all(_persist(partial(statuses.delete, library)) for library in pending.removed)
 
@@ -86,10 +91,7 @@ async def _status(bus: Bus, kept: Kept) -> None:
     await _persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
 
 
-async def _day(bus: Bus, kept: Kept, date: str) -> None:
-    day = kept.state.days.get(date)
-    if day is None:
-        return
+async def _day(bus: Bus, kept: Kept, date: str, day: Day) -> None:
     body = DayHistory.of(kept.library.id, date, day, kept.library.time_zone).model_dump_json().encode()
     key = subjects.history_key(kept.library.id, date)
     await _persist(partial(bus.bucket(subjects.HISTORY).put, key, body))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from services.aggregator import census
 from services.aggregator.checkpoint import Checkpoints
 from services.aggregator.configuration import announce
 from services.aggregator.effects import Pending, make_public
@@ -25,8 +25,6 @@ from shared.runtime.opening_hours import OsmOpeningHours
 log = logger(__name__)
 
 RETRY_S: Final = 1.0
-COUNT_EVERY_S: Final = 1.0
-"""How often the totals of all libraries are added up for the metrics while there is a backlog."""
 LAG_WORTH_A_CHECKPOINT: Final = 20_000
 """A partition in which nothing happens is still checkpointed when it is this far behind, or it would be read again."""
 
@@ -47,6 +45,7 @@ async def aggregate(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         covered=fold.covered,
     )
     readiness.needs("state", "the log is being read on from the checkpoint")
+    census.count_at_scrape(fold)
     reader = _Reader(bus, fold, checkpoints, settings, readiness)
     try:
         async with asyncio.TaskGroup() as group:
@@ -92,7 +91,6 @@ class _Reader:
         self._readiness = readiness
         self._is_settled = True
         self._last_checkpoint_s = monotonic_s()
-        self._last_count_s = 0.0
 
     async def read(self) -> None:
         """Read on, for ever."""
@@ -175,27 +173,4 @@ class _Reader:
             if message.subject.startswith("readings."):
                 metrics.READING_TO_STATUS.observe((at - message.stored_at).total_seconds())
         metrics.AGGREGATOR_LAG.set(pending)
-        if monotonic_s() - self._last_count_s >= COUNT_EVERY_S:
-            self._last_count_s = monotonic_s()
-            self._count()
-
-    def _count(self) -> None:
-        outcomes: Counter[str] = Counter()
-        states: Counter[str] = Counter()
-        crossings: Counter[str] = Counter()
-        for kept in self._fold.all_kept():
-            totals = kept.state.totals
-            outcomes.update(
-                applied=totals.applied,
-                duplicate=totals.duplicates,
-                too_late=totals.too_late,
-                ignored=totals.ignored,
-            )
-            crossings.update(entries=totals.entries, exits=totals.exits)
-            states[kept.state.status.state if kept.state.status else "none"] += 1
-        for outcome in metrics.OUTCOMES:
-            metrics.AGGREGATOR_READINGS.labels(outcome).set(outcomes[outcome])
-        for direction in ("entries", "exits"):
-            metrics.AGGREGATOR_CROSSINGS.labels(direction).set(crossings[direction])
-        for state in ("open", "closed", "not_admitting", "unknown", "none"):
-            metrics.AGGREGATOR_LIBRARIES.labels(state).set(states[state])
+        metrics.AGGREGATOR_APPLIED.set(self._fold.covered)

@@ -149,7 +149,7 @@ def _count(state: LibraryState, library: Library, count: GateCount, outcome: Out
         state.totals.entries += entries
         state.totals.exits += exits
         if key != _day_key(library, state.now):
-            outcome.days.add(key)
+            outcome.days[key] = day
     return True
 
 
@@ -246,6 +246,9 @@ def _sample(state: LibraryState, library: Library, status: Status, outcome: Outc
     grid = _grid(status.as_of)
     key = _day_key(library, status.as_of)
     day = _day(state, key)
+    before = _day_key(library, state.status.as_of) if state.status else key
+    if before != key and before in state.days:  # what was counted after closing belongs to the day before
+        outcome.days[before] = state.days[before]
     is_due = status.state is not State.CLOSED and status.as_of == grid
     was_open = state.status is not None and state.status.state is not State.CLOSED
     has_closed = status.state is State.CLOSED and was_open
@@ -262,7 +265,7 @@ def _sample(state: LibraryState, library: Library, status: Status, outcome: Outc
         day.samples[-1] = sample
     else:
         day.samples.append(sample)
-    outcome.days.add(key)
+    outcome.days[key] = day
 
 
 def _grid(at: datetime) -> datetime:

@@ -79,6 +79,6 @@ class Outcome:
     """What one call of `advance` brought about."""
 
     changes: list[Change] = field(default_factory=list)
-    days: set[str] = field(default_factory=set)
-    """Local days whose curve or totals should be stored again."""
+    days: dict[str, Day] = field(default_factory=dict)
+    """Local days (YYYY-MM-DD) whose curve or totals should be stored again, with their content."""
     is_status_new: bool = False

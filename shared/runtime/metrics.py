@@ -44,6 +44,9 @@ AGGREGATOR_CROSSINGS: Final = Gauge(
 )
 AGGREGATOR_CHANGES: Final = Counter("placelibre_aggregator_changes", "Changes of status published.")
 AGGREGATOR_LIBRARIES: Final = Gauge("placelibre_aggregator_libraries", "Libraries owned, by state.", ["state"])
+AGGREGATOR_APPLIED: Final = Gauge(
+    "placelibre_aggregator_applied_sequence", "The last sequence of the log whose effects are public."
+)
 AGGREGATOR_LAG: Final = Gauge("placelibre_aggregator_lag_messages", "Messages of the log not yet applied.")
 AGGREGATOR_CHECKPOINTS: Final = Counter("placelibre_aggregator_checkpoints", "Checkpoints stored.")
 AGGREGATOR_MALFORMED: Final = Counter(
@@ -67,5 +70,3 @@ API_LISTENERS_DROPPED: Final = Counter(
 API_UPDATES_CONFLATED: Final = Counter(
     "placelibre_api_updates_conflated", "Updates replaced by a newer one before a slow listener read them."
 )
-
-OUTCOMES: Final = ("applied", "duplicate", "too_late", "ignored")
