@@ -93,7 +93,7 @@ class Announcer:
         newest = _status(library, entry.value) if entry else None
         if entry is None or newest is None:
             return
-        time = _time_of(newest, entry.stored_at, held.until, now())
+        time = time_of(newest, entry.stored_at, held.until, now())
         if time >= held.until:
             reached = Reached(time, newest.revision)
             await self._advance(speaker, rule, reached, {}, time, entry.stored_at)
@@ -146,7 +146,7 @@ def _status(library: str, value: bytes) -> PublicStatus | None:
         return None
 
 
-def _time_of(status: PublicStatus, stored_at: datetime, until: datetime, at: datetime) -> datetime:
+def time_of(status: PublicStatus, stored_at: datetime, until: datetime, at: datetime) -> datetime:
     """Return the time a library is known to have reached at real time `at`, judged by its newest status."""
     if status.as_of >= until or status.state not in STAYS_TRUE:
         return status.as_of.astimezone(UTC)
