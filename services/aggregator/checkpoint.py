@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from services.aggregator.fold import Kept, Partition
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
+from shared.contracts.readings import Pack
 from shared.domain.library_state import LibraryState
 from shared.runtime.bus import Bucket, Conflict
 from shared.runtime.logs import logger
@@ -58,6 +59,7 @@ class _KeptLibrary(BaseModel):
 
 class _Content(BaseModel):
     libraries: list[_KeptLibrary]
+    waiting: dict[str, list[Pack]] = {}
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class Checkpoints:
             each.config.id: Kept(each.revision, each.config, each.config.to_domain(self.engine), each.state)
             for each in content.libraries
         }
-        return Partition(number, manifest.covered, libraries)
+        return Partition(number, manifest.covered, libraries, content.waiting)
 
     async def save(self, partition: Partition) -> None:
         """Store a partition's state.
@@ -161,7 +163,11 @@ def dump(partition: Partition) -> bytes:
         }
         for _, kept in sorted(partition.libraries.items())
     ]
-    return zlib.compress(json.dumps({"libraries": libraries}).encode(), level=1)
+    waiting = {
+        library: [pack.model_dump(mode="json", exclude_none=True) for pack in packs]
+        for library, packs in sorted(partition.waiting.items())
+    }
+    return zlib.compress(json.dumps({"libraries": libraries, "waiting": waiting}).encode(), level=1)
 
 
 def _chunk_key(number: int, generation: str, index: int) -> str:

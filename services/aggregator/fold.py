@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -18,6 +19,9 @@ from shared.contracts.readings import AnyWireReading, Configured, Pack, Tick
 from shared.domain.advance import advance, reconfigure
 from shared.domain.library import ClockKind, Library
 from shared.domain.library_state import LibraryState, Outcome
+
+MAX_WAITING: Final = 256
+"""Packs that wait for one library's configuration; it is seconds behind at most."""
 
 
 class MalformedMessage(Exception):  # noqa: N818  named for what happens to it: it becomes a dead letter
@@ -36,11 +40,16 @@ class Kept:
 
 @dataclass(slots=True)
 class Partition:
-    """The libraries of one partition and the last sequence of the log that they cover."""
+    """The libraries of one partition and the last sequence of the log that they cover.
+
+    `waiting` holds packs whose library the log has not introduced yet: ingest may hear of a new library a moment
+    before its configuration stands in the log, and what it has acknowledged must count.
+    """
 
     number: int
     covered: int = 0
     libraries: dict[str, Kept] = field(default_factory=dict)
+    waiting: dict[str, list[Pack]] = field(default_factory=dict)
     is_changed: bool = False
 
 
@@ -50,6 +59,8 @@ class Effects:
 
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    """Libraries of which a waiting pack was dropped, because too many wait; the log still has it."""
 
 
 class Fold:
@@ -115,12 +126,20 @@ class Fold:
             partition = self.partitions.get(subjects.partition_of(library_id))
             if partition is None or partition.covered >= sequence:
                 continue
-            kept = partition.libraries.get(library_id)
-            if kept is None:  # removed since; the readings stay in the log
-                continue
-            outcome = advance(kept.state, kept.library, pack.received_at, [reading.to_domain() for reading in readings])
-            effects.outcomes.append((library_id, outcome))
+            part = Pack(received_at=pack.received_at, readings=tuple(readings))
             partition.is_changed = True
+            kept = partition.libraries.get(library_id)
+            if kept is None:
+                self._wait(partition, library_id, part, effects)
+            else:
+                effects.outcomes.append((library_id, _take(kept, part)))
+
+    def _wait(self, partition: Partition, library_id: str, part: Pack, effects: Effects) -> None:
+        packs = partition.waiting.setdefault(library_id, [])
+        packs.append(part)
+        if len(packs) > MAX_WAITING:
+            del packs[0]
+            effects.given_up.append(library_id)
 
     def _configure(self, configured: Configured, sequence: int, effects: Effects) -> None:
         partition = self.partitions.get(subjects.partition_of(configured.library))
@@ -140,12 +159,18 @@ class Fold:
         partition.libraries[configured.library] = kept
         outcome = reconfigure(kept.state, kept.library, configured.at)
         effects.outcomes.append((configured.library, outcome))
+        for part in partition.waiting.pop(configured.library, []):
+            effects.outcomes.append((configured.library, _take(kept, part)))
 
     def _library(self, config: LibraryConfig) -> Library:
         try:
             return config.to_domain(self._engine)
         except ValueError as error:
             raise MalformedMessage(f"the configuration of {config.id}: {error}") from error
+
+
+def _take(kept: Kept, part: Pack) -> Outcome:
+    return advance(kept.state, kept.library, part.received_at, [reading.to_domain() for reading in part.readings])
 
 
 def _places(error: ValidationError) -> str:

@@ -143,7 +143,7 @@ class _Reader:
 
     async def _apply(self, message: LogMessage, pending: Pending) -> None:
         try:
-            pending.add(self._fold.apply(message.subject, message.data, message.sequence))
+            effects = self._fold.apply(message.subject, message.data, message.sequence)
         except MalformedMessage as fault:
             metrics.AGGREGATOR_MALFORMED.inc()
             log.error("message_malformed", sequence=message.sequence, reason=str(fault))  # noqa: TRY400
@@ -157,6 +157,11 @@ class _Reader:
                 )
             except BusUnavailable as error:  # it stays in the log, where its sequence finds it
                 log.warning("dead_letter_not_stored", sequence=message.sequence, reason=str(error))
+
+        else:
+            pending.add(effects)
+            for library in effects.given_up:
+                log.error("readings_without_a_library", library=library, sequence=message.sequence)
 
     async def _checkpoint(self, *, is_last: bool) -> None:
         self._last_checkpoint_s = monotonic_s()

@@ -1,0 +1,286 @@
+"""The aggregator in one process with the test: the fold, checkpoints, partitions, configuration, dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from cli.bus_server import BusServer
+from services.aggregator.checkpoint import AnotherWriter, Checkpoints
+from services.aggregator.fold import MAX_WAITING, Fold, MalformedMessage, Partition
+from services.aggregator.settings import Settings
+from services.aggregator.work import aggregate
+from shared.contracts import subjects
+from shared.contracts.configuration import LibraryConfig
+from shared.contracts.readings import READING, Configured, Pack, Tick
+from shared.contracts.status import PublicStatus
+from shared.domain.status import State
+from shared.runtime.bus import Bus, connected
+from shared.runtime.health import Readiness
+from shared.runtime.opening_hours import OsmOpeningHours
+from tests.conftest import settings_for
+from tests.house import changes_of
+
+NOON = datetime(2026, 11, 23, 11, tzinfo=UTC)
+
+
+def config(library_id: str = "branch", **more: Any) -> LibraryConfig:
+    settings = {
+        "id": library_id,
+        "name": "Branch",
+        "time_zone": "Europe/Paris",
+        "opening_hours": "24/7",
+        "capacity": 100,
+        "gates": [{"id": "front", "silent_after_min": 600}],
+        **more,
+    }
+    return LibraryConfig.model_validate(settings)
+
+
+def configured(each: LibraryConfig, revision: int = 1, at: datetime = NOON) -> bytes:
+    body = Configured(library=each.id, revision=revision, at=at, config=each.model_dump(mode="json", by_alias=True))
+    return body.model_dump_json().encode()
+
+
+def pack(*readings: dict[str, Any], at: datetime = NOON) -> bytes:
+    whole = [
+        READING.validate_json(json.dumps({"device": "front", "time": at.isoformat(), "id": f"r{number}", **reading}))
+        for number, reading in enumerate(readings)
+    ]
+    return Pack(received_at=at, readings=tuple(whole)).model_dump_json(exclude_none=True).encode()
+
+
+def heads(people: int, **more: Any) -> dict[str, Any]:
+    return {"kind": "head_count", "library": "branch", "people": people, **more}
+
+
+def empty_fold(partitions: range = range(subjects.PARTITIONS)) -> Fold:
+    return Fold([Partition(number) for number in partitions], OsmOpeningHours)
+
+
+def test_a_message_covered_by_a_checkpoint_is_not_applied_again() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    fold.apply(subjects.configured(number), configured(config()), 1)
+    fold.apply(subjects.readings(number), pack(heads(30)), 2)
+    fold.covers(2)
+    assert fold.apply(subjects.readings(number), pack(heads(99, id="other")), 2).outcomes == []
+    kept = fold.kept("branch")
+    assert kept is not None
+    assert kept.state.totals.applied == 1
+
+
+def test_partitions_of_others_are_left_alone() -> None:
+    mine = subjects.partition_of("branch")
+    fold = empty_fold(range(mine + 1, subjects.PARTITIONS))
+    fold.apply(subjects.configured(mine), configured(config()), 1)
+    assert fold.kept("branch") is None
+
+
+def test_a_removed_library_is_gone_and_an_older_configuration_does_not_bring_it_back() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    fold.apply(subjects.configured(number), configured(config(), revision=5), 1)
+    older = fold.apply(subjects.configured(number), configured(config(name="Old name"), revision=4), 2)
+    assert older.outcomes == []
+    gone = Configured(library="branch", revision=6, at=NOON, config=None).model_dump_json().encode()
+    assert fold.apply(subjects.configured(number), gone, 3).removed == ["branch"]
+    assert fold.kept("branch") is None
+
+
+@pytest.mark.parametrize(
+    ("subject", "data"),
+    [
+        (subjects.readings(1), b"{"),
+        (subjects.readings(1), b"{}"),
+        (subjects.TICKS, b'{"at": "never"}'),
+        (subjects.configured(1), b'{"library": "x", "revision": 1, "at": "2026-11-23T00:00:00Z", "config": {"id": 1}}'),
+    ],
+)
+def test_a_message_that_cannot_be_read_changes_nothing_and_echoes_nothing(subject: str, data: bytes) -> None:
+    fold = empty_fold()
+    with pytest.raises(MalformedMessage) as fault:
+        fold.apply(subject, data, 1)
+    assert "never" not in str(fault.value)
+    assert list(fold.all_kept()) == []
+
+
+def test_ticks_move_the_wall_clock_only() -> None:
+    fold = empty_fold()
+    for library, clock in (("branch", "wall"), ("played", "recorded")):
+        fold.apply(subjects.configured(subjects.partition_of(library)), configured(config(library, clock=clock)), 1)
+    fold.apply(subjects.TICKS, Tick(at=NOON + timedelta(hours=1)).model_dump_json().encode(), 2)
+    times = {kept.library.id: kept.state.now for kept in fold.all_kept()}
+    assert times == {"branch": NOON + timedelta(hours=1), "played": None}
+
+
+def test_readings_that_come_before_their_librarys_configuration_wait_for_it() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    for sequence in range(1, MAX_WAITING + 3):
+        effects = fold.apply(subjects.readings(number), pack(heads(30, id=f"h{sequence}")), sequence)
+    assert effects.given_up == ["branch"]
+    effects = fold.apply(subjects.configured(number), configured(config()), 1000)
+    kept = fold.kept("branch")
+    assert kept is not None
+    assert kept.state.totals.applied == MAX_WAITING
+    assert fold.partitions[number].waiting == {}
+
+
+async def test_a_checkpoint_brings_everything_back(operator: Bus) -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    fold.apply(subjects.configured(number), configured(config()), 1)
+    fold.apply(subjects.readings(number), pack(heads(30), heads(31, id="again")), 2)
+    fold.partitions[number].waiting["unheard"] = [Pack.model_validate_json(pack(heads(1)))]
+    fold.covers(2)
+    checkpoints = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
+    await checkpoints.load(number)
+    for _ in range(3):
+        await checkpoints.save(fold.partitions[number])
+    loaded = await Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours).load(number)
+    assert loaded.covered == 2
+    kept, again = fold.kept("branch"), loaded.libraries["branch"]
+    assert kept is not None
+    assert loaded.waiting == fold.partitions[number].waiting
+    assert (again.state, again.config, again.revision) == (kept.state, kept.config, kept.revision)
+
+
+async def test_an_older_generation_is_cleared_away(operator: Bus) -> None:
+    checkpoints = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    for covered in range(1, 6):
+        partition.covered = covered
+        await checkpoints.save(partition)
+    info = await operator.jetstream.stream_info(subjects.bucket_stream(subjects.CHECKPOINTS))
+    live = await operator.bucket(subjects.CHECKPOINTS).keys("p3")
+    values = [key for key in live if await operator.bucket(subjects.CHECKPOINTS).get(key) is not None]
+    assert len(values) == 2
+    assert info.state.messages < 20
+
+
+async def test_a_second_writer_of_a_partition_is_found_out(operator: Bus) -> None:
+    first = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
+    second = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
+    partition = await first.load(3)
+    await first.save(partition)
+    theirs = await second.load(3)
+    await second.save(theirs)
+    with pytest.raises(AnotherWriter, match="ordinal"):
+        await first.save(partition)
+
+
+async def test_a_lost_acknowledgement_of_our_own_is_no_second_writer(operator: Bus) -> None:
+    checkpoints = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    await checkpoints.save(partition)
+    stored = checkpoints.revisions[3]
+    checkpoints.revisions[3] = 0  # as if the acknowledgement had never come
+    await checkpoints.save(partition)
+    assert checkpoints.revisions[3] > stored
+
+
+@asynccontextmanager
+async def running(server: BusServer, **more: Any) -> AsyncIterator[Readiness]:
+    """Run an aggregator until the block ends, then stop it as a signal would."""
+    settings = Settings(checkpoint_every_s=0.1, tick_every_s=0.5, **more)
+    readiness = Readiness()
+    async with connected([server.url], settings_for(server, "aggregator").nats_seed, "aggregator", readiness) as bus:
+        task = asyncio.create_task(aggregate(bus, settings, readiness))
+        try:
+            yield readiness
+        finally:
+            assert not task.done(), task.exception()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def eventually(bus: Bus, library: str, people: int | None, state: State = State.OPEN) -> PublicStatus:
+    async with asyncio.timeout(10):
+        while True:
+            entry = await bus.bucket(subjects.STATUS).get(library)
+            status = PublicStatus.model_validate_json(entry.value) if entry else None
+            found = status.people.value if status and status.people else None
+            if status is not None and found == people and status.state is state:
+                return status
+            await asyncio.sleep(0.02)
+
+
+async def test_a_reading_on_the_bus_becomes_a_public_status_and_a_change(operator: Bus, bus_server: BusServer) -> None:
+    await operator.bucket(subjects.LIBRARIES).put("branch", config().model_dump_json(by_alias=True).encode())
+    async with running(bus_server):
+        await eventually(operator, "branch", None, State.UNKNOWN)
+        at = datetime.now(UTC)
+        await operator.publish(subjects.readings(subjects.partition_of("branch")), pack(heads(90), at=at))
+        status = await eventually(operator, "branch", 90)
+    assert status.sentences["en"].shortest
+    changes = await changes_of(operator, "branch")
+    assert [change.status.state for change in changes.values()] == [State.UNKNOWN, State.OPEN]
+
+
+async def test_a_configuration_applied_while_running_is_taken_and_a_removed_library_disappears(
+    operator: Bus, bus_server: BusServer
+) -> None:
+    libraries = operator.bucket(subjects.LIBRARIES)
+    async with running(bus_server):
+        await libraries.put("branch", config().model_dump_json(by_alias=True).encode())
+        await eventually(operator, "branch", None, State.UNKNOWN)
+        await libraries.put("branch", b'{"broken": true}')
+        await libraries.put("branch", config(opening_hours="off").model_dump_json(by_alias=True).encode())
+        await eventually(operator, "branch", None, State.CLOSED)
+        await libraries.delete("branch")
+        async with asyncio.timeout(10):
+            while await operator.bucket(subjects.STATUS).get("branch") is not None:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_malformed_message_becomes_a_dead_letter_and_the_next_is_applied(
+    operator: Bus, bus_server: BusServer
+) -> None:
+    await operator.bucket(subjects.LIBRARIES).put("branch", config().model_dump_json(by_alias=True).encode())
+    subject = subjects.readings(subjects.partition_of("branch"))
+    async with running(bus_server):
+        await eventually(operator, "branch", None, State.UNKNOWN)
+        await operator.publish(subject, b"not a pack")
+        await operator.publish(subject, pack(heads(12), at=datetime.now(UTC)))
+        await eventually(operator, "branch", 12)
+    info = await operator.jetstream.stream_info(subjects.DEAD)
+    assert info.state.messages == 1
+
+
+async def test_two_aggregators_share_the_partitions_and_each_library_has_one_writer(
+    operator: Bus, bus_server: BusServer
+) -> None:
+    names = [f"branch-{number}" for number in range(6)]
+    assert len({subjects.partition_of(name) % 2 for name in names}) == 2
+    for name in names:
+        await operator.bucket(subjects.LIBRARIES).put(name, config(name).model_dump_json(by_alias=True).encode())
+    async with running(bus_server, ordinal=0, replicas=2), running(bus_server, ordinal=1, replicas=2):
+        for name in names:
+            await eventually(operator, name, None, State.UNKNOWN)
+    for name in names:
+        assert len(await changes_of(operator, name)) == 1
+    owned = [set(Settings(ordinal=ordinal, replicas=3).partitions) for ordinal in range(3)]
+    assert set.union(*owned) == set(range(subjects.PARTITIONS))
+    assert sum(map(len, owned)) == subjects.PARTITIONS
+
+
+async def test_a_restart_goes_on_where_the_checkpoint_ends(operator: Bus, bus_server: BusServer) -> None:
+    await operator.bucket(subjects.LIBRARIES).put("branch", config().model_dump_json(by_alias=True).encode())
+    subject = subjects.readings(subjects.partition_of("branch"))
+    async with running(bus_server):
+        await operator.publish(subject, pack(heads(40), at=datetime.now(UTC)))
+        await eventually(operator, "branch", 40)
+    at = datetime.now(UTC)
+    count = {"kind": "gate_count", "library": "branch", "gate": "front", "entries": 5, "exits": 0, "id": "later"}
+    later = at + timedelta(minutes=1)
+    await operator.publish(subject, pack(count, at=later))
+    async with running(bus_server):
+        await eventually(operator, "branch", 45)
