@@ -1,0 +1,406 @@
+"""The publisher on the real bus, as its own user: a change is posted once, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.bus_server import BusServer
+from services.publisher.announcer import UNHEARD_OF, time_of
+from services.publisher.libraries import Libraries
+from services.publisher.main import publish
+from services.publisher.memory import memory_key, read
+from services.publisher.settings import Settings
+from services.publisher.watchdog import QueuesStopped
+from shared.contracts import subjects
+from shared.contracts.configuration import Channel, LibraryConfig
+from shared.contracts.posts import Delivery, DeliveryState
+from shared.contracts.status import PublicStatus, StatusChanged
+from shared.domain.library import ClockKind
+from shared.domain.status import Situation, State
+from shared.runtime.bus import ACK_TIMEOUT_S, Bus, connected
+from shared.runtime.health import Readiness
+from tests.conftest import settings_for
+from tests.fakes.announcements import FEW, FULL, OPEN, change_of, configuration, new_library, status_of
+from tests.fakes.mastodon import DIALECTS, TOKEN, FakeMastodon, running
+
+CLOSED = Situation(State.CLOSED)
+ACK_WAIT_S = 0.7
+"""The durables' patience in these tests; the provisioned one is too long to wait for."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """Where a process dies: before or after the nth thing it stores under a subject."""
+
+    subject: str
+    nth: int
+    is_before: bool
+
+
+class Killed(Exception):  # noqa: N818  what happens to the process, not an error of its own
+    """Whatever the process would have done next does not happen."""
+
+
+class MortalBus(Bus):
+    """A real connection of a process that dies at a chosen step: from then on it stores nothing more."""
+
+    death: Death | None = None
+    stored = 0
+    is_dead = False
+
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        message_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float = ACK_TIMEOUT_S,
+    ) -> int:
+        if self.is_dead:
+            raise Killed
+        is_step = self.death is not None and subject.startswith(self.death.subject)
+        self.stored += is_step
+        is_here = is_step and self.death is not None and self.stored == self.death.nth
+        if is_here and self.death is not None and self.death.is_before:
+            self.is_dead = True
+            raise Killed
+        sequence = await super().publish(subject, payload, message_id=message_id, headers=headers, timeout_s=timeout_s)
+        if is_here:
+            self.is_dead = True
+            raise Killed
+        return sequence
+
+
+@dataclass
+class Scene:
+    """A bus with one configured library, and a server that it posts to."""
+
+    operator: Bus
+    bus_server: BusServer
+    server: FakeMastodon
+    secrets: Path
+    library: str
+
+    def settings(self) -> Settings:
+        bus = settings_for(self.bus_server, "publisher")
+        return Settings(
+            nats_url=bus.nats_url,
+            nats_seed_file=bus.nats_seed_file,
+            secrets_dir=self.secrets,
+            http_read_timeout_s=0.4,
+            send_timeout_s=0.4,
+            lease_s=0.6,
+            unknown_wait_s=0.01,
+            retry_min_s=0.01,
+            retry_max_s=0.1,
+        )
+
+    @asynccontextmanager
+    async def publisher(self, death: Death | None = None) -> AsyncIterator[tuple[MortalBus, asyncio.Task[None]]]:
+        """Run the service until the context ends, which stops it."""
+        settings, readiness = self.settings(), Readiness()
+        async with connected(settings.nats_servers, settings.nats_seed, "publisher", readiness) as plain:
+            bus = MortalBus(plain.client, "publisher")
+            bus.death = death
+            readiness.needs("queues", "the service has not begun")
+            task = asyncio.create_task(publish(bus, settings, readiness))
+            try:
+                await until(lambda: task.done() or readiness.is_ready)
+                yield bus, task
+            finally:
+                task.cancel()
+                with suppress(asyncio.CancelledError, ExceptionGroup):
+                    await task
+
+    async def configure(self, config: LibraryConfig) -> None:
+        await self.operator.bucket(subjects.LIBRARIES).put(config.id, config.model_dump_json(by_alias=True).encode())
+
+    async def tell(self, change: StatusChanged) -> None:
+        await self.operator.publish(subjects.change(change.library), change.model_dump_json().encode())
+
+    async def show(self, status: PublicStatus) -> None:
+        await self.operator.bucket(subjects.STATUS).put(status.library, status.model_dump_json().encode())
+
+    async def settled(self) -> None:
+        """Wait until every change is decided and every intent has ended."""
+        jetstream = self.operator.jetstream
+
+        async def is_settled() -> bool:
+            changes = await jetstream.consumer_info(subjects.CHANGES, subjects.CHANGES_DURABLE)
+            posts = await jetstream.stream_info(subjects.POSTS)
+            return not changes.num_pending and not changes.num_ack_pending and not posts.state.messages
+
+        async with asyncio.timeout(30):
+            while not await is_settled():
+                await asyncio.sleep(0.02)
+
+    async def delivery(self, slot: str = "fr") -> Delivery | None:
+        key = subjects.delivery_key("mastodon-bib", self.library, slot)
+        entry = await self.operator.bucket(subjects.DELIVERIES).get(key)
+        return Delivery.model_validate_json(entry.value) if entry else None
+
+    def texts(self) -> list[tuple[str, str]]:
+        return [(post.language, post.text) for post in self.server.posts]
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not is_so():
+            await asyncio.sleep(0.02)
+
+
+def mastodon(server: FakeMastodon, **rest: float) -> Channel:
+    rule = {"min_interval_min": 0.0, "daily_budget": 100, **rest}
+    return Channel.model_validate(
+        {"type": "mastodon", "account": "bib", "server": server.base, "languages": ("fr", "en"), **rule}
+    )
+
+
+@pytest.fixture
+async def scene(operator: Bus, bus_server: BusServer, tmp_path: Path) -> AsyncIterator[Scene]:
+    (tmp_path / "mastodon-bib").write_text(TOKEN)
+    for stream, durable in (
+        (subjects.CHANGES, subjects.CHANGES_DURABLE),
+        (subjects.POSTS, subjects.posts_durable("mastodon")),
+        (subjects.POSTS, subjects.posts_durable("console")),
+    ):
+        config = (await operator.jetstream.consumer_info(stream, durable)).config
+        config.ack_wait = ACK_WAIT_S
+        await operator.jetstream.add_consumer(stream, config)
+    async with running(FakeMastodon(DIALECTS["gotosocial"])) as server:
+        scene = Scene(operator, bus_server, server, tmp_path, new_library())
+        await scene.configure(configuration(scene.library, mastodon(server)))
+        yield scene
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def test_a_change_becomes_one_post_per_language(scene: Scene) -> None:
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await scene.settled()
+    assert sorted(language for language, _ in scene.texts()) == ["en", "fr"]
+    record = await scene.delivery()
+    assert record is not None
+    assert record.state is DeliveryState.DONE
+
+
+async def test_a_change_delivered_again_posts_nothing(scene: Scene) -> None:
+    change = change_of(scene.library, 2, FEW, now())
+    async with scene.publisher():
+        for _ in range(3):
+            await scene.tell(change)
+            await scene.settled()
+    assert len(scene.texts()) == 2
+
+
+async def test_two_publishers_share_the_work_and_post_once(scene: Scene) -> None:
+    async with scene.publisher(), scene.publisher():
+        for revision, situation in enumerate((FEW, FULL, FEW), start=2):
+            await scene.tell(change_of(scene.library, revision, situation, now()))
+            await scene.settled()
+    assert len(scene.texts()) == 6
+    assert len(set(scene.texts())) == 6
+
+
+DEATHS = [
+    Death("posts.", 1, is_before=True),
+    Death("posts.", 1, is_before=False),
+    Death("posts.", 2, is_before=False),
+    Death("$KV.POSTING.", 1, is_before=True),
+    Death("$KV.POSTING.", 1, is_before=False),
+    Death("$KV.DELIVERIES.", 1, is_before=True),
+    Death("$KV.DELIVERIES.", 1, is_before=False),
+    Death("$KV.DELIVERIES.", 2, is_before=True),
+    Death("$KV.DELIVERIES.", 2, is_before=False),
+    Death("$KV.DELIVERIES.", 3, is_before=True),
+    Death("$KV.DELIVERIES.", 4, is_before=True),
+    Death("$KV.DELIVERIES.", 4, is_before=False),
+]
+
+
+@pytest.mark.parametrize("death", DEATHS, ids=str)
+async def test_a_kill_between_any_two_steps_neither_loses_nor_doubles_a_post(scene: Scene, death: Death) -> None:
+    async with scene.publisher(death) as (bus, _):
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await until(lambda: bus.is_dead)
+    async with scene.publisher():
+        await scene.settled()
+    assert sorted(language for language, _ in scene.texts()) == ["en", "fr"]
+
+
+async def test_a_held_change_is_posted_once_its_time_has_come_even_after_a_restart(scene: Scene) -> None:
+    await scene.configure(configuration(scene.library, mastodon(scene.server, min_interval_min=0.02)))
+    begin = now()
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, FEW, begin))
+        held = change_of(scene.library, 3, FULL, begin + timedelta(seconds=0.5), before=FEW)
+        await scene.tell(held)
+        await scene.settled()
+        assert len(scene.texts()) == 2
+    async with scene.publisher():
+        later = status_of(scene.library, 3, FULL, begin + timedelta(seconds=2))
+        await scene.show(PublicStatus.of(later, {}))
+        await until(lambda: len(scene.texts()) == 4)
+        await scene.settled()
+    assert [text.splitlines()[0] for language, text in scene.texts() if language == "fr"][1] == (
+        held.status.sentences["fr"].long
+    )
+
+
+async def test_a_closed_library_need_not_be_heard_of_again_for_its_closing_to_be_said() -> None:
+    at = datetime(2026, 3, 3, 18, tzinfo=UTC)
+    until_then = at + timedelta(minutes=10)
+    closed = PublicStatus.of(status_of("bib", 3, CLOSED, at), {})
+    few = PublicStatus.of(status_of("bib", 3, FEW, at), {})
+    late = until_then + UNHEARD_OF
+    assert time_of(closed, at, until_then, until_then) == at
+    assert time_of(closed, at, until_then, late) == late
+    assert time_of(few, at, until_then, late) == at
+
+
+async def test_what_is_too_old_is_not_sent_and_that_is_noted(scene: Scene) -> None:
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, FEW, now() - timedelta(hours=1)))
+        await scene.settled()
+    assert scene.texts() == []
+    record = await scene.delivery()
+    assert record is not None
+    assert record.state is DeliveryState.EXPIRED
+
+
+async def test_what_waited_for_a_server_is_superseded_by_newer_news(scene: Scene) -> None:
+    scene.server.faults.extend(["429-seconds"] * 2)
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await until(lambda: scene.server.attempts > 0)
+        await scene.tell(change_of(scene.library, 3, FULL, now(), before=FEW))
+        await scene.settled()
+    said = [text for language, text in scene.texts() if language == "fr"]
+    assert len(said) == 1
+    record, old = await scene.delivery(), await scene.delivery("fr-2")
+    assert record is not None
+    assert (record.revision, record.state) == (3, DeliveryState.DONE)
+    assert old is not None
+    assert old.state is DeliveryState.SUPERSEDED
+
+
+async def test_a_playback_says_everything_in_order(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Channel(type="console", min_interval_min=0.0, daily_budget=100, languages=("fr",))
+    await scene.configure(configuration(scene.library, console, clock=ClockKind.RECORDED))
+    begin = datetime(2025, 3, 3, 12, tzinfo=UTC)
+    async with scene.publisher():
+        for revision, situation in enumerate((FEW, FULL, FEW, OPEN), start=2):
+            at = begin + timedelta(minutes=revision)
+            await scene.tell(change_of(scene.library, revision, situation, at, clock=ClockKind.RECORDED))
+        await scene.settled()
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("2025-03-03")]
+    assert [line[:16] for line in lines] == [f"2025-03-03 13:0{minute}" for minute in (2, 3, 4, 5)]
+
+
+async def test_a_malformed_change_is_kept_as_a_dead_letter_and_holds_up_nobody(scene: Scene) -> None:
+    async with scene.publisher():
+        await scene.operator.publish(subjects.change(scene.library), b'{"id": "x"}')
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await scene.settled()
+    assert len(scene.texts()) == 2
+    letter = await scene.operator.jetstream.get_last_msg(
+        subjects.DEAD, subjects.dead_letter("publisher", "change"), direct=True
+    )
+    assert letter.data == b'{"id": "x"}'
+    assert "library: missing" in (letter.headers or {})["placelibre-reason"]
+
+
+async def test_a_change_that_breaks_the_handler_is_put_aside_and_holds_up_nobody(scene: Scene) -> None:
+    change = change_of(scene.library, 2, FEW, now())
+    broken = change.model_copy(update={"status": change.status.model_copy(update={"time_zone": "Nowhere/Else"})})
+    async with scene.publisher():
+        await scene.tell(broken)
+        await scene.tell(change_of(scene.library, 3, FULL, now(), before=FEW))
+        await scene.settled()
+    assert len(scene.texts()) == 2
+    letter = await scene.operator.jetstream.get_last_msg(
+        subjects.DEAD, subjects.dead_letter("publisher", "change"), direct=True
+    )
+    assert "broke off" in (letter.headers or {})["placelibre-reason"]
+
+
+async def test_a_malformed_intent_is_kept_as_a_dead_letter(scene: Scene) -> None:
+    async with scene.publisher():
+        await scene.operator.publish(subjects.post("mastodon", scene.library), b"[]")
+        await scene.settled()
+    letter = await scene.operator.jetstream.get_last_msg(
+        subjects.DEAD, subjects.dead_letter("publisher", "post"), direct=True
+    )
+    assert letter.data == b"[]"
+
+
+async def test_a_change_of_a_library_that_is_not_configured_is_passed_over(scene: Scene) -> None:
+    async with scene.publisher():
+        await scene.tell(change_of(new_library(), 2, FEW, now()))
+        await scene.settled()
+    assert scene.texts() == []
+
+
+def test_a_broken_configuration_leaves_the_old_one() -> None:
+    libraries = Libraries()
+    channel = Channel(type="console", languages=("fr",))
+    libraries.apply("bib", configuration("bib", channel).model_dump_json(by_alias=True).encode())
+    rule = libraries.rule("bib", "console")
+    assert rule is not None
+    for broken in (b"", b"{}", b'{"id": "bib", "channels": [{"type": "pigeon"}]}'):
+        libraries.apply("bib", broken)
+        assert libraries.rule("bib", "console") == rule
+    libraries.apply("bib", None)
+    assert libraries.get("bib") is None
+
+
+async def test_a_new_configuration_takes_effect_while_running(scene: Scene) -> None:
+    async with scene.publisher():
+        await scene.configure(configuration(scene.library, mastodon(scene.server, daily_budget=0)))
+        await scene.operator.bucket(subjects.LIBRARIES).put(scene.library, b"not a configuration")
+        # The watch is in order: once a library that came later speaks, the earlier ones are in place.
+        other = new_library()
+        await scene.configure(configuration(other, mastodon(scene.server)))
+        revision = 2
+        while not scene.texts():
+            await scene.tell(change_of(other, revision, FEW, now()))
+            await scene.settled()
+            revision += 1
+        before = len(scene.texts())
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await scene.settled()
+    assert len(scene.texts()) == before
+
+
+async def test_a_memory_that_cannot_be_read_begins_anew_and_says_nothing_twice(scene: Scene) -> None:
+    change = change_of(scene.library, 2, FEW, now())
+    key = memory_key(scene.library, "mastodon-bib")
+    async with scene.publisher():
+        await scene.tell(change)
+        await scene.settled()
+        await scene.operator.bucket(subjects.POSTING).put(key, b"?")
+        await scene.tell(change)
+        await scene.settled()
+    assert len(scene.texts()) == 2
+    entry = await scene.operator.bucket(subjects.POSTING).get(key)
+    assert entry is not None
+    assert read(key, entry.value).state.revision == 2
+
+
+async def test_a_durable_that_is_lost_ends_the_service_instead_of_a_silent_spin(scene: Scene) -> None:
+    async with scene.publisher() as (_, task):
+        await scene.operator.jetstream.delete_consumer(subjects.CHANGES, subjects.CHANGES_DURABLE)
+        await until(task.done)
+        with pytest.RaisesGroup(pytest.RaisesExc(QueuesStopped, match=subjects.CHANGES_DURABLE)):
+            await task
