@@ -56,7 +56,6 @@ class Fact:
     label: str
     value: str
     detail: str = ""
-    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ class LibraryView:
     announcement: str
     """Said to readers of the screen when it changes: no number that moves all the time."""
     seats: Seats | None
-    wait: str
+    wait: Fact | None
     as_of: Moment
     freshness: Freshness
     is_expired: bool
@@ -148,10 +147,8 @@ class Teller:
 
     def moment(self, at: datetime, now: datetime) -> str:
         """Return a time of day, with its date if that is not today's."""
-        template = self.catalog.moment
-        if self.formats.date(at) != self.formats.date(now):
-            template = self.catalog.moment_other_day
-        return template.format(time=self.formats.time(at), date=self.formats.date(at))
+        time = self.formats.time(at)
+        return time if self.formats.date(at) == self.formats.date(now) else f"{self.formats.date(at)}, {time}"
 
     def hours(self, spans: tuple[Span, ...]) -> str:
         """Return the open spans of a day."""
@@ -194,7 +191,9 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         seats=teller.seats(status.people, status.capacity, status.usable_seats)
         if status.people and has_figures
         else None,
-        wait=wait,
+        wait=Fact(words.waiting_time, capitalised(wait), teller.wait_detail(status))
+        if status.state in {State.OPEN, State.NOT_ADMITTING}
+        else None,
         as_of=Moment(words.as_of.format(time=teller.moment(status.as_of, now)), status.as_of.isoformat()),
         freshness=freshness(held, language, wall_now),
         is_expired=status.expired,
@@ -203,7 +202,7 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         banner=_banner(status, catalog),
         notice=status.notice.text if status.notice else "",
         notice_until=words.notice_until.format(time=teller.moment(status.notice.until, now)) if status.notice else "",
-        facts=_facts(status, teller, now, wait),
+        facts=_facts(status, teller, now),
         zones=tuple(_zone(each, teller) for each in status.zones) if status.people else (),
         chart=chart,
         valid_until=words.valid_until.format(time=teller.moment(status.valid_until, now)),
@@ -260,20 +259,18 @@ def _banner(status: ServedStatus, catalog: Catalog) -> str:
     return banners[status.clock.kind]
 
 
-def _facts(status: ServedStatus, teller: Teller, now: datetime, wait: str) -> tuple[Fact, ...]:
+def _facts(status: ServedStatus, teller: Teller, now: datetime) -> tuple[Fact, ...]:
     words, formats = teller.catalog.pages, teller.formats
     facts = []
     if status.hours_today or not status.expired:  # what is left of an old status may be of another day
         hours = capitalised(teller.hours(status.hours_today))
         facts.append(Fact(words.hours_today, hours, _next_change(status, teller, now)))
-    if status.state in {State.OPEN, State.NOT_ADMITTING}:
-        facts.insert(0, Fact(words.waiting_time, capitalised(wait), teller.wait_detail(status), "wait"))
     if status.people is not None:
         low, high = formats.number(status.people.low), formats.number(status.people.high)
         between = "" if low == high else words.between.format(low=low, high=high)
         facts.append(Fact(words.people_inside, formats.number(status.people.value), between))
     if status.trend is not None:
-        facts.append(Fact(words.trend, capitalised(trend_words(status.trend, teller.catalog)), name=status.trend))
+        facts.append(Fact(words.trend, capitalised(trend_words(status.trend, teller.catalog))))
     if status.last_recount is not None and status.state is not State.CLOSED:
         facts.append(Fact(words.last_recount, teller.moment(status.last_recount, now)))
     return tuple(facts)
@@ -284,9 +281,12 @@ def _next_change(status: ServedStatus, teller: Teller, now: datetime) -> str:
     change = status.next_change
     if change is None or status.state is State.CLOSED:
         return ""
-    is_in_hours = any(span.start <= now < span.end for span in status.hours_today)
-    template = teller.catalog.pages.closes_at if is_in_hours else teller.catalog.pages.opens_at
-    return capitalised(template.format(time=teller.moment(change, now)))
+    catalog, formats = teller.catalog, teller.formats
+    if any(span.start <= status.as_of < span.end for span in status.hours_today):
+        return capitalised(catalog.pages.closes_at.format(time=teller.moment(change, now)))
+    if formats.date(change) == formats.date(now):
+        return catalog.opens_today.format(time=formats.time(change))
+    return catalog.opens_other_day.format(date=formats.date(change), time=formats.time(change))
 
 
 def _zone(zone: ZoneStatus, teller: Teller) -> Zone:
