@@ -83,15 +83,12 @@ class Checkpoints:
         manifest = Manifest.model_validate_json(entry.value)
         self.generations[number] = (manifest.generation, manifest.chunks)
         self.covered[number] = manifest.covered
-        content = await self._content(number, manifest)
-        if content is None:
+        body = await self._body(number, manifest)
+        partition = None if body is None else restore(number, manifest.covered, body, self.engine)
+        if partition is None:
             log.error("checkpoint_unreadable", partition=number, consequence="the log is read from its beginning")
             return Partition(number)
-        libraries = {
-            each.config.id: Kept(each.revision, each.config, each.config.to_domain(self.engine), each.state)
-            for each in content.libraries
-        }
-        return Partition(number, manifest.covered, libraries, content.waiting)
+        return partition
 
     async def save(self, partition: Partition) -> None:
         """Store a partition's state.
@@ -138,19 +135,14 @@ class Checkpoints:
                 ) from conflict
             self.revisions[number] = await self.bucket.update(key, value, revision=entry.revision)
 
-    async def _content(self, number: int, manifest: Manifest) -> _Content | None:
+    async def _body(self, number: int, manifest: Manifest) -> bytes | None:
         if manifest.format != FORMAT:
             return None
         body = b""
         for index in range(manifest.chunks):
             chunk = await self.bucket.get(_chunk_key(number, manifest.generation, index))
             body += chunk.value if chunk else b""
-        if sha256(body).hexdigest() != manifest.sha256:
-            return None
-        try:
-            return _Content.model_validate_json(zlib.decompress(body))
-        except (ValidationError, zlib.error):
-            return None
+        return body if sha256(body).hexdigest() == manifest.sha256 else None
 
 
 def dump(partition: Partition) -> bytes:
@@ -168,6 +160,19 @@ def dump(partition: Partition) -> bytes:
         for library, packs in sorted(partition.waiting.items())
     }
     return zlib.compress(json.dumps({"libraries": libraries, "waiting": waiting}).encode(), level=1)
+
+
+def restore(number: int, covered: int, body: bytes, engine: EngineFactory) -> Partition | None:
+    """Return the partition that `dump` wrote down, or None if it cannot be read."""
+    try:
+        content = _Content.model_validate_json(zlib.decompress(body))
+    except (ValidationError, zlib.error):
+        return None
+    libraries = {
+        each.config.id: Kept(each.revision, each.config, each.config.to_domain(engine), each.state)
+        for each in content.libraries
+    }
+    return Partition(number, covered, libraries, content.waiting)
 
 
 def _chunk_key(number: int, generation: str, index: int) -> str:
