@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -85,7 +85,7 @@ class LogReader:
         self._arrived: list[Msg] = []
         self._wake = asyncio.Event()
 
-    async def batches(self) -> AsyncIterator[Batch]:
+    async def batches(self) -> AsyncGenerator[Batch, None]:
         """Yield what arrives, as it arrives; the first batch may be empty, to say that there is nothing yet.
 
         Raises:
@@ -99,7 +99,7 @@ class LogReader:
                 log.debug("log_reader_asks_again", stream=self._stream, after=self._after, reason=str(reason))
                 await wait_s(RETRY_EVERY_S)
 
-    async def _read(self) -> AsyncIterator[Batch]:
+    async def _read(self) -> AsyncGenerator[Batch, None]:
         if not self._bus.is_connected:
             raise _AskAgain("not connected")
         last = await self._bus.last_sequence(self._stream)
@@ -236,7 +236,7 @@ class Updates:
     is_caught_up: bool
 
 
-async def watch(bus: Bus, bucket: str, keys: str = ">") -> AsyncIterator[Updates]:
+async def watch(bus: Bus, bucket: str, keys: str = ">") -> AsyncGenerator[Updates, None]:
     """Yield what a bucket holds now and every update after that; raises LogReset as `LogReader.batches` does."""
     start = subjects.key_subject(bucket, "")
     reader = LogReader(bus, subjects.bucket_stream(bucket), [start + keys], is_latest_only=True)
