@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-import httpx
 import typer
 from rich.panel import Panel
 from rich.text import Text
@@ -22,6 +21,7 @@ from cli.bus_server import BusServer, BusServerFailed, is_listening, tail
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
+from cli.probe import what_is_missing
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
 from shared.contracts.configuration import LibraryConfig
 from shared.domain.library import ClockKind
@@ -37,8 +37,6 @@ BUS_READY_S: Final = 30.0
 SERVICES_READY_S: Final = 120.0
 """An aggregator that was away long reads the log first; later than this `doctor` has more to say than waiting."""
 PROVISION_S: Final = 60.0
-PROBE_S: Final = 1.0
-"""A service on this machine answers in milliseconds; a tick must not hang on one that does not."""
 STAGE_BUS, STAGE_SERVICES, STAGE_SENDERS = range(3)
 """The bus stops last, and what sends stops first."""
 
@@ -229,21 +227,6 @@ class _House:
 
 
 _SERVICES: Final = ("ingest", "aggregator", "publisher", "api")
-
-
-def what_is_missing(address: str) -> str | None:
-    """Ask a service whether it is ready; return None if it is, else why not."""
-    try:
-        response = httpx.get(f"{address}/readyz", timeout=PROBE_S, trust_env=False)
-    except httpx.TransportError as error:
-        return f"no answer at {address} ({type(error).__name__})"
-    if response.is_success:
-        return None
-    try:
-        waiting = response.json()["waiting"]
-        return "; ".join(f"{part}: {reason}" for part, reason in waiting.items())
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return f"HTTP {response.status_code} at {address}/readyz"
 
 
 def _refuse_taken_ports(ports: Ports) -> None:

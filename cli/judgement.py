@@ -1,0 +1,263 @@
+"""What a figure of the running system means: pure, figures in and findings out. `diagnosis` gathers them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.contracts.configuration import LibraryConfig
+from shared.contracts.status import PublicStatus
+from shared.domain.library import ClockKind
+from shared.domain.status import State
+
+FILL_LOOK_SHARE: Final = 0.7
+FILL_WRONG_SHARE: Final = 0.9
+PENDING_LOOK: Final = 100
+"""A durable so far behind has a cause; one change or post takes milliseconds to seconds."""
+LAG_LOOK: Final = 1000
+TICK_AGE_WRONG: Final = timedelta(seconds=60)
+"""Twelve ticks of the usual five seconds."""
+CLOCKS_APART_LOOK: Final = timedelta(seconds=2)
+CLOCKS_APART_WRONG: Final = timedelta(seconds=60)
+BEFORE_THIS_PROJECT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+DISK_LOOK_BYTES: Final = 8 * 2**30
+"""The bus may fill 6 GB; with less free it is the disk that fills first, and only a restart mends that."""
+DISK_WRONG_BYTES: Final = 2**30
+KEY_LOOK: Final = timedelta(days=30)
+STATUS_LIMIT_S: Final = 5.0
+POST_LIMIT_S: Final = 60.0
+
+
+class Severity(StrEnum):
+    """How a finding is to be taken."""
+
+    OK = "ok"
+    LOOK = "look"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: what was found, what it means, what to do next (both empty if all is well)."""
+
+    severity: Severity
+    subject: str
+    what: str
+    meaning: str = ""
+    remedy: str = ""
+
+
+def ok(subject: str, what: str) -> Finding:
+    """Return a finding that asks for nothing."""
+    return Finding(Severity.OK, subject, what)
+
+
+def look(subject: str, what: str, meaning: str, remedy: str) -> Finding:
+    """Return a finding that somebody should look at."""
+    return Finding(Severity.LOOK, subject, what, meaning, remedy)
+
+
+def wrong(subject: str, what: str, meaning: str, remedy: str) -> Finding:
+    """Return a finding that harms the public's figures or will soon."""
+    return Finding(Severity.WRONG, subject, what, meaning, remedy)
+
+
+def of_fill(name: str, used_bytes: int, max_bytes: int) -> Finding:
+    """Judge how full a stream is; a full one refuses what is new."""
+    share = used_bytes / max_bytes if max_bytes > 0 else 0.0
+    what = f"{share:.0%} of {max_bytes / 2**20:.0f} MiB"
+    meaning = "when it is full, what is new is refused (senders get 503 and keep it)"
+    remedy = "find out what fills it: `placelibre doctor --json`, then raise max_bytes in shared/contracts/streams.py"
+    if share >= FILL_WRONG_SHARE:
+        return wrong(f"stream {name}", what, meaning, remedy)
+    if share >= FILL_LOOK_SHARE:
+        return look(f"stream {name}", what, meaning, remedy)
+    return ok(f"stream {name}", what)
+
+
+def of_durable(name: str, pending: int, unacknowledged: int) -> Finding:
+    """Judge how far behind a durable is."""
+    what = f"{pending} waiting, {unacknowledged} in hand"
+    if pending >= PENDING_LOOK:
+        return look(
+            f"durable {name}",
+            what,
+            "changes or posts come in faster than they are worked off, or nobody works them off",
+            "see that the publisher is ready, and its log for a channel that refuses or is slow",
+        )
+    return ok(f"durable {name}", what)
+
+
+def of_dead_letters(by_subject: Mapping[str, int]) -> Finding:
+    """Judge what has been given up on."""
+    total = sum(by_subject.values())
+    if not total:
+        return ok("dead letters", "none")
+    worst = sorted(by_subject.items(), key=lambda each: -each[1])[:3]
+    return look(
+        "dead letters",
+        f"{total} ({', '.join(f'{count} on {subject}' for subject, count in worst)})",
+        "something could not be read or delivered and was put aside with its reason; the rest goes on",
+        "read the reasons in the log of the service named; the letters are kept for 30 days",
+    )
+
+
+def of_quarantine(count: int) -> Finding:
+    """Judge the bodies nobody could read."""
+    if not count:
+        return ok("quarantine", "empty")
+    return look(
+        "quarantine",
+        f"{count} bodies",
+        "a device sent what could not be read, or under a name nobody knows; it was not counted",
+        "see the log of ingest for the device and the reason; the bodies are kept for 7 days",
+    )
+
+
+def of_clocks(bus_now: datetime | None, aggregator_now: datetime | None, here: datetime) -> Iterator[Finding]:
+    """Judge the clocks by the last tick: when the bus stored it, and when the aggregator wrote it."""
+    if here < BEFORE_THIS_PROJECT:
+        yield wrong(
+            "clock",
+            f"this machine believes it is {here:%Y-%m-%d %H:%M}",
+            "hours, validity and keys are all judged by it",
+            "set the clock (timedatectl set-ntp true)",
+        )
+    if bus_now is None or aggregator_now is None:
+        yield look(
+            "ticks",
+            "there is none yet",
+            "the aggregator writes the passing of time to the log; without it nothing closes by itself",
+            "if it has been running for more than a minute, see its log",
+        )
+        return
+    apart = max(abs(bus_now - aggregator_now), bus_now - here)
+    if apart > CLOCKS_APART_LOOK:
+        make = wrong if apart > CLOCKS_APART_WRONG else look
+        yield make(
+            "clock",
+            f"clocks are {apart.total_seconds():.0f} s apart",
+            "the bus, the aggregator or this machine has the wrong time; ages are shown wrong by as much",
+            "switch on time synchronisation on each machine (timedatectl set-ntp true)",
+        )
+    age = here - bus_now
+    if age > TICK_AGE_WRONG:
+        yield wrong(
+            "ticks",
+            f"the last one is {age.total_seconds():.0f} s old",
+            "the aggregator does not write the passing of time: statuses expire and nothing closes by itself",
+            "see that the aggregator is ready, and its log",
+        )
+    elif apart <= CLOCKS_APART_LOOK:
+        yield ok("clock", "all agree, and time passes")
+
+
+def of_disk(free_bytes: int) -> Finding:
+    """Judge the room on the disk of the bus."""
+    what = f"{free_bytes / 2**30:.1f} GiB free"
+    meaning = "on a full disk the bus stops storing, and has to be restarted once there is room again"
+    remedy = "make room, or move the data folder to a larger disk"
+    if free_bytes < DISK_WRONG_BYTES:
+        return wrong("disk", what, meaning, remedy)
+    if free_bytes < DISK_LOOK_BYTES:
+        return look("disk", what, meaning, remedy)
+    return ok("disk", what)
+
+
+def of_keys(library: LibraryConfig, now: datetime) -> Iterator[Finding]:
+    """Judge the keys of one library."""
+    for key in library.keys:
+        if key.expires is None or key.expires - now > KEY_LOOK:
+            continue
+        is_over = key.expires <= now
+        yield (wrong if is_over else look)(
+            f"key {key.id}",
+            f"{'has expired' if is_over else 'expires'} on {key.expires.date()}",
+            f"{library.id}'s {key.device} {'is' if is_over else 'will be'} refused",
+            f"`placelibre keys new {library.id} --device {key.device} --role {key.role}`, then remove the old one",
+        )
+
+
+def of_status(
+    library: LibraryConfig, status: PublicStatus | None, stored_at: datetime | None, now: datetime
+) -> Finding:
+    """Judge one library's public status."""
+    subject = f"library {library.id}"
+    if status is None or stored_at is None:
+        if library.clock is not ClockKind.WALL:
+            return ok(subject, f"no {library.clock} day has been played yet")
+        return wrong(
+            subject,
+            "has no status",
+            "the aggregator has not taken its configuration into account",
+            "see that the aggregator is ready, and its log",
+        )
+    age_s = (now - (status.as_of if status.clock.kind is ClockKind.WALL else stored_at)).total_seconds()
+    what = f"{status.state}, {max(age_s, 0):.0f} s old"
+    if status.clock.kind is ClockKind.WALL and status.valid_until < now:
+        return wrong(
+            subject,
+            f"{what}, no longer valid",
+            "the page says that nothing newer is known",
+            "see that the aggregator is ready, and its log",
+        )
+    if status.state is State.UNKNOWN and status.reason is not None:
+        gate = f", gate {status.reason.gate}" if status.reason.gate else ""
+        return look(
+            subject,
+            f"unknown: {status.reason.code}{gate}",
+            "no honest figure can be given; the page says so",
+            "see that the device has power and a line, and that its key is right; a head-count helps meanwhile",
+        )
+    return ok(subject, what)
+
+
+def of_lag(metrics: str) -> Iterator[Finding]:
+    """Judge from the aggregator's metrics how far behind the log it is."""
+    for family in text_string_to_metric_families(metrics):
+        if family.name == "placelibre_aggregator_lag_messages":
+            lag = int(sum(sample.value for sample in family.samples))
+            if lag >= LAG_LOOK:
+                yield look(
+                    "aggregator",
+                    f"{lag} messages behind the log",
+                    "statuses are older than what was counted; after a long outage it catches up by itself",
+                    "look again in a minute; if it does not shrink, see its log",
+                )
+            else:
+                yield ok("aggregator", f"{lag} messages behind the log")
+
+
+def of_delay(metrics: str, name: str, subject: str, limit_s: float) -> Iterator[Finding]:
+    """Judge a histogram of delays by the bound under which 95 of 100 lie, since its service started."""
+    bound_s, count = quantile_bound(metrics, name, 0.95)
+    if count:
+        what = f"95 % within {bound_s:g} s ({count} since the start)"
+        if bound_s <= limit_s:
+            yield ok(subject, what)
+        else:
+            yield look(
+                subject,
+                what,
+                f"people learn of a change later than the {limit_s:g} s that are usual",
+                "after an outage this is what it made up for; else see the load of the machine and the logs",
+            )
+
+
+def quantile_bound(metrics: str, name: str, share: float) -> tuple[float, int]:
+    """Return the smallest bucket bound, in seconds, that holds a share of a histogram, and the count of all."""
+    buckets: dict[float, float] = {}
+    for family in text_string_to_metric_families(metrics):
+        if family.name == name:
+            for sample in family.samples:
+                if sample.name.endswith("_bucket"):
+                    bound = float(sample.labels["le"])
+                    buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    count = max(buckets.values(), default=0.0)
+    bounds = (bound for bound in sorted(buckets) if buckets[bound] >= share * count)
+    return next(bounds, 0.0), int(count)
