@@ -138,10 +138,10 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 10) -> None:
 
 @asynccontextmanager
 async def running_api(
-    bus_server: BusServer | None, now: Callable[[], datetime], **settings: object
+    bus_server: BusServer | None, now: Callable[[], datetime], *, port: int = 0, **settings: object
 ) -> AsyncIterator[RunningApi]:
     """Run the API; without a bus it waits for one, as it does when the bus is down at its start."""
-    port = free_port()
+    port = port or free_port()
     parts = Parts.of(ApiSettings(**settings), now)  # type: ignore[arg-type]  # a test says which settings it means
     app = create_app(ApiSettings(**settings), parts)  # type: ignore[arg-type]
     config = uvicorn.Config(

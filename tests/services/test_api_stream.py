@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.bus_server import BusServer
-from services.api.broadcast import Broadcaster, TooManyFromAddress, network_of
+from services.api.broadcast import Broadcaster, Listener, TooManyFromAddress, network_of
 from services.api.following import take
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
@@ -315,7 +315,7 @@ def test_an_ipv6_customer_counts_as_one_address(address: str, network: str) -> N
 @given(st.lists(st.tuples(st.sampled_from(["x", "y"]), st.booleans()), max_size=40))
 def test_the_registry_counts_right_whoever_comes_and_goes(steps: list[tuple[str, bool]]) -> None:
     broadcaster = Broadcaster(100, 3)
-    present = []
+    present: list[Listener] = []
     for address, comes in steps:
         if comes:
             try:

@@ -58,9 +58,11 @@ def chart(
     peak = max(known, key=lambda sample: sample.people.value if sample.people else 0, default=None)
     if peak is None or peak.people is None:
         return None
+    # The hours of an old status are those of another day.
+    spans = [span for span in hours if span.start.date().isoformat() == day.date]
     begin, step, ticks = _axis(
-        min([*(span.start for span in hours), known[0].at]).astimezone(UTC),
-        max([*(span.end for span in hours), known[-1].at]).astimezone(UTC),
+        min([*(span.start for span in spans), known[0].at]).astimezone(UTC),
+        max([*(span.end for span in spans), known[-1].at]).astimezone(UTC),
     )
     span = step * (ticks - 1)
     top = max(capacity, *(sample.people.high for sample in known if sample.people))

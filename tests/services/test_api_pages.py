@@ -1,0 +1,381 @@
+"""The pages as they come, before any script: whole, in every language, and honest about their age."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cli.bus_server import BusServer
+from services.api.pages.chart import TICKS_MAX, _axis, chart
+from services.api.pages.language import choose
+from services.api.pages.view import freshness, library_view
+from services.api.projection import Held, Projection
+from shared.contracts import subjects
+from shared.contracts.status import PublicStatus
+from shared.domain import occupancy
+from shared.domain.catalog import CATALOGS
+from shared.domain.library import ClockKind, Level
+from shared.domain.status import Reason, ReasonCode, State
+from shared.runtime.bus import Bus, Entry
+from shared.runtime.formats import formats_for
+from shared.runtime.log_reader import Update
+from tests.services.api_running import CLOSES, NOON, OPENS, RunningApi, Wall, day, public, running_api
+
+ALL = tuple(CATALOGS)
+NO_FIGURES = {"level": None, "people": None, "queue": None, "wait": None, "trend": None}
+
+
+class Text(HTMLParser):
+    """The words of a page, hidden parts left out, and every tag with its attributes."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self._words: list[str] = []
+        self._open: list[bool] = []
+        self.feed(html)
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self._words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in {"meta", "link", "input", "br"}:
+            is_hidden = "hidden" in dict(attrs) or tag in {"script", "style", "noscript"}
+            self._open.append(is_hidden or (bool(self._open) and self._open[-1]))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, _: str) -> None:
+        self._open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self._open and not self._open[-1]:
+            self._words.append(data)
+
+
+async def put(operator: Bus, *statuses: PublicStatus) -> None:
+    for status in statuses:
+        await operator.bucket(subjects.STATUS).put(status.library, status.model_dump_json().encode())
+
+
+def held(status: PublicStatus) -> Held:
+    projection = Projection()
+    entry = Entry(status.library, status.model_dump_json().encode(), 1, status.as_of)
+    projection.apply(Update(status.library, entry, 1))
+    found = projection.get(status.library)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def wall() -> Wall:
+    return Wall(NOON + timedelta(seconds=30))
+
+
+@pytest.fixture
+async def api(operator: Bus, bus_server: BusServer, wall: Wall) -> AsyncIterator[RunningApi]:
+    await put(operator, public(languages=ALL))
+    curve = day("tilleuls", "2026-03-02", [5, 40, None, 90, 105])
+    await operator.bucket(subjects.HISTORY).put("tilleuls.2026-03-02", curve.model_dump_json().encode())
+    async with running_api(bus_server, wall) as running:
+        yield running
+
+
+@pytest.fixture
+async def client(api: RunningApi) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=api.url) as opened:
+        yield opened
+
+
+async def page(client: httpx.AsyncClient, path: str) -> Text:
+    answer = await client.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    return Text(answer.text)
+
+
+# One look
+
+
+@pytest.mark.parametrize("language", ALL)
+async def test_a_page_without_a_script_says_everything(client: httpx.AsyncClient, language: str) -> None:
+    read = await page(client, f"/l/tilleuls?lang={language}")
+    catalog = CATALOGS[language]
+    words = catalog.pages
+    for expected in (
+        "Bibliothèque des Tilleuls",
+        catalog.headline_few,
+        words.seats_free + " 15 " + words.of_seats(120).format(capacity="120"),
+        words.between.format(low="11", high="19"),
+        words.waiting_time,
+        formats_for(language, "Europe/Paris").duration(20),
+        words.as_of.format(time="13:00"),
+        words.hours_span.format(opens="09:00", closes="20:00")[1:],
+        words.people_inside + " 105",
+        catalog.rising[1:],
+        "Rez-de-chaussée",
+        "Premier étage",
+        words.today,
+        words.not_known,
+        words.footer,
+    ):
+        assert " ".join(expected.split()) in read.words, expected
+    assert ("html", {"lang": language}) in read.tags
+    assert ("meta", {"http-equiv": "refresh", "content": "60"}) in read.tags
+    drawn = [attributes for tag, attributes in read.tags if tag == "svg" and attributes.get("role") == "img"]
+    assert all(attributes["aria-label"] for attributes in drawn)
+    assert sum(tag == "polyline" for tag, _ in read.tags) == 2  # a gap where nobody knew is no line
+
+
+async def test_a_page_past_its_validity_says_so_and_shows_no_figure(client: httpx.AsyncClient, wall: Wall) -> None:
+    wall.at = NOON + timedelta(minutes=25)
+    for path in ("/l/tilleuls?lang=en", "/?lang=en"):
+        read = await page(client, path)
+        assert "No newer data since 13:00: this may no longer be true." in read.words
+        assert "25 minutes ago" in read.words
+        assert CATALOGS["en"].headline_few not in read.words
+        said, _, _ = read.words.partition(" Today ")  # the curve stays: its figures carry their times
+        assert not re.search(r"\b15\b|\b87 ?%|\b88 ?%", said)
+        assert "kind-few" not in str(read.tags)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason(ReasonCode.GATE_SILENT, gate="front", since=NOON - timedelta(minutes=20)), "No data since 12:40."),
+        (Reason(ReasonCode.NEVER_KNOWN), "No data yet."),
+    ],
+)
+async def test_not_knowing_is_said_with_its_reason(
+    operator: Bus, api: RunningApi, client: httpx.AsyncClient, reason: Reason, words: str
+) -> None:
+    await put(operator, public(library="silent", state=State.UNKNOWN, reason=reason, **NO_FIGURES))
+    await api.seen("silent", 1)
+    read = await page(client, "/l/silent?lang=en")
+    assert CATALOGS["en"].headline_unknown in read.words
+    assert words in read.words
+    assert not any(attributes.get("class") == "number" for _, attributes in read.tags)
+
+
+async def test_a_closed_library_says_when_it_opens(operator: Bus, api: RunningApi, client: httpx.AsyncClient) -> None:
+    opens = OPENS + timedelta(days=1)
+    closed = public(
+        library="closed",
+        state=State.CLOSED,
+        reason=Reason(ReasonCode.CLOSED_BY_HOURS),
+        next_change=opens,
+        hours_today=(),
+        **NO_FIGURES,
+    )
+    await put(operator, closed)
+    await api.seen("closed", 1)
+    read = await page(client, "/l/closed?lang=en")
+    assert "Closed" in read.words
+    assert "Opens on Tuesday 3 March at 09:00." in read.words
+    assert "Closed today" in read.words
+    assert not any(attributes.get("class") == "number" for _, attributes in read.tags)
+
+
+@pytest.mark.parametrize("kind", [ClockKind.SIMULATED, ClockKind.RECORDED])
+async def test_what_is_not_now_says_so_on_every_page(
+    operator: Bus, api: RunningApi, client: httpx.AsyncClient, kind: ClockKind
+) -> None:
+    await put(operator, public(clock=kind, speed=0.0, revision=2))
+    await api.seen("tilleuls", 2)
+    words = CATALOGS["en"].pages
+    banner = words.simulated_banner if kind is ClockKind.SIMULATED else words.recorded_banner
+    for path in ("/l/tilleuls?lang=en", "/l/tilleuls?lang=en&fragment=1", "/?lang=en"):
+        assert banner in (await page(client, path)).words
+
+
+async def test_seats_held_by_bags_are_not_shown_as_free() -> None:
+    view = library_view(held(public(usable_seats=9)), "en", NOON)
+    assert view.seats is not None
+    assert (view.seats.free, view.seats.between) == ("9", "between 5 and 13")
+    assert view.explanation == CATALOGS["en"].held_seats
+
+
+@given(
+    people=st.integers(0, 200),
+    margin=st.integers(0, 40),
+    language=st.sampled_from(ALL),
+    minutes=st.integers(0, 60),
+)
+def test_a_number_is_shown_only_while_it_holds(people: int, margin: int, language: str, minutes: int) -> None:
+    estimate = occupancy.Estimate(people, max(people - margin, 0), people + margin)
+    view = library_view(held(public(people=estimate)), language, NOON + timedelta(minutes=minutes))
+    assert (view.seats is None) == (minutes > 10) == view.is_expired
+    if view.seats is not None:
+        assert 0 <= view.seats.low <= view.seats.percent <= view.seats.high <= 100
+
+
+def test_what_is_read_out_changes_with_the_situation_and_not_with_every_number() -> None:
+    said = {
+        library_view(held(public(people=occupancy.Estimate(number, number - 2, number + 2))), "en", NOON).announcement
+        for number in range(100, 110)
+    }
+    assert len(said) == 1
+    assert library_view(held(public(level=Level.FULL)), "en", NOON).announcement not in said
+
+
+@given(st.integers(0, 900), st.sampled_from(ClockKind))
+def test_the_script_is_never_told_that_a_page_holds_for_longer_than_it_does(seconds: int, kind: ClockKind) -> None:
+    known = held(public(clock=kind))
+    told = freshness(known, "en", NOON + timedelta(seconds=seconds))
+    remaining_s = known.remaining_s(NOON + timedelta(seconds=seconds))
+    if kind is ClockKind.RECORDED:
+        assert told.valid_s == -1
+    elif kind is ClockKind.WALL:
+        assert remaining_s is not None
+        assert 0 <= told.valid_s <= remaining_s
+
+
+# Languages
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "offered", "chosen"),
+    [
+        ("uk", "fr", ("fr", "uk"), "uk"),
+        ("UK-ua", "", ("fr", "uk"), "uk"),
+        ("nl", "fr;q=0.5, uk", ("fr", "uk"), "uk"),
+        ("", "de, nn;q=0.8", ("en", "nb"), "nb"),
+        ("", "no", ("en", "nb"), "nb"),
+        ("", "fr;q=0, en;q=0.1", ("fr", "en"), "en"),
+        ("", "de, *", ("nl", "en"), "nl"),
+        ("", "fr;q=many", ("nl", "fr"), "nl"),
+        ("", "", ("fr", "en"), "fr"),
+        ("", ",;=,;q=;,", ("fr", "en"), "fr"),
+    ],
+)
+def test_the_language_asked_for_comes_first_then_the_readers_then_the_librarys(
+    asked: str, header: str, offered: tuple[str, ...], chosen: str
+) -> None:
+    assert choose(asked, header, offered) == chosen
+
+
+@given(st.text(max_size=60), st.text(max_size=300))
+def test_whatever_is_asked_for_the_language_is_one_of_those_offered(asked: str, header: str) -> None:
+    assert choose(asked, header, ("fr", "en")) in {"fr", "en"}
+
+
+async def test_a_page_names_its_other_languages(operator: Bus, api: RunningApi, client: httpx.AsyncClient) -> None:
+    await put(operator, public(languages=("fr", "en"), revision=2))
+    await api.seen("tilleuls", 2)
+    answer = await client.get("/l/tilleuls", headers={"Accept-Language": "en"})
+    assert (answer.headers["content-language"], answer.headers["vary"]) == ("en", "Accept-Language")
+    links = {a["hreflang"]: a["href"] for tag, a in Text(answer.text).tags if tag == "link" and "hreflang" in a}
+    assert links == {"fr": "/l/tilleuls?lang=fr", "en": "/l/tilleuls?lang=en", "x-default": "/l/tilleuls"}
+
+
+# All libraries
+
+
+async def test_the_overview_pages_through_many_and_finds_by_name(
+    operator: Bus, api: RunningApi, client: httpx.AsyncClient
+) -> None:
+    await put(operator, *(public(library=f"l{number:02}", name=f"Library {number}") for number in range(70)))
+    await api.seen("l69", 1)
+    first = await page(client, "/?lang=en")
+    onward = next(a["href"] for tag, a in first.tags if tag == "a" and a.get("rel") == "next")
+    assert onward is not None
+    second = await page(client, onward)
+    cards = [a["data-library"] for read in (first, second) for _, a in read.tags if "data-library" in a]
+    assert cards == [f"l{number:02}" for number in range(70)] + ["tilleuls"]
+    found = await page(client, "/?lang=en&q=TILLEULS")
+    assert [a["data-library"] for _, a in found.tags if "data-library" in a] == ["tilleuls"]
+    assert CATALOGS["en"].pages.nothing_found in (await page(client, "/?lang=en&q=zzz")).words
+
+
+# Safety and caching
+
+
+async def test_the_words_of_others_stay_words(operator: Bus, api: RunningApi, client: httpx.AsyncClient) -> None:
+    hostile = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    await put(operator, public(revision=2, name=hostile, notice=hostile, notice_until=CLOSES))
+    await api.seen("tilleuls", 2)
+    for path in ("/l/tilleuls", "/l/tilleuls?fragment=1", "/", f"/?q={hostile}", f"/l/tilleuls?lang={hostile[:30]}"):
+        answer = await client.get(path)
+        assert "<script>alert" not in answer.text, path
+        assert "<img" not in answer.text, path
+    assert hostile in (await page(client, "/l/tilleuls")).words
+
+
+async def test_no_page_needs_what_the_policy_forbids(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/l/tilleuls", "/l/tilleuls?fragment=1"):
+        for tag, attributes in (await page(client, path)).tags:
+            assert tag != "style"
+            assert "style" not in attributes, (tag, attributes)
+            assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+            assert tag != "script" or attributes.get("src"), path
+
+
+async def test_files_are_kept_for_ever_under_the_hash_of_their_content(client: httpx.AsyncClient) -> None:
+    read = await page(client, "/")
+    loaded = [
+        a.get("src") or a.get("href") for tag, a in read.tags if tag in {"script", "link"} and "hreflang" not in a
+    ]
+    assert len(loaded) == 3
+    for address in loaded:
+        assert address is not None
+        answer = await client.get(address)
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+async def test_a_page_that_has_not_changed_is_not_sent_again(
+    operator: Bus, api: RunningApi, client: httpx.AsyncClient
+) -> None:
+    etag = (await client.get("/l/tilleuls?lang=en")).headers["etag"]
+    again = {"If-None-Match": etag}
+    assert (await client.get("/l/tilleuls?lang=en", headers=again)).status_code == 304
+    assert (await client.get("/l/tilleuls?lang=fr", headers=again)).status_code == 200
+    await put(operator, public(revision=2, level=Level.FULL))
+    await api.seen("tilleuls", 2)
+    assert (await client.get("/l/tilleuls?lang=en", headers=again)).status_code == 200
+
+
+async def test_the_fragment_is_a_part_of_the_page(client: httpx.AsyncClient) -> None:
+    for path in ("/l/tilleuls?lang=fr", "/?lang=fr"):
+        whole, part = (await client.get(path)).text, (await client.get(f"{path}&fragment=1")).text
+        assert part.strip() in whole
+
+
+# The curve
+
+
+@given(
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  the strategy adds it
+    st.timedeltas(timedelta(0), timedelta(hours=25)),
+)
+def test_the_axis_covers_the_day_in_few_whole_steps(begin: datetime, span: timedelta) -> None:
+    start, step, ticks = _axis(begin, begin + span)
+    assert start <= begin <= begin + span <= start + step * (ticks - 1)
+    assert 2 <= ticks <= TICKS_MAX
+
+
+def test_a_day_nobody_knows_has_no_curve() -> None:
+    status = public()
+    words = CATALOGS["en"].pages
+    for people in ([], [None, None]):
+        unknown = day("tilleuls", "2026-03-02", list(people))
+        drawn = chart(unknown, status.hours_today, 120, "x", words, formats_for("en", "Europe/Paris"))
+        assert drawn is None
+
+
+def test_hours_of_another_day_do_not_stretch_the_curve() -> None:
+    status = public()
+    formats = formats_for("en", "Europe/Paris")
+    drawn = chart(day("x", "2026-03-04", [1, 2, 3]), status.hours_today, 120, "x", CATALOGS["en"].pages, formats)
+    assert drawn is not None
+    assert drawn.times == ("09:00", "10:00")
