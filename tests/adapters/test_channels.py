@@ -24,7 +24,7 @@ from services.publisher.channels.channel import (
 )
 from services.publisher.channels.console import ConsoleChannel
 from services.publisher.channels.mastodon import MastodonChannel, retry_after_s
-from services.publisher.delivery import Again, Finished, Outbox, Patience
+from services.publisher.delivery import Again, Finished, Outbox, Patience, channel_name
 from shared.contracts import subjects
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
 from shared.domain.library import ClockKind
@@ -65,9 +65,22 @@ class House:
             return [line for line in self.printed.getvalue().splitlines() if not line.startswith(" ")]
         return [post.text for post in self.server.posts]
 
+    async def begin(self, intent: PostIntent, lease: timedelta) -> None:
+        """Leave the record of an attempt that another process has begun."""
+        at = datetime.now(UTC)
+        record = Delivery(
+            key=intent.key,
+            revision=intent.revision,
+            state=DeliveryState.SENDING,
+            at=at,
+            attempts=1,
+            lease_until=at + lease,
+        )
+        key = subjects.delivery_key(channel_name(intent), intent.library, intent.slot)
+        await self.bus.bucket(subjects.DELIVERIES).put(key, record.model_dump_json().encode())
+
     async def record(self, intent: PostIntent, slot: str = "fr") -> Delivery | None:
-        name = f"{intent.channel}-{intent.account}" if intent.account else intent.channel
-        key = subjects.delivery_key(name, intent.library, slot)
+        key = subjects.delivery_key(channel_name(intent), intent.library, slot)
         entry = await self.bus.bucket(subjects.DELIVERIES).get(key)
         return Delivery.model_validate_json(entry.value) if entry else None
 
@@ -153,24 +166,21 @@ async def test_nothing_goes_out_after_its_time_and_that_is_noted(house: House) -
 
 async def test_an_attempt_whose_process_died_before_sending_is_looked_up_and_then_made(house: House) -> None:
     intent = house.intent()
-    at = datetime.now(UTC)
-    begun = Delivery(
-        key=intent.key,
-        revision=2,
-        state=DeliveryState.SENDING,
-        at=at,
-        attempts=1,
-        lease_until=at - timedelta(seconds=1),
-    )
-    name = "console" if house.server is None else "mastodon-bib"
-    await house.bus.bucket(subjects.DELIVERIES).put(
-        subjects.delivery_key(name, house.library, "fr"), begun.model_dump_json().encode()
-    )
+    await house.begin(intent, timedelta(seconds=-1))
     await carry(house.outbox(), intent)
     assert len(house.public()) == 1
     record = await house.record(intent)
     assert record is not None
     assert (record.state, record.attempts) == (DeliveryState.DONE, 2)
+
+
+@pytest.mark.parametrize("revision", [2, 3])
+async def test_what_another_process_is_sending_is_left_to_it(house: House, revision: int) -> None:
+    await house.begin(house.intent(2), timedelta(seconds=60))
+    verdict = await house.outbox().deliver(house.intent(revision))
+    assert isinstance(verdict, Again)
+    assert verdict.seconds > 50
+    assert house.public() == []
 
 
 async def test_a_playback_never_expires(house: House) -> None:

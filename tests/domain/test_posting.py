@@ -158,6 +158,12 @@ def test_a_newer_change_replaces_the_held_one() -> None:
     assert posting.REPLACED in reasons(decisions)
 
 
+def test_a_change_at_the_very_end_of_the_interval_comes_after_the_held_one() -> None:
+    changes = changes_of((0, OPEN), (4, FEW), (10, FULL))
+    assert play(changes) == play([*changes[:2], Reached(at(10), 3), changes[2]])
+    assert said(play([*changes, Reached(at(20), 4)])[1]) == [(at(0), OPEN), (at(10), FEW), (at(20), FULL)]
+
+
 def test_a_change_back_to_what_was_said_within_the_interval_leaves_nothing_to_say() -> None:
     state, decisions = play([*changes_of((0, OPEN), (4, FEW), (6, OPEN)), Reached(at(10), 4)])
     assert said(decisions) == [(at(0), OPEN)]
@@ -286,13 +292,13 @@ def test_nothing_is_said_of_a_closed_house_but_that_it_closes(changes: list[Chan
 
 
 def with_time(changes: list[Change], told: list[bool], end: datetime) -> list[Change | Reached]:
-    """Return the changes with, here and there, word that time has passed up to the moment before the next one."""
+    """Return the changes with, here and there, word that time has passed, up to the very instant of the next one."""
     events: list[Change | Reached] = []
     for number, change in enumerate(changes):
         events.append(change)
         following = changes[number + 1].at if number + 1 < len(changes) else end
         if told[number % len(told)]:
-            for step in range(1, 5):
+            for step in range(1, 6):
                 moment = change.at + (following - change.at) * step / 5
                 events.append(Reached(moment, change.status.revision))
     return [*events, Reached(end, changes[-1].status.revision)]
