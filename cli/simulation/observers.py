@@ -18,6 +18,8 @@ DESK: Final = "desk"
 """The device on which staff tap."""
 GONE_BELOW_PEOPLE: Final = 3
 """Two people at the door are no queue: they walk through."""
+EARLY_LOOK_MIN: Final = 5
+"""How long before opening staff look at who is waiting outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +69,20 @@ def staff_sightings(
     """Yield what staff tap over the day, minute by minute."""
     staff = scenario.staff
     last_look: datetime | None = None
-    for minute in minutes:
+    for index, minute in enumerate(minutes):
         at = begin + timedelta(seconds=minute.at_s)
+        is_watched = any(each.is_open for each in minutes[index : index + EARLY_LOOK_MIN + 1])
         local = at.astimezone(library.time_zone).time()
         if minute.is_open:
             yield from _counts(staff, minute, at, local, rng)
         if staff.notice is not None and local == staff.notice.at:
             until = at + timedelta(minutes=staff.notice.minutes)
             yield Sighting(at, DESK, {"kind": "notice", "text": staff.notice.text, "until": until.isoformat()})
-        if last_look is not None and (minute.queue < GONE_BELOW_PEOPLE or not minute.is_open):
+        if last_look is not None and (minute.queue < GONE_BELOW_PEOPLE or not is_watched):
             last_look = None
             yield Sighting(at, DESK, {"kind": "queue_length", "people": 0})
         elif (
-            minute.is_open
+            is_watched
             and minute.queue >= staff.queue_from_people
             and (last_look is None or at - last_look >= timedelta(minutes=staff.queue_look_every_min))
         ):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.domain.evaluation import QUEUE_GONE_AFTER, heard_of, queue_look, status_of
+from shared.domain.evaluation import EARLY, QUEUE_GONE_AFTER, heard_of, queue_look, status_of
 from shared.domain.library import ClockKind, Library
 from shared.domain.library_state import Day, LibraryState, Outcome, Sample
 from shared.domain.occupancy import Anchor, empty_anchor
@@ -300,6 +300,8 @@ def _next_due(state: LibraryState, library: Library, now: datetime) -> datetime 
 
 def _due_while_open(state: LibraryState, library: Library, now: datetime) -> list[datetime]:
     due = [_grid(now) + SAMPLE_EVERY]
+    if library.markers and state.opened_at is not None:
+        due.append(state.opened_at + EARLY)
     for gate in library.gates:
         last = heard_of(state, gate.id) if gate.is_outer else None
         if last is not None:

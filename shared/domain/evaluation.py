@@ -27,6 +27,8 @@ TREND_SHARE: Final = 0.03
 """A change of people smaller than this share of capacity within the span is no trend."""
 QUEUE_GONE_AFTER: Final = timedelta(minutes=10)
 """How old a look at the queue must be before room inside and an idle door overrule it."""
+EARLY: Final = timedelta(minutes=10)
+"""How long after opening the queue outside may still stand though there are seats."""
 IDLE_DOOR_SHARE: Final = 0.25
 """Below this share of what the door can do it is taken to be idle."""
 
@@ -135,8 +137,10 @@ def _wait(
     state: LibraryState, library: Library, now: datetime, capacity: int, people: int, queue: QueueBelief | None
 ) -> Wait | None:
     if queue is None:
-        # Nobody looked: with seats left there is none, in a full house nobody knows.
-        return None if state.level is Level.FULL else NO_WAIT
+        # Nobody looked: with seats left there is none, in a full house nobody knows; and where people are known to
+        # queue, they do so before the doors open.
+        is_early = bool(library.markers) and state.opened_at is not None and now - state.opened_at < EARLY
+        return None if state.level is Level.FULL or is_early else NO_WAIT
     door, exits = _rates(state, library, now, capacity)
     return wait(queue, capacity - people, door, exits, state.wait)
 

@@ -117,15 +117,18 @@ def wait(queue: QueueBelief, room: float, door: Rate, exits: Rate, previous: Wai
         minutes=round(minutes),
         low=round(low),
         high=round(high),
-        bucket=bucket(minutes, previous.bucket if previous else None),
+        bucket=bucket(minutes, high, previous.bucket if previous else None),
         overflow=minutes >= OVERFLOW_MIN * (1 - BUCKET_SLACK if was_over else 1),
     )
 
 
-def bucket(minutes: float, previous: int | None) -> int:
-    """Return the bucket for a wait, rounded up, keeping `previous` while the wait is within its slack."""
+def bucket(minutes: float, high: float, previous: int | None) -> int:
+    """Return the bucket for a wait, rounded up; `previous` is kept while the wait is within its slack.
+
+    A previous bucket beyond `high`, the upper end of the interval, is never kept: it would contradict it.
+    """
     fresh = next((edge for edge in WAIT_BUCKETS_MIN if minutes <= edge), WAIT_BUCKETS_MIN[-1])
-    if previous is None or fresh == previous or previous not in WAIT_BUCKETS_MIN:
+    if previous is None or fresh == previous or previous not in WAIT_BUCKETS_MIN or fresh < previous > high:
         return fresh
     index = WAIT_BUCKETS_MIN.index(previous)
     below = WAIT_BUCKETS_MIN[index - 1] if index else 0

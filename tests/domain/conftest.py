@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -29,7 +28,6 @@ def make_library(**more: Any) -> Library:
         "opening_hours": "Mo-Fr 09:00-12:00,13:00-18:00; PH off",
         "capacity": 100,
         "gates": [{"id": "front"}],
-        "markers": [{"id": "pillar", "name": "Pillar", "people": 40}],
         **more,
     }
     return LibraryConfig.model_validate(settings).to_domain(OsmOpeningHours)
@@ -95,8 +93,3 @@ class Told:
             )
             for change in self.changes
         ]
-
-
-def shuffled(readings: Sequence[Any], order: Sequence[int]) -> list[Any]:
-    """Return readings in another order."""
-    return [readings[index] for index in order]

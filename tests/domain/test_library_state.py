@@ -170,8 +170,20 @@ def test_an_undo_takes_back_a_recount_and_a_late_undo_stops_one_that_has_not_com
     assert told.status.people.value == 20
 
 
+PILLAR: dict[str, object] = {"markers": [{"id": "pillar", "name": "Pillar", "people": 40}]}
+
+
+def test_where_people_queue_nobody_claims_at_opening_that_there_is_no_queue() -> None:
+    told = opened(**PILLAR)
+    waits = [change.status.wait for change in told.changes]
+    told.tell(at("09:12"))
+    assert waits[-1] is None
+    assert told.situations()[-1][0] == "09:10"
+    assert told.status.wait is not None
+
+
 def test_a_queue_at_a_marker_makes_the_library_full_and_says_how_long() -> None:
-    told = opened()
+    told = opened(**PILLAR)
     told.gate(at("10:00"), entries=95)
     told.gate(at("10:10"), entries=10, exits=12)
     told.tell(at("10:12"), QueueAtMarker(id="q", device="tablet", at=at("10:12"), marker="pillar"))
