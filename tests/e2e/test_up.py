@@ -221,6 +221,54 @@ def test_a_broken_configuration_starts_nothing(up: Up) -> None:
     assert not up.folder.exists()
 
 
+RECORDED = """\
+[[libraries]]
+id = "door"
+name = "Door (recorded)"
+time_zone = "America/Los_Angeles"
+opening_hours = "Mo-Su 07:00-22:00"
+capacity = 60
+clock = "recorded"
+gates = [{ id = "front", silent_after_min = 60 }]
+[[libraries.channels]]
+type = "console"
+min_interval_min = 0
+"""
+DAY = """\
+time,in,out
+2026-03-02 06:00:00,0,0
+2026-03-02 07:00:00,10,0
+2026-03-02 07:30:00,45,0
+2026-03-02 08:00:00,0,40
+2026-03-02 22:00:00,0,15
+"""
+
+
+def test_a_recorded_day_takes_the_real_road_to_the_same_statuses_and_posts_as_offline(up: Up) -> None:
+    up.config.write_text(RECORDED)
+    day = up.folder.with_name("day.csv")
+    day.write_text(DAY)
+    command = [sys.executable, "-m", "cli.main", "replay", str(day), "--library", "door", "--config", str(up.config)]
+    columns = ["--entries", "in", "--exits", "out", "--window-min", "30", "--data", str(up.folder), "--json"]
+    up.start()
+    sent = subprocess.run([*command, *columns], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(sent.stdout)["readings"] == 5
+    again = subprocess.run([*command, *columns], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout)["stored"] == json.loads(sent.stdout)["stored"]
+    offline = subprocess.run([*command, *columns, "--offline"], cwd=ROOT, capture_output=True, text=True, check=True)
+    posts = [each["text"] for each in json.loads(offline.stdout)["posts"]]
+    assert len(posts) == 5
+    up.until(lambda: posts[-1] in up.output)
+    printed = [line.partition("en  ")[2] for line in up.output.splitlines() if "door · console" in line]
+    assert printed == posts
+    last = json.loads(offline.stdout)["changes"][-1]
+    assert {name: up.status("door")[name] for name in ("state", "level")} == {
+        "state": last["state"],
+        "level": last["level"],
+    }
+    assert up.interrupt() == 0
+
+
 def test_a_simulated_day_reaches_the_page_and_the_posts(up: Up) -> None:
     up.config.write_text((ROOT / "libraries.toml").read_text())
     up.start("--simulate", "--speed", "600")
