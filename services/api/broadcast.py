@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 
+from services.api.connection import chunk_of
 from shared.runtime import metrics
 
 
@@ -31,11 +32,15 @@ class Listener:
     follows: frozenset[str]
     address: str
     is_ended: bool = False
+    write_now: Callable[[bytes], bool] | None = None
+    """Writes a chunk past the stream's task, if nothing is held up; set while the task has nothing under way."""
     _pending: dict[str, bytes] = field(default_factory=dict)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def offer(self, library: str, event: bytes) -> None:
-        """Hold an event to be sent, in the place of an older one of the same library."""
+    def offer(self, library: str, event: bytes, chunk: bytes | None = None) -> None:
+        """Write an event at once where that is possible, else hold it in the place of an older one of its library."""
+        if chunk is not None and not self._pending and self.write_now is not None and self.write_now(chunk):
+            return
         if library in self._pending:
             metrics.API_UPDATES_CONFLATED.inc()
         self._pending[library] = event
@@ -124,10 +129,11 @@ class Broadcaster:
 
     def offer(self, library: str, event: bytes) -> None:
         """Offer an event, encoded once, to everybody who follows the library."""
+        chunk = chunk_of(event)
         for listener in self._of_everything:
-            listener.offer(library, event)
+            listener.offer(library, event, chunk)
         for listener in self._of_library.get(library, ()):
-            listener.offer(library, event)
+            listener.offer(library, event, chunk)
 
     def _registries(self, listener: Listener) -> list[set[Listener]]:
         return [self._of_library[library] for library in listener.follows] or [self._of_everything]

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from starlette.types import Receive, Scope, Send
 
 from services.api.broadcast import Broadcaster, Listener, TooManyFromAddress, TooManyListeners
-from services.api.connection import connection_of
+from services.api.connection import Connection, connection_of
 from services.api.problems import ProblemRaised
 from services.api.projection import Held, Projection
 from shared.runtime import metrics
@@ -81,22 +81,28 @@ class StatusStream:
         connection.on_stop = listener.end
         watching = asyncio.create_task(_watch(receive, listener))
         try:
-            await self._write(listener, send)
+            await self._write(listener, connection, send)
         except TimeoutError:
             metrics.API_LISTENERS_DROPPED.inc()
             connection.abort()
         finally:
+            listener.write_now = None
             connection.on_stop = None
             self.broadcaster.leave(listener)
             watching.cancel()
 
-    async def _write(self, listener: Listener, send: Send) -> None:
+    async def _write(self, listener: Listener, connection: Connection, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": START})
         retry_ms = RETRY_MS + listener.number * 997 % RETRY_SPREAD_MS
         await self._send(send, _chunk(b"retry: %d\n\n" % retry_ms))
         while not listener.is_ended:
-            if not len(listener) and not await listener.wait(self.heartbeat_s):
-                await self._send(send, _chunk(HEARTBEAT))
+            if not len(listener):
+                # Only now: past a send under way, a newer event would overtake the older ones in it.
+                listener.write_now = connection.write_now
+                has_news = await listener.wait(self.heartbeat_s)
+                listener.write_now = None
+                if not has_news:
+                    await self._send(send, _chunk(HEARTBEAT))
             elif events := listener.take(WRITE_BYTES):
                 await self._send(send, _chunk(events))
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
