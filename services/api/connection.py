@@ -21,11 +21,13 @@ EXTENSION: Final = "placelibre.connection"
 class Connection:
     """The connection behind a request, on a server that tells nothing of it: it can do nothing."""
 
-    __slots__ = ("on_stop",)
+    __slots__ = ("on_end",)
+    tells_of_end = False
+    """Whether `on_end` is called when the server stops or the reader is gone; else `receive` has to be asked."""
 
     def __init__(self) -> None:
-        """Begin with nobody to tell of a stop."""
-        self.on_stop: Callable[[], None] | None = None
+        """Begin with nobody to tell of the end."""
+        self.on_end: Callable[[], None] | None = None
 
     def abort(self) -> None:
         """Drop the connection with all it holds."""
@@ -40,6 +42,7 @@ class UvicornConnection(Connection):
     """The connection behind a request to uvicorn."""
 
     __slots__ = ("_flow", "_transport")
+    tells_of_end = True
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
         """Keep the transport, and uvicorn's knowledge of whether it takes more."""
@@ -81,9 +84,17 @@ class StreamingProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Tell an open stream to end, before uvicorn waits for it."""
-        if self.connection.on_stop is not None:
-            self.connection.on_stop()
+        self._tell_of_end()
         super().shutdown()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell an open stream that its reader is gone."""
+        super().connection_lost(exc)
+        self._tell_of_end()
+
+    def _tell_of_end(self) -> None:
+        if self.connection.on_end is not None:
+            self.connection.on_end()
 
 
 def connection_of(scope: Scope) -> Connection:

@@ -78,8 +78,8 @@ class StatusStream:
             await raised.response()(scope, receive, send)
             return
         connection = connection_of(scope)
-        connection.on_stop = listener.end
-        watching = asyncio.create_task(_watch(receive, listener))
+        connection.on_end = listener.end
+        watching = None if connection.tells_of_end else asyncio.create_task(_watch(receive, listener))
         try:
             await self._write(listener, connection, send)
         except TimeoutError:
@@ -87,9 +87,10 @@ class StatusStream:
             connection.abort()
         finally:
             listener.write_now = None
-            connection.on_stop = None
+            connection.on_end = None
             self.broadcaster.leave(listener)
-            watching.cancel()
+            if watching is not None:
+                watching.cancel()
 
     async def _write(self, listener: Listener, connection: Connection, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": START})

@@ -138,9 +138,17 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 10) -> None:
 
 @asynccontextmanager
 async def running_api(
-    bus_server: BusServer | None, now: Callable[[], datetime], *, port: int = 0, **settings: object
+    bus_server: BusServer | None,
+    now: Callable[[], datetime],
+    *,
+    port: int = 0,
+    is_plain: bool = False,
+    **settings: object,
 ) -> AsyncIterator[RunningApi]:
-    """Run the API; without a bus it waits for one, as it does when the bus is down at its start."""
+    """Run the API; without a bus it waits for one, as it does when the bus is down at its start.
+
+    With `is_plain` the server is uvicorn as it comes, which tells a stream nothing of its connection.
+    """
     port = port or free_port()
     parts = Parts.of(ApiSettings(**settings), now)  # type: ignore[arg-type]  # a test says which settings it means
     app = create_app(ApiSettings(**settings), parts)  # type: ignore[arg-type]
@@ -148,7 +156,7 @@ async def running_api(
         app,
         host="127.0.0.1",
         port=port,
-        http=StreamingProtocol,
+        http="httptools" if is_plain else StreamingProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
