@@ -39,7 +39,10 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the changes for a program.")] = False,
 ) -> None:
-    """Apply a configuration to the running services. A file with a fault in it changes nothing at all."""
+    """Apply a configuration to what runs.
+
+    It is checked first: a file with a fault in it changes nothing at all. No service is restarted.
+    """
     libraries = good_libraries_or_trouble(file).libraries
     address = bus_address(DataFolder(data), nats_url, seed_file)
     changes = asyncio.run(_apply(address, libraries, is_pruned=prune, is_dry=dry_run))

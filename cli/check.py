@@ -23,7 +23,10 @@ def check(
     file: Annotated[Path, typer.Argument(help="The file to check.")] = LIBRARIES_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings for a program.")] = False,
 ) -> None:
-    """Check a configuration without applying it; exit 1 if anything is wrong. Warnings alone exit 0."""
+    """Check a configuration without applying it.
+
+    Every fault is named with its key, its line and what to do. Exit 1 if there is one; warnings alone exit 0.
+    """
     checked = read_and_check(file)
     if as_json:
         findings = [as_fields(each) for each in checked.findings]

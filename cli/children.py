@@ -154,7 +154,8 @@ class Children:
                 self._start(child)
             case NoteCrash(exit_code, delay_s):
                 self._forget_process(child)
-                self.say(f"{child.program.name} {_ended(exit_code)}; starting it again in {delay_s:g} s")
+                log = child.program.log_file
+                self.say(f"{child.program.name} {_ended(exit_code)}; starting it again in {delay_s:g} s (see {log})")
             case Terminate():
                 self._signal(child, signal.SIGTERM)
             case Kill():

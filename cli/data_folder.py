@@ -47,6 +47,8 @@ class DataFolder:
         self.bus_home = path / "bus"
         self.logs = path / "logs"
         self.simulation_key_file = path / "keys" / "simulation.key"
+        self.secrets = path / "secrets"
+        """Tokens of channels, one file each; what is in here is committed nowhere."""
         self._lock_file = path / "up.lock"
         self._addresses_file = path / "up.json"
 

@@ -36,9 +36,10 @@ def doctor(
     seed_file: SeedFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings for a program.")] = False,
 ) -> None:
-    """Look over bus, services, statuses, keys and disk; exit 1 if something is wrong.
+    """Look everything over, and say what to do.
 
-    With --nats-url it looks at that bus; services are asked where `placelibre up` runs here.
+    Bus, services, statuses, keys, clocks, disk. Exit 1 if something is wrong. With --nats-url it looks at that bus;
+    services are asked where `placelibre up` runs here.
     """
     findings = examine(DataFolder(data.absolute()), nats_url, seed_file)
     is_well = all(each.severity is not Severity.WRONG for each in findings)

@@ -24,7 +24,9 @@ class Service(StrEnum):
 
 @app.command(epilog=examples("PLACELIBRE_NATS_SEED_FILE=.placelibre/bus/nkeys/api.nk placelibre run api"))
 def run(service: Annotated[Service, typer.Argument(help="Which one.")]) -> None:
-    """Run one service here until Ctrl-C or SIGTERM; for a cluster, or to look at one alone.
+    """Run one service alone.
+
+    Until Ctrl-C or SIGTERM; for a cluster, or to look at one.
 
     Its settings come from the environment, as in docs/reference: PLACELIBRE_NATS_URL, PLACELIBRE_NATS_SEED_FILE,
     PLACELIBRE_PORT and others.

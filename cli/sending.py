@@ -39,6 +39,7 @@ class Sender:
     url: str
     key: str
     tell: Callable[[str], None]
+    first_wait_s: float = FIRST_WAIT_S
     sent: Sent = field(default_factory=Sent)
     _client: httpx.Client = field(init=False)
 
@@ -61,7 +62,7 @@ class Sender:
         self._client.close()
 
     def _send_body(self, body: bytes) -> None:
-        wait_s, trouble_since = FIRST_WAIT_S, None
+        wait_s, trouble_since = self.first_wait_s, None
         while True:
             try:
                 response = self._client.post("/v1/readings", content=body)

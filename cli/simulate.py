@@ -15,7 +15,7 @@ from rich.table import Table
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.sending import FIRST_WAIT_S, MAX_WAIT_S, Sender
 from cli.simulation.day import SimulatedDay, first_common_day, simulate_day
-from cli.simulation.live import day_random, play_days, play_live
+from cli.simulation.live import Pace, day_random, play_days, play_live
 from cli.simulation.scenario import Scenario, load_scenarios
 from cli.terminal import OUT, JsonValue, Trouble, command_app, examples, say, say_json, warn
 from shared.domain.library import ClockKind, Library
@@ -50,7 +50,11 @@ def simulate(
     api: Annotated[str, typer.Option(help="Where to ask which day came last, for --to.")] = "http://127.0.0.1:8000",
     speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second, for --to.")] = 60,
 ) -> None:
-    """Play one library's day with its ground truth: who came, who queued, what the gates and staff saw of it."""
+    """Play a simulated day.
+
+    Printed with its ground truth: who came, who queued, what gates and staff saw of it. Or, with --to, sent to ingest
+    as live readings, day after day.
+    """
     scenarios = load_scenarios()
     chosen = [scenario] if scenario else list(scenarios) if to else list(scenarios)[:1]
     libraries = _libraries(config, scenarios, chosen, is_live=bool(to))
@@ -114,7 +118,7 @@ def _send(
     if first is None:
         last = [each for each in (_last_day(api, library) for library in libraries) if each is not None]
         first = max(last) + timedelta(days=1) if last else now().astimezone(libraries[0].time_zone).date()
-    play_live(play_days(libraries, scenarios, seed, first), libraries[0], speed, sender.send, _note)
+    play_live(play_days(libraries, scenarios, seed, first), libraries[0], Pace(speed), sender.send, _note)
 
 
 def _last_day(api: str, library: Library) -> date | None:

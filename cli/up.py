@@ -79,9 +79,10 @@ def up(
     speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second.")] = 60,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log at debug level, and say what starts.")] = False,
 ) -> None:
-    """Run all of Placelibre here: bus, services, page. Ctrl-C stops it; its data is kept for the next time.
+    """Run all of Placelibre on this machine.
 
-    What crashes is started again. Everything listens on this machine only.
+    The bus, the services and the page; what crashes is started again. Ctrl-C stops everything; the data is kept for the
+    next time. Everything listens on this machine only.
     """
     libraries = good_libraries_or_trouble(config).libraries
     if simulate:
@@ -190,6 +191,8 @@ class _House:
             raise Trouble(f"the bus is full: {error}", remedy) from error
         except (BusUnavailable, Conflict, TimeoutError) as error:
             raise Trouble(f"the bus does not answer: {error}", f"see {self._folder.log_file('bus')}") from error
+        for library in libraries:
+            self._warn_of_missing_tokens(library)
         for change in changes:
             if change.action == "kept":
                 warn(f"{change.library} is not in the file; it is kept until `placelibre apply --prune`")
@@ -197,15 +200,27 @@ class _House:
             say(f"streams: {', '.join(f'{each.name} {each.action}' for each in made)}")
             say(f"libraries: {', '.join(f'{each.library} {each.action}' for each in changes)}")
 
+    def _warn_of_missing_tokens(self, library: LibraryConfig) -> None:
+        folder = Path(inherited_environment().get("PLACELIBRE_SECRETS_DIR", str(self._folder.secrets)))
+        for channel in library.channels:
+            file = folder / f"{channel.type}-{channel.account}"
+            if channel.account and not file.exists():
+                warn(f"{library.id} has no token for {channel.server}: put it into {file}; posts wait for it")
+
     def _service(self, name: str) -> Program:
-        environment = inherited_environment() | {
-            "PLACELIBRE_NATS_URL": self._bus.url,
-            "PLACELIBRE_NATS_SEED_FILE": str(self._folder.seed_file(name)),
-            "PLACELIBRE_HOST": HOST,
-            "PLACELIBRE_PORT": str(self._ports.of_service(name)),
-            "PLACELIBRE_LOG_FORMAT": "json",
-            "PYTHONUNBUFFERED": "1",  # a post is on the terminal when it is made
-        }
+        usual = {"PLACELIBRE_SECRETS_DIR": str(self._folder.secrets)}
+        environment = (
+            usual
+            | inherited_environment()
+            | {
+                "PLACELIBRE_NATS_URL": self._bus.url,
+                "PLACELIBRE_NATS_SEED_FILE": str(self._folder.seed_file(name)),
+                "PLACELIBRE_HOST": HOST,
+                "PLACELIBRE_PORT": str(self._ports.of_service(name)),
+                "PLACELIBRE_LOG_FORMAT": "json",
+                "PYTHONUNBUFFERED": "1",  # a post is on the terminal when it is made
+            }
+        )
         if self._is_verbose:
             environment["PLACELIBRE_LOG_LEVEL"] = "debug"
         if name == "ingest":

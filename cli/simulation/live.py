@@ -59,22 +59,22 @@ def day_random(seed: int, library: str, day: date) -> Random:
 def play_live(
     days: Iterator[tuple[date, list[SimulatedDay]]],
     zone_of: Library,
-    speed: float,
+    pace: Pace,
     send: Callable[[Sequence[WireFields]], None],
     tell: Callable[[str], None],
 ) -> None:
-    """Send day after day, step by step; the first day's morning at once, the rest at `speed`."""
-    pace = Pace(speed)
+    """Send day after day, step by step; the first day's morning at once, the rest at `pace`."""
     is_first = True
     for day, simulated in days:
         begin = min(each.begin for each in simulated)
         watched_from = datetime.combine(day, WATCHED_FROM, zone_of.time_zone).astimezone(UTC) if is_first else begin
         start = max(watched_from, begin)
-        tell(f"{day.isoformat()}: {', '.join(each.library for each in simulated)} at {speed:g} times the speed of life")
+        names = ", ".join(each.library for each in simulated)
+        tell(f"{day.isoformat()}: {names} at {pace.speed:g} times the speed of life")
         if start > begin:
             for _, readings in steps(simulated, begin, start - STEP, speed=0):
                 send(readings)
-        for _, readings in steps(simulated, start, speed=speed):
+        for _, readings in steps(simulated, start, speed=pace.speed):
             pace.wait()
             send(readings)
         is_first = False
