@@ -134,9 +134,12 @@ class Scene:
         jetstream = self.operator.jetstream
 
         async def is_settled() -> bool:
-            changes = await jetstream.consumer_info(subjects.CHANGES, subjects.CHANGES_DURABLE)
+            # The consumer hears of a message a moment after it is stored, so its count of waiting ones proves nothing.
+            last = await self.operator.last_sequence(subjects.CHANGES)
+            decided = await jetstream.consumer_info(subjects.CHANGES, subjects.CHANGES_DURABLE)
             posts = await jetstream.stream_info(subjects.POSTS)
-            return not changes.num_pending and not changes.num_ack_pending and not posts.state.messages
+            is_decided = decided.ack_floor is not None and decided.ack_floor.stream_seq >= last
+            return is_decided and not posts.state.messages
 
         async with asyncio.timeout(30):
             while not await is_settled():
