@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -107,7 +107,7 @@ class _House:
         self._folder = folder
         self._ports = ports
         self._is_verbose = is_verbose
-        self._children = Children(say=lambda text: warn(f"placelibre: {text}"), hear=say)
+        self._children = Children(say=_tell, hear=_hear)
         self._bus = BusServer(folder.bus_home, ports.nats_port, ports.nats_monitor_port)
         self._addresses = Addresses(
             pid=os.getpid(),
@@ -123,9 +123,9 @@ class _House:
             yield
         finally:
             if self._children.children:
-                warn("placelibre: stopping; Ctrl-C again to stop at once", style=None)
+                _tell("stopping; Ctrl-C again to stop at once")
                 self._children.stop()
-                warn("placelibre: stopped; the data is kept", style=None)
+                _tell("stopped; the data is kept")
 
     def start(self, libraries: tuple[LibraryConfig, ...]) -> None:
         """Start the bus, bring it to what the contracts and the configuration say, then start the services."""
@@ -152,7 +152,7 @@ class _House:
         waiting = dict.fromkeys(self._addresses.of_services(), "has not answered yet")
         if not self._children.tick_until(lambda: self._are_ready(waiting), SERVICES_READY_S):
             for name, reason in waiting.items():
-                warn(f"placelibre: {name} is not ready: {reason}; see {self._folder.log_file(name)}")
+                _tell(f"{name} is not ready: {reason}; see {self._folder.log_file(name)}")
 
     def run(self, *, is_simulated: bool) -> None:
         """Say where to look, and look after the children until a stop is asked for."""
@@ -242,6 +242,17 @@ class _House:
 
 
 _SERVICES: Final = ("ingest", "aggregator", "publisher", "api")
+
+
+def _tell(text: str) -> None:
+    # A terminal that is gone must not keep the children from an orderly end.
+    with suppress(OSError):
+        warn(f"placelibre: {text}", style=None)
+
+
+def _hear(text: str) -> None:
+    with suppress(OSError):
+        say(text)
 
 
 def _refuse_taken_ports(ports: Ports) -> None:
