@@ -187,7 +187,7 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         kind=_kind(status),
         headline=title,
         explanation=_explanation(status, teller),
-        announcement=f"{title}. {words.waiting_time}: {wait}." if has_figures else f"{title}.",
+        announcement=f"{title}. {words.waiting_time}, {wait}." if has_figures else f"{title}.",
         seats=teller.seats(status.people, status.capacity, status.usable_seats)
         if status.people and has_figures
         else None,
