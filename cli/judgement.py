@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.status import PublicStatus
 from shared.domain.library import ClockKind
-from shared.domain.status import State
+from shared.domain.status import ReasonCode, State
 
 FILL_LOOK_SHARE: Final = 0.7
 FILL_WRONG_SHARE: Final = 0.9
@@ -31,6 +31,14 @@ DISK_WRONG_BYTES: Final = 2**30
 KEY_LOOK: Final = timedelta(days=30)
 STATUS_LIMIT_S: Final = 5.0
 POST_LIMIT_S: Final = 60.0
+
+
+UNKNOWN_REMEDIES: Final = {
+    ReasonCode.NEVER_KNOWN: "let staff count heads once, or wait for the next closing: the house is empty then",
+    ReasonCode.GATE_SILENT: "see that the gate has power and a line, and that its key is right; head-counts help"
+    " meanwhile",
+    ReasonCode.RECOUNT_OLD: "let staff count heads again; a library without gates lives by that",
+}
 
 
 class Severity(StrEnum):
@@ -212,7 +220,7 @@ def of_status(
             subject,
             f"unknown: {status.reason.code}{gate}",
             "no honest figure can be given; the page says so",
-            "see that the device has power and a line, and that its key is right; a head-count helps meanwhile",
+            UNKNOWN_REMEDIES.get(status.reason.code, "see that the aggregator is ready, and its log"),
         )
     return ok(subject, what)
 

@@ -293,9 +293,9 @@ def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool)
     if is_simulated:
         lines.append("Simulated days are running: nothing you see is real.")
     OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title="Placelibre is running", expand=False))
-    say("For a library of your own: add it to libraries.toml, run `placelibre keys new LIBRARY --device front --role")
-    say("gate --gate front --write libraries.toml` and `placelibre apply`, then send its first reading:")
+    say("For a library of your own: add it to libraries.toml, run `placelibre keys new LIBRARY --device tablet --role")
+    say("staff --write libraries.toml` and `placelibre apply`, then send its first reading, how many are inside:")
     say(
         f"  curl -i {addresses.ingest}/v1/readings -H 'Authorization: Bearer KEY' -H 'Content-Type: application/json'"
-        """ -d '{"kind": "gate_count", "library": "LIBRARY", "gate": "front", "entries": 3, "exits": 1}'\n"""
+        """ -d '{"kind": "head_count", "library": "LIBRARY", "people": 42}'\n"""
     )

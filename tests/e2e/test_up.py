@@ -128,7 +128,11 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for left processes in /proc"),
+    pytest.mark.xdist_group("up"),  # six processes each: one at a time on a small machine
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.fixture

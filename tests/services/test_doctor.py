@@ -100,6 +100,7 @@ def test_an_unknown_status_names_its_reason_and_gate() -> None:
     unknown = status(state="unknown", reason={"code": "gate_silent", "gate": "front"}, people=None, level=None)
     finding = judgement.of_status(library(), unknown, NOW, NOW)
     assert (finding.severity, finding.what) == (Severity.LOOK, "unknown: gate_silent, gate front")
+    assert finding.remedy.startswith("see that the gate has power")
 
 
 def test_a_library_without_a_status_is_wrong_unless_its_day_has_not_been_played() -> None:
