@@ -368,18 +368,22 @@ def test_a_broken_configuration_leaves_the_old_one() -> None:
     assert libraries.get("bib") is None
 
 
-async def test_a_new_configuration_takes_effect_while_running(scene: Scene) -> None:
+async def configuration_heard(scene: Scene) -> None:
+    """Wait until all configuration so far is in place: the watch is in order, and a library that came later speaks."""
+    other, said, revision = new_library(), len(scene.texts()), 2
+    await scene.configure(configuration(other, mastodon(scene.server)))
+    while len(scene.texts()) == said:
+        await scene.tell(change_of(other, revision, FEW, now()))
+        await scene.settled()
+        revision += 1
+
+
+async def test_a_new_configuration_takes_effect_while_running_and_a_broken_one_does_not(scene: Scene) -> None:
     async with scene.publisher():
         await scene.configure(configuration(scene.library, mastodon(scene.server, daily_budget=0)))
+        await configuration_heard(scene)
         await scene.operator.bucket(subjects.LIBRARIES).put(scene.library, b"not a configuration")
-        # The watch is in order: once a library that came later speaks, the earlier ones are in place.
-        other = new_library()
-        await scene.configure(configuration(other, mastodon(scene.server)))
-        revision = 2
-        while not scene.texts():
-            await scene.tell(change_of(other, revision, FEW, now()))
-            await scene.settled()
-            revision += 1
+        await configuration_heard(scene)
         before = len(scene.texts())
         await scene.tell(change_of(scene.library, 2, FEW, now()))
         await scene.settled()
