@@ -44,7 +44,9 @@ class Sender:
     _client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the client; nothing is sent yet."""
+        """Make the client; nothing is sent yet. Raises Trouble for what is no address: it would never answer."""
+        if not self.url.startswith(("http://", "https://")):
+            raise Trouble(f"{self.url!r} is no address of ingest", "write it like http://127.0.0.1:8001")
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
         self._client = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=False)
 

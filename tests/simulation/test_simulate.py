@@ -58,6 +58,7 @@ def test_a_day_is_printed_with_what_was_and_what_was_seen() -> None:
         (("--date", "yesterday"), "'yesterday' is no date"),
         (("--scenario", "bpi", "--date", "2026-11-24"), "bpi is closed on 2026-11-24"),
         (("--to", "http://127.0.0.1:9"), "--to needs a key"),
+        (("--to", "127.0.0.1:8001", "--key-file", "libraries.toml"), "'127.0.0.1:8001' is no address of ingest"),
     ],
 )
 def test_what_cannot_be_played_is_said_in_a_sentence(arguments: tuple[str, ...], sentence: str) -> None:
