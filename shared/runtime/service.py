@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import signal
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Literal
 
 import uvicorn
@@ -21,6 +23,20 @@ STOP_S: Final = 15
 
 class ServiceFailed(Exception):  # noqa: N818  it says what happened, to a supervisor that restarts
     """Background work ended when it should not have."""
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises a signal again once it has stopped serving, which would end the process before its work does."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to `run`."""
+        yield
+
+    def stop(self) -> None:
+        """Stop serving in good order; asked a second time, at once."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 async def run(
@@ -53,7 +69,10 @@ async def run(
         http=http,
         ws="none",
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
     tasks = [asyncio.create_task(each) for each in work]
     serving = asyncio.create_task(server.serve())
     await asyncio.wait([serving, *tasks], return_when=asyncio.FIRST_COMPLETED)
