@@ -18,7 +18,7 @@ up: install ## Run everything with a simulated library day; the page is on http:
 	@$(BIN)/placelibre up --simulate $(ARGS)
 
 test: install ## Run the test suite (real bus, real processes)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist worksteal tests $(ARGS)
 
 check: install ## What CI runs: format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .
