@@ -15,6 +15,7 @@ from shared.contracts.status import PublicStatus, Sentences
 from shared.domain import status as domain
 from shared.domain.catalog import CATALOGS
 from shared.domain.library import ClockKind
+from shared.domain.library_time import library_time
 from shared.domain.messages import compose
 from shared.domain.status import Reason, ReasonCode, State
 from shared.runtime.formats import formats_for
@@ -34,11 +35,9 @@ class ServedStatus(PublicStatus):
 
 def library_now(status: PublicStatus, stored_at: datetime, wall_now: datetime) -> datetime:
     """Return what time it is for a library: the wall's, the simulation's, or the instant a recording stands at."""
-    if status.clock.kind is ClockKind.WALL:
-        return wall_now
-    if status.clock.kind is ClockKind.SIMULATED and status.clock.speed > 0:
-        return status.as_of + (wall_now - stored_at) * status.clock.speed
-    return status.as_of
+    clock = status.clock
+    present = library_time(status.as_of, stored_at, clock.kind, clock.speed, wall_now)
+    return status.as_of if present is None else present
 
 
 def expires_at(status: PublicStatus, stored_at: datetime) -> datetime | None:

@@ -12,8 +12,9 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.problems import BY_STATUS, PROBLEMS, answer
+from services.api.problems import BY_STATUS, PROBLEMS
 from shared.runtime import metrics
+from shared.runtime.problem import answer
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"

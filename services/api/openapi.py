@@ -7,8 +7,8 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from services.api.models import ProblemBody
-from services.api.problems import MEDIA_TYPE
 from services.api.stream import NAMED_MAX, PATH
+from shared.runtime.problem import MEDIA_TYPE
 
 DESCRIPTION: Final = """\
 Live status of libraries: is there a seat, how long is the queue, as of when.

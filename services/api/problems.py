@@ -1,71 +1,47 @@
-"""Errors as RFC 9457 problem details: one table of codes, stable for ever, and one way to answer with them.
-
-`type` is relative, `/problems/<code>`, and can be fetched; a client compares it as it stands.
-"""
+"""What the API answers instead of what was asked for, and what the caller should do then."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
-MEDIA_TYPE: Final = "application/problem+json"
+from shared.runtime.problem import Problem, answer, table
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One kind of error: what it is, and what the caller should do."""
-
-    code: str
-    status: int
-    title: str
-    advice: str
-
-    @property
-    def type(self) -> str:
-        """The problem's URI, relative to this host."""
-        return f"/problems/{self.code}"
-
-
-PROBLEMS: Final = {
-    each.code: each
-    for each in (
-        Problem(
-            "not-found",
-            404,
-            "There is nothing here",
-            "Look up the ids in /v1/libraries and the paths in /openapi.json.",
-        ),
-        Problem("unknown-library", 404, "No library has this id", "Look up the ids in /v1/libraries."),
-        Problem("method-not-allowed", 405, "This can only be read", "Use one of the methods in the Allow header."),
-        Problem("invalid-request", 422, "A parameter is not valid", "See `errors` for which one and why."),
-        Problem("span-too-long", 422, "Too many days at once", "Ask for fewer days; ask again for the rest."),
-        Problem("too-many-libraries", 422, "Too many libraries in one stream", "Name fewer with `library=`."),
-        Problem("body-not-wanted", 413, "A request to read needs no body", "Send none."),
-        Problem(
-            "too-many-streams-here",
-            429,
-            "Too many open streams from this address",
-            "Close one, or follow several libraries in one stream.",
-        ),
-        Problem(
-            "too-many-streams",
-            503,
-            "Every stream is taken",
-            "Try again after the seconds in Retry-After, or read /v1/libraries.",
-        ),
-        Problem("starting", 503, "The statuses are being loaded", "Try again after the seconds in Retry-After."),
-        Problem(
-            "history-unavailable",
-            503,
-            "The history cannot be read just now",
-            "Try again after the seconds in Retry-After.",
-        ),
-        Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
-    )
-}
+PROBLEMS: Final = table(
+    Problem(
+        "not-found",
+        404,
+        "There is nothing here",
+        "Look up the ids in /v1/libraries and the paths in /openapi.json.",
+    ),
+    Problem("unknown-library", 404, "No library has this id", "Look up the ids in /v1/libraries."),
+    Problem("method-not-allowed", 405, "This can only be read", "Use one of the methods in the Allow header."),
+    Problem("invalid-request", 422, "A parameter is not valid", "See `errors` for which one and why."),
+    Problem("span-too-long", 422, "Too many days at once", "Ask for fewer days; ask again for the rest."),
+    Problem("too-many-libraries", 422, "Too many libraries in one stream", "Name fewer with `library=`."),
+    Problem("body-not-wanted", 413, "A request to read needs no body", "Send none."),
+    Problem(
+        "too-many-streams-here",
+        429,
+        "Too many open streams from this address",
+        "Close one, or follow several libraries in one stream.",
+    ),
+    Problem(
+        "too-many-streams",
+        503,
+        "Every stream is taken",
+        "Try again after the seconds in Retry-After, or read /v1/libraries.",
+    ),
+    Problem("starting", 503, "The statuses are being loaded", "Try again after the seconds in Retry-After."),
+    Problem(
+        "history-unavailable",
+        503,
+        "The history cannot be read just now",
+        "Try again after the seconds in Retry-After.",
+    ),
+    Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
+)
 """Every code that is ever answered. A code is never reused for something else."""
 
 BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-not-wanted", 422: "invalid-request"}
@@ -88,28 +64,3 @@ class ProblemRaised(Exception):  # noqa: N818  the answer, on its way out
     def response(self, headers: dict[str, str] | None = None) -> Response:
         """Return the answer."""
         return answer(self.problem, self.detail, retry_after_s=self.retry_after_s, errors=self.errors, headers=headers)
-
-
-def answer(
-    problem: Problem,
-    detail: str,
-    *,
-    retry_after_s: int | None = None,
-    errors: list[dict[str, str]] | None = None,
-    headers: dict[str, str] | None = None,
-) -> Response:
-    """Return a problem as a response; it is never kept by a cache."""
-    body: dict[str, Any] = {
-        "type": problem.type,
-        "title": problem.title,
-        "status": problem.status,
-        "detail": detail,
-        "advice": problem.advice,
-    }
-    if errors:
-        body["errors"] = errors
-    all_headers = {"Cache-Control": "no-store", **(headers or {})}
-    if retry_after_s is not None:
-        all_headers["Retry-After"] = str(retry_after_s)
-    content = json.dumps(body, ensure_ascii=False).encode()
-    return Response(content, status_code=problem.status, headers=all_headers, media_type=MEDIA_TYPE)

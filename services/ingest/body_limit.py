@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.runtime.problem import problem
+from services.ingest.problems import PROBLEMS
+from shared.runtime.problem import answer
 
 
 class BodyLimit:
@@ -32,13 +33,8 @@ class BodyLimit:
             if not message.get("more_body", False):
                 break
         if is_too_large:
-            response = problem(
-                413,
-                "body-too-large",
-                "The body is too large",
-                detail=f"Send at most {self._max_bytes} bytes in one request.",
-                headers={"Connection": "close"},
-            )
+            detail = f"At most {self._max_bytes} bytes are taken in one request."
+            response = answer(PROBLEMS["body-too-large"], detail, headers={"Connection": "close"})
             await response(scope, receive, send)
             return
         is_given = False

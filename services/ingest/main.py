@@ -12,14 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from services.ingest.body_limit import BodyLimit
+from services.ingest.problems import BY_STATUS, PROBLEMS
 from services.ingest.routes import Door, router
-from services.ingest.senders import Senders, follow
+from services.ingest.senders import Senders
 from services.ingest.settings import Settings
 from shared.contracts.readings import READING
 from shared.runtime import logs, service
+from shared.runtime.applied_libraries import follow
 from shared.runtime.bus import connected
 from shared.runtime.health import Readiness, routes
-from shared.runtime.problem import problem
+from shared.runtime.problem import answer, explanation
 
 
 def create_app(door: Door, readiness: Readiness) -> ASGIApp:
@@ -35,7 +37,14 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
 
     @app.exception_handler(HTTPException)
     async def on_http_error(_: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, f"http-{error.status_code}", str(error.detail), headers=error.headers)
+        code = BY_STATUS.get(error.status_code, "not-found")
+        return answer(PROBLEMS[code], f"{PROBLEMS[code].title}.", headers=error.headers)
+
+    @app.get("/problems/{code}", include_in_schema=False)
+    async def explain(code: str) -> Response:
+        if code not in PROBLEMS:
+            return answer(PROBLEMS["not-found"], "There is no problem with this code.")
+        return explanation(PROBLEMS[code])
 
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from services.ingest.bodies import MEDIA_TYPES, Fault, Parsed, UnreadableBody, UnsupportedMediaType, parse
 from services.ingest.normalise import Accepted, normalise
+from services.ingest.problems import PROBLEMS
 from services.ingest.senders import Sender, Senders
 from services.ingest.settings import Settings
 from services.ingest.store import quarantine, store
@@ -18,11 +19,13 @@ from shared.contracts.readings import READING
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import monotonic_s, now
-from shared.runtime.problem import problem
+from shared.runtime.problem import answer
 
 RETRY_AFTER_S: Final = 5
 """How soon a sender may come back when the bus is away; it is usually back by then."""
 RETRY_AFTER_FULL_S: Final = 60
+MAX_NAMED: Final = 100
+"""Faults named in one answer; a sender mends a kind of fault, not a thousand of them."""
 BEARER: Final = re.compile(r"^bearer\s+(\S{1,300})$", re.IGNORECASE)
 LENIENT: Final = re.compile(r"(^|[,;\s])handling\s*=\s*\"?lenient\"?($|[,;\s])", re.IGNORECASE)
 
@@ -62,7 +65,7 @@ def router(door: Door) -> APIRouter:
 
 async def _guarded(door: Door, request: Request) -> Response:
     if door.in_hand >= door.settings.max_requests_at_once:
-        return _come_back("busy", "Too many requests at once", 1)
+        return _come_back("busy", 1)
     door.in_hand += 1
     try:
         return await _take(door, request)
@@ -75,21 +78,16 @@ async def _take(door: Door, request: Request) -> Response:
     credential = BEARER.match(request.headers.get("authorization", ""))
     sender = door.senders.authenticate(credential[1], received_at) if credential else None
     if sender is None:
-        return problem(
-            401,
-            "unauthenticated",
-            "No valid key",
-            detail="Send `Authorization: Bearer <id>.<secret>`; `placelibre keys new` makes a key.",
-            headers={"WWW-Authenticate": 'Bearer realm="placelibre"'},
-        )
+        headers = {"WWW-Authenticate": 'Bearer realm="placelibre"'}
+        return answer(PROBLEMS["unauthenticated"], "No valid key came with the request.", headers=headers)
     if request.headers.get("content-encoding", "identity") != "identity":
-        return problem(415, "unsupported-encoding", "Send the body as it is, without a Content-Encoding")
+        return answer(PROBLEMS["unsupported-encoding"], "The request has a Content-Encoding.")
     try:
         parsed = parse(await request.body(), request.headers.get("content-type", ""), request.headers)
     except UnsupportedMediaType as error:
-        return problem(415, "unsupported-media-type", "Not a media type that is read here", detail=str(error))
+        return answer(PROBLEMS["unsupported-media-type"], str(error))
     except UnreadableBody as error:
-        return problem(422, "unreadable-body", "The body cannot be read", detail=str(error))
+        return answer(PROBLEMS["unreadable-body"], str(error))
     return await _store(door, sender, parsed, received_at, is_lenient=_is_lenient(request))
 
 
@@ -102,7 +100,7 @@ async def _store(door: Door, sender: Sender, parsed: Parsed, received_at: Any, *
         return _refusal(faults)
     bus = door.bus
     if bus is None or not bus.is_connected:
-        return _come_back("bus-unavailable", "The readings cannot be stored just now", RETRY_AFTER_S)
+        return _come_back("bus-unavailable", RETRY_AFTER_S)
     started = monotonic_s()
     try:
         if faults:
@@ -110,9 +108,9 @@ async def _store(door: Door, sender: Sender, parsed: Parsed, received_at: Any, *
             await quarantine(bus, faults, device, received_at, door.settings.store_timeout_s)
         await store(bus, accepted, received_at, door.settings.store_timeout_s)
     except BusFull:
-        return _come_back("bus-full", "The readings cannot be stored: the bus is full", RETRY_AFTER_FULL_S)
+        return _come_back("bus-full", RETRY_AFTER_FULL_S)
     except BusUnavailable:
-        return _come_back("bus-unavailable", "The readings cannot be stored just now", RETRY_AFTER_S)
+        return _come_back("bus-unavailable", RETRY_AFTER_S)
     metrics.INGEST_STORE.observe(monotonic_s() - started)
     _count(accepted, "stored")
     _count_faults(faults)
@@ -131,28 +129,20 @@ def _receipt(accepted: list[Accepted], faults: list[Fault]) -> dict[str, Any]:
 
 def _refusal(faults: list[Fault]) -> Response:
     is_forbidden = any(fault.code == "forbidden" for fault in faults)
-    return problem(
-        403 if is_forbidden else 422,
-        "forbidden" if is_forbidden else "invalid-readings",
-        "Nothing was stored",
-        detail="A request is taken as a whole or not at all; with `Prefer: handling=lenient` the good ones are stored.",
-        errors=[_fault(each) for each in faults[:100]],
-        error_count=len(faults),
+    named = faults[:MAX_NAMED]
+    more = f" The first {MAX_NAMED} are named." if len(faults) > MAX_NAMED else ""
+    detail = f"{len(faults)} of the readings cannot be taken; nothing was stored.{more}"
+    return answer(
+        PROBLEMS["forbidden" if is_forbidden else "invalid-readings"], detail, errors=[_fault(each) for each in named]
     )
 
 
-def _fault(fault: Fault) -> dict[str, Any]:
+def _fault(fault: Fault) -> dict[str, str | int]:
     return {"index": fault.index, "code": fault.code, "reason": fault.reason}
 
 
-def _come_back(code: str, title: str, after_s: int) -> Response:
-    return problem(
-        503,
-        code,
-        title,
-        detail="Send the same request again; what was stored already counts once.",
-        headers={"Retry-After": str(after_s)},
-    )
+def _come_back(code: str, after_s: int) -> Response:
+    return answer(PROBLEMS[code], "Nothing was acknowledged.", retry_after_s=after_s)
 
 
 def _is_lenient(request: Request) -> bool:

@@ -8,17 +8,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
-from pydantic import ValidationError
-
-from shared.contracts import subjects
 from shared.contracts.configuration import Key, LibraryConfig
 from shared.domain.library import ClockKind
-from shared.runtime.bus import Bus
-from shared.runtime.health import Readiness
-from shared.runtime.log_reader import LogReset, Updates, watch
-from shared.runtime.logs import logger
-
-log = logger(__name__)
 
 SIMULATION: Final = "simulation"
 """The id of the key that `placelibre up` and `placelibre replay` send with."""
@@ -86,27 +77,3 @@ class Senders:
         if library.clock is ClockKind.WALL:
             return f"{library_id} runs on the wall clock; the simulation may not write to it"
         return library
-
-
-async def follow(bus: Bus, senders: Senders, readiness: Readiness) -> None:
-    """Keep `senders` as the LIBRARIES bucket has it, for ever; a broken value leaves the old one in force."""
-    readiness.needs("libraries", "the configuration has not been read yet")
-    while True:
-        try:
-            async for updates in watch(bus, subjects.LIBRARIES):
-                _take(senders, updates)
-                if updates.is_caught_up:
-                    readiness.has("libraries")
-        except LogReset:
-            log.warning("libraries_bucket_replaced")
-
-
-def _take(senders: Senders, updates: Updates) -> None:
-    for update in updates.updates:
-        if update.entry is None:
-            senders.drop(update.key)
-            continue
-        try:
-            senders.put(LibraryConfig.model_validate_json(update.entry.value))
-        except ValidationError as error:
-            log.error("library_config_broken", library=update.key, faults=error.error_count())  # noqa: TRY400

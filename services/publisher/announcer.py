@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from services.publisher.intents import intents_of
 from services.publisher.libraries import Libraries, Speaker
-from services.publisher.library_time import library_time
 from services.publisher.memory import Memory, load, memory_key, read, save
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus, Sentences, StatusChanged
 from shared.domain.library import ChannelRule, ClockKind
+from shared.domain.library_time import library_time
 from shared.domain.posting import Held, Hold, Post, Reached, Skip, advance
 from shared.domain.status import Change, State
 from shared.runtime import metrics
@@ -150,7 +150,7 @@ def time_of(status: PublicStatus, stored_at: datetime, until: datetime, at: date
     """Return the time a library is known to have reached at real time `at`, judged by its newest status."""
     if status.as_of >= until or status.state not in STAYS_TRUE:
         return status.as_of.astimezone(UTC)
-    reckoned = library_time(status.as_of, stored_at, status.clock, at)
+    reckoned = library_time(status.as_of, stored_at, status.clock.kind, status.clock.speed, at)
     if reckoned is None or reckoned < until + UNHEARD_OF:
         return status.as_of.astimezone(UTC)
     return reckoned.astimezone(UTC)

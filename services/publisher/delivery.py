@@ -23,10 +23,10 @@ from services.publisher.channels.channel import (
     Throttled,
     Unknown,
 )
-from services.publisher.library_time import library_time
 from services.publisher.outbox import LABELS, Attempt, End, Ended, Wait, claimed, ended, next_step, sending, tried
 from shared.contracts import subjects
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
+from shared.domain.library_time import library_time
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, Conflict
 from shared.runtime.clock import monotonic_s, now
@@ -104,7 +104,9 @@ class Outbox:
         record = _read(key, entry.value) if entry else None
         revision = entry.revision if entry else 0
         at = now()
-        step = next_step(intent, record, library_time(intent.at, intent.decided_at, intent.clock, at), at)
+        clock = intent.clock
+        present = library_time(intent.at, intent.decided_at, clock.kind, clock.speed, at)
+        step = next_step(intent, record, present, at)
         match step:
             case Ended():
                 return Finished()

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.publisher.library_time import real_time
 from shared.contracts.posts import PostIntent
 from shared.contracts.status import Clock, Sentences
 from shared.domain.library import ChannelRule, ClockKind
+from shared.domain.library_time import real_time
 from shared.domain.posting import Post, post_key
 from shared.runtime.wording import sentences_for
 
@@ -42,7 +42,7 @@ def intents_of(
             texts=_texts(post, sentences, language),
             url=status.url,
             changed_at=post.change.at.astimezone(zone),
-            decided_at=real_time(post.at, seen, stored_at, clock),
+            decided_at=real_time(post.at, seen, stored_at, clock.kind, clock.speed),
         )
         for language in rule.languages
     )

@@ -1,21 +1,12 @@
-"""How each library speaks, as configured now. A broken configuration is reported and the old one kept."""
+"""How each library speaks, as configured now."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError
-
-from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.domain.library import ChannelRule
-from shared.runtime.bus import Bus
-from shared.runtime.health import Readiness
-from shared.runtime.log_reader import watch
-from shared.runtime.logs import logger
-
-log = logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,26 +34,10 @@ class Libraries:
         rules = speaker.rules if speaker else ()
         return next((rule for rule in rules if rule.name == channel), None)
 
-    def apply(self, library: str, value: bytes | None) -> None:
-        """Take over a library's configuration; None removes it, a broken one changes nothing."""
-        if value is None:
-            self.speakers.pop(library, None)
-            return
-        try:
-            config = LibraryConfig.model_validate_json(value)
-        except ValidationError as error:
-            where = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-            kept = "the old one stays" if library in self.speakers else "there is no old one: it stays silent"
-            log.error("configuration_refused", library=library, reason=where, kept=kept)  # noqa: TRY400
-            return
-        self.speakers[library] = Speaker(library, ZoneInfo(config.time_zone), config.channel_rules)
+    def put(self, library: LibraryConfig) -> None:
+        """Take over how a library speaks."""
+        self.speakers[library.id] = Speaker(library.id, ZoneInfo(library.time_zone), library.channel_rules)
 
-
-async def follow(bus: Bus, libraries: Libraries, readiness: Readiness) -> None:
-    """Keep `libraries` as the LIBRARIES bucket says, for ever; `readiness` hears when all have been read once."""
-    readiness.needs("libraries", "the configuration has not been read yet")
-    async for updates in watch(bus, subjects.LIBRARIES):
-        for update in updates.updates:
-            libraries.apply(update.key, update.entry.value if update.entry else None)
-        if updates.is_caught_up:
-            readiness.has("libraries")
+    def drop(self, library_id: str) -> None:
+        """Forget a library."""
+        self.speakers.pop(library_id, None)

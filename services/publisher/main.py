@@ -11,10 +11,11 @@ from services.publisher.announcer import Announcer
 from services.publisher.channels.channel import Channel
 from services.publisher.delivery import Outbox, Patience
 from services.publisher.handlers import SERVICE, Queues, build
-from services.publisher.libraries import Libraries, follow
+from services.publisher.libraries import Libraries
 from services.publisher.settings import Settings
 from shared.contracts.posts import PostIntent
 from shared.runtime import logs, service
+from shared.runtime.applied_libraries import follow
 from shared.runtime.bus import Bus, connected
 from shared.runtime.clock import wait_s
 from shared.runtime.health import Readiness, health_app

@@ -24,8 +24,10 @@ from shared.contracts.posts import Delivery, DeliveryState
 from shared.contracts.status import PublicStatus, StatusChanged
 from shared.domain.library import ClockKind
 from shared.domain.status import Situation, State
-from shared.runtime.bus import ACK_TIMEOUT_S, Bus, connected
+from shared.runtime.applied_libraries import take
+from shared.runtime.bus import ACK_TIMEOUT_S, Bus, Entry, connected
 from shared.runtime.health import Readiness
+from shared.runtime.log_reader import Update
 from tests.conftest import settings_for
 from tests.fakes.announcements import FEW, FULL, OPEN, change_of, configuration, new_library, status_of
 from tests.fakes.mastodon import DIALECTS, TOKEN, FakeMastodon, running
@@ -358,13 +360,17 @@ async def test_a_change_of_a_library_that_is_not_configured_is_passed_over(scene
 def test_a_broken_configuration_leaves_the_old_one() -> None:
     libraries = Libraries()
     channel = Channel(type="console", languages=("fr",))
-    libraries.apply("bib", configuration("bib", channel).model_dump_json(by_alias=True).encode())
+
+    def hear(value: bytes | None) -> None:
+        take(libraries, Update("bib", None if value is None else Entry("bib", value, 1, now()), 1))
+
+    hear(configuration("bib", channel).model_dump_json(by_alias=True).encode())
     rule = libraries.rule("bib", "console")
     assert rule is not None
     for broken in (b"", b"{}", b'{"id": "bib", "channels": [{"type": "pigeon"}]}'):
-        libraries.apply("bib", broken)
+        hear(broken)
         assert libraries.rule("bib", "console") == rule
-    libraries.apply("bib", None)
+    hear(None)
     assert libraries.get("bib") is None
 
 

@@ -11,11 +11,11 @@ from starlette.responses import Response
 from services.api.conditional import cache_control, respond, shortest_remaining_s
 from services.api.freshness import ServedStatus
 from services.api.models import EXAMPLE_STATUS, LibraryList, ZoneList
-from services.api.problems import MEDIA_TYPE
 from services.api.projection import Held, etag_of
 from services.api.shelf import Shelf
 from shared.domain.library import Level
 from shared.domain.status import State
+from shared.runtime.problem import MEDIA_TYPE
 
 LIMIT_MAX: Final = 500
 JSON: Final = "application/json"

@@ -1,0 +1,37 @@
+"""What ingest refuses, and what the sender should do then."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shared.runtime.problem import Problem, table
+
+AGAIN: Final = "Send the same request again after the seconds in Retry-After; what was stored already counts once."
+
+PROBLEMS: Final = table(
+    Problem(
+        "unauthenticated",
+        401,
+        "No valid key",
+        "Send `Authorization: Bearer <id>.<secret>`; `placelibre keys new` makes a key.",
+    ),
+    Problem("forbidden", 403, "This key may not send this", "See `errors` for which items and why."),
+    Problem("not-found", 404, "There is nothing here", "Readings go to /v1/readings; see /openapi.json."),
+    Problem("method-not-allowed", 405, "Readings are sent with POST", "Use POST."),
+    Problem("body-too-large", 413, "The body is too large", "Send fewer readings in one request."),
+    Problem("unsupported-encoding", 415, "Compressed bodies are not read", "Leave Content-Encoding out."),
+    Problem("unsupported-media-type", 415, "Not a media type that is read here", "Send one of those in `detail`."),
+    Problem("unreadable-body", 422, "The body cannot be read", "See `detail`; nothing was stored."),
+    Problem(
+        "invalid-readings",
+        422,
+        "Some readings are wrong",
+        "See `errors` for which and why; nothing was stored. With `Prefer: handling=lenient` the good ones are.",
+    ),
+    Problem("busy", 503, "Too many requests at once", AGAIN),
+    Problem("bus-unavailable", 503, "The readings cannot be stored just now", AGAIN),
+    Problem("bus-full", 503, "The readings cannot be stored: the bus is full", AGAIN),
+)
+
+BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed"}
+"""What stands for an error that came with no more than an HTTP status."""

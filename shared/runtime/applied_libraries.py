@@ -1,0 +1,58 @@
+"""The applied configuration, as the services follow it: a broken value is reported and the old one stays in force."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from shared.contracts import subjects
+from shared.contracts.configuration import LibraryConfig
+from shared.runtime.bus import Bus
+from shared.runtime.health import Readiness
+from shared.runtime.log_reader import LogReset, Update, watch
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+
+class Shelf(Protocol):
+    """Where a service keeps what it needs of each library."""
+
+    def put(self, library: LibraryConfig) -> None:
+        """Take a library's new configuration."""
+        ...
+
+    def drop(self, library_id: str) -> None:
+        """Forget a library."""
+        ...
+
+
+async def follow(bus: Bus, shelf: Shelf, readiness: Readiness) -> None:
+    """Keep a shelf as the LIBRARIES bucket has it, for ever; `readiness` hears when all have been read once."""
+    readiness.needs("libraries", "the configuration has not been read yet")
+    while True:
+        try:
+            async for updates in watch(bus, subjects.LIBRARIES):
+                for update in updates.updates:
+                    take(shelf, update)
+                if updates.is_caught_up:
+                    readiness.has("libraries")
+        except LogReset:
+            log.warning("libraries_bucket_replaced")
+
+
+def take(shelf: Shelf, update: Update) -> None:
+    """Take one update over; a broken value changes nothing."""
+    if update.entry is None:
+        shelf.drop(update.key)
+        return
+    try:
+        library = LibraryConfig.model_validate_json(update.entry.value)
+    except ValidationError as error:
+        where = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)
+        )
+        log.error("configuration_refused", library=update.key, reason=where, kept="the old one")  # noqa: TRY400
+        return
+    shelf.put(library)
