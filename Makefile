@@ -15,7 +15,7 @@ install: .venv/.installed ## Make .venv with the locked dependencies and the pla
 	@touch $@
 
 up: install ## Run everything with a simulated library day; the page is on http://127.0.0.1:8000
-	@$(BIN)/placelibre up --simulate $(ARGS)
+	@$(BIN)/placelibre up $(ARGS)
 
 test: install ## Run the test suite (real bus, real processes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal tests $(ARGS)

@@ -15,7 +15,7 @@ COMMANDS: Final = ("up", "check", "apply", "keys", "doctor", "simulate", "replay
 """In the order in which people meet them. The module `cli.<name>` holds a typer application named `app`."""
 
 EPILOG: Final = """\
-Begin with: placelibre up --simulate
+Begin with: placelibre up
 """
 
 

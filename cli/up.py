@@ -60,7 +60,7 @@ class Ports:
 
 @app.command(
     epilog=examples(
-        "placelibre up --simulate",
+        "placelibre up",
         "placelibre up --config libraries.toml --data /var/lib/placelibre",
         "placelibre up --port 8080 --nats-port 4333",
     )
@@ -75,7 +75,10 @@ def up(
     publisher_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8003,
     nats_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus.")] = 4222,
     nats_monitor_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus's own figures.")] = 8222,
-    simulate: Annotated[bool, typer.Option(help="Play simulated days in the libraries that have them.")] = False,
+    simulate: Annotated[
+        bool | None,
+        typer.Option("--simulate/--no-simulate", help="Play simulated days; left out: if a library has such a clock."),
+    ] = None,
     speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second.")] = 60,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log at debug level, and say what starts.")] = False,
 ) -> None:
@@ -87,6 +90,7 @@ def up(
     libraries = good_libraries_or_trouble(config).libraries
     if simulate:
         _refuse_nothing_to_simulate(libraries, config)
+    is_simulated = simulate is not False and _has_simulated(libraries)
     ports = Ports(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port)
     folder = DataFolder(data.absolute())
     with folder.held():
@@ -95,9 +99,9 @@ def up(
         with house.stopped_at_the_end():
             house.start(libraries)
             house.wait_until_ready()
-            if simulate:
+            if is_simulated:
                 house.start_simulation(config.absolute(), speed)
-            house.run(is_simulated=simulate)
+            house.run(is_simulated=is_simulated)
 
 
 class _House:
@@ -273,11 +277,15 @@ def _refuse_taken_ports(ports: Ports) -> None:
 
 
 def _refuse_nothing_to_simulate(libraries: tuple[LibraryConfig, ...], config: Path) -> None:
-    if not any(library.clock is ClockKind.SIMULATED for library in libraries):
+    if not _has_simulated(libraries):
         raise Trouble(
             f'no library of {config} is simulated (clock = "simulated"): there is nothing to play',
             "leave --simulate out, or take the example libraries.toml",
         )
+
+
+def _has_simulated(libraries: tuple[LibraryConfig, ...]) -> bool:
+    return any(library.clock is ClockKind.SIMULATED for library in libraries)
 
 
 def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool) -> None:
