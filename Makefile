@@ -20,6 +20,10 @@ up: install ## Run everything with a simulated library day; the page is on http:
 test: install ## Run the test suite (real bus, real processes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal tests $(ARGS)
 
+browser: install ## Run the page tests in Chromium, installing Debian's package first where it is missing
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
+	@$(BIN)/python -m pytest -n0 tests/browser $(ARGS)
+
 check: install ## What CI runs: format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -43,4 +47,4 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
 
-.PHONY: help install up test check simulate bench fix docs lock
+.PHONY: help install up test browser check simulate bench fix docs lock
