@@ -92,6 +92,8 @@ def _json(body: bytes) -> Parsed:
         items = items if isinstance(items, list) else [items]
         _refuse_number(len(items))
         return _one_by_one([to_json(item) for item in items])
+    if array is not text and len(readings) > 1:
+        raise UnreadableBody("not JSON: several objects are sent as an array or as NDJSON")
     _refuse_number(len(readings))
     return Parsed(list(enumerate(readings)), [])
 

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from services.ingest.body_limit import BodyLimit
+from services.ingest.front import Front
 from services.ingest.problems import BY_STATUS, PROBLEMS
 from services.ingest.routes import Door, router
 from services.ingest.senders import Senders
@@ -25,8 +25,8 @@ from shared.runtime.problem import answer, explanation
 
 
 def create_app(door: Door, readiness: Readiness) -> ASGIApp:
-    """Return ingest's application with the body limit before it."""
-    return BodyLimit(api(door, readiness), door.settings.max_body_bytes)
+    """Return ingest's application behind its front."""
+    return Front(api(door, readiness), door)
 
 
 def api(door: Door, readiness: Readiness) -> FastAPI:

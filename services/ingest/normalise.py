@@ -35,13 +35,17 @@ class Accepted:
 
 
 def normalise(
-    readings: list[tuple[int, AnyWireReading]], sender: Sender, senders: Senders, received_at: datetime
+    readings: list[tuple[int, AnyWireReading]],
+    sender: Sender,
+    senders: Senders,
+    received_at: datetime,
+    idempotency_key: str = "",
 ) -> tuple[list[Accepted], list[Fault]]:
     """Complete and check readings; return those that may be stored and what is wrong with the others."""
     accepted: list[Accepted] = []
     faults: list[Fault] = []
     for index, reading in readings:
-        result = _one(index, reading, sender, senders, received_at)
+        result = _one(index, reading, sender, senders, received_at, idempotency_key)
         if isinstance(result, Accepted):
             accepted.append(result)
         else:
@@ -50,7 +54,12 @@ def normalise(
 
 
 def _one(
-    index: int, reading: AnyWireReading, sender: Sender, senders: Senders, received_at: datetime
+    index: int,
+    reading: AnyWireReading,
+    sender: Sender,
+    senders: Senders,
+    received_at: datetime,
+    idempotency_key: str,
 ) -> Accepted | Fault:
     library = senders.library_for(sender, reading.library)
     if isinstance(library, str):
@@ -65,8 +74,11 @@ def _one(
     if time is None:
         return Fault(index, "malformed", remark)
     device = _device(reading, sender)
-    identity = reading.id or _identity(reading, device, time)
-    completed = reading.model_copy(update={"id": identity, "device": device, "time": time})
+    update: dict[str, object] = {"device": device, "time": time}
+    update["id"] = reading.id or _identity(reading, device, time, index, idempotency_key)
+    if isinstance(reading, GateCount) and reading.start is not None:
+        update["start"] = min(reading.start, time)
+    completed = reading.model_copy(update=update)
     return Accepted(index, completed, remark)
 
 
@@ -80,6 +92,8 @@ def _refuse(reading: AnyWireReading, sender: Sender) -> str:
         return f"key {sender.key_id} has the role {sender.key.role}, which does not send {reading.kind}"
     if isinstance(reading, GateCount) and sender.key.gates and reading.gate not in sender.key.gates:
         return f"key {sender.key_id} may not report gate {reading.gate}"
+    if sender.key.gates and reading.device not in {None, sender.key.device, *sender.key.gates}:
+        return f"key {sender.key_id} speaks for its own gates only"
     if sender.key.role == "staff" and reading.device not in {None, sender.key.device}:
         return f"key {sender.key_id} speaks for device {sender.key.device} only"
     return ""
@@ -130,9 +144,19 @@ def _device(reading: AnyWireReading, sender: Sender) -> str:
     return sender.key.device if sender.key is not None else sender.key_id
 
 
-def _identity(reading: AnyWireReading, device: str, time: datetime) -> str:
-    """Return a name that a repetition of the same reading gets again."""
+def _identity(reading: AnyWireReading, device: str, time: datetime, index: int, idempotency_key: str) -> str:
+    """Return a name that a repetition of the same reading gets again.
+
+    A reading without a sequence, an id or a time of its own is known by its request's Idempotency-Key and its place
+    there; without that key, by when it came: then a repetition is another reading.
+    """
     if reading.sequence is not None:
         return f"{device}:{reading.boot or ''}:{reading.sequence}"
+    if reading.time is not None:
+        when = time.isoformat()
+    elif idempotency_key:
+        when = f"{idempotency_key}\n{index}"
+    else:
+        when = f"{time.isoformat()}\n{index}"
     content = reading.model_dump_json(exclude={"id", "device", "time"})
-    return blake2b(f"{device}\n{time.isoformat()}\n{content}".encode(), digest_size=12).hexdigest()
+    return blake2b(f"{device}\n{when}\n{content}".encode(), digest_size=12).hexdigest()

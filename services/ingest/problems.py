@@ -6,7 +6,10 @@ from typing import Final
 
 from shared.runtime.problem import Problem, table
 
-AGAIN: Final = "Send the same request again after the seconds in Retry-After; what was stored already counts once."
+AGAIN: Final = (
+    "Send the same request again after the seconds in Retry-After. Readings with an id, a sequence or a time of their"
+    " own, or under one Idempotency-Key, count once."
+)
 
 PROBLEMS: Final = table(
     Problem(
@@ -19,6 +22,7 @@ PROBLEMS: Final = table(
     Problem("not-found", 404, "There is nothing here", "Readings go to /v1/readings; see /openapi.json."),
     Problem("method-not-allowed", 405, "Readings are sent with POST", "Use POST."),
     Problem("body-too-large", 413, "The body is too large", "Send fewer readings in one request."),
+    Problem("body-too-slow", 408, "The body came too slowly", AGAIN),
     Problem("unsupported-encoding", 415, "Compressed bodies are not read", "Leave Content-Encoding out."),
     Problem("unsupported-media-type", 415, "Not a media type that is read here", "Send one of those in `detail`."),
     Problem("unreadable-body", 422, "The body cannot be read", "See `detail`; nothing was stored."),

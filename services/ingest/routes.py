@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.ingest.bodies import MEDIA_TYPES, Fault, Parsed, UnreadableBody, UnsupportedMediaType, parse
+from services.ingest.bodies import MEDIA_TYPES, Fault, UnreadableBody, UnsupportedMediaType, parse
 from services.ingest.normalise import Accepted, normalise
 from services.ingest.problems import PROBLEMS
 from services.ingest.senders import Sender, Senders
@@ -26,7 +27,7 @@ RETRY_AFTER_S: Final = 5
 RETRY_AFTER_FULL_S: Final = 60
 MAX_NAMED: Final = 100
 """Faults named in one answer; a sender mends a kind of fault, not a thousand of them."""
-BEARER: Final = re.compile(r"^bearer\s+(\S{1,300})$", re.IGNORECASE)
+MAX_IDEMPOTENCY_KEY: Final = 128
 LENIENT: Final = re.compile(r"(^|[,;\s])handling\s*=\s*\"?lenient\"?($|[,;\s])", re.IGNORECASE)
 
 
@@ -49,37 +50,24 @@ def router(door: Door) -> APIRouter:
         status_code=202,
         summary="Send readings",
         description="One reading, an array, NDJSON, or CloudEvents 1.0 (binary, structured or batch). Answers 202"
-        " once the bus has stored them. A request is taken as a whole or not at all, unless it says"
+        " once the bus has stored them. Repeating a request is safe where its readings have an id, a sequence or a"
+        " time, or under an `Idempotency-Key`. A request is taken as a whole or not at all, unless it says"
         " `Prefer: handling=lenient`: then what is good is stored and the rest is quarantined and listed.",
         openapi_extra=_request_body(),
         responses=_responses(),
         response_class=JSONResponse,
     )
     async def post_readings(request: Request) -> Response:
-        response = await _guarded(door, request)
+        response = await _take(door, request)
         metrics.INGEST_REQUESTS.labels(str(response.status_code)).inc()
         return response
 
     return routes
 
 
-async def _guarded(door: Door, request: Request) -> Response:
-    if door.in_hand >= door.settings.max_requests_at_once:
-        return _come_back("busy", 1)
-    door.in_hand += 1
-    try:
-        return await _take(door, request)
-    finally:
-        door.in_hand -= 1
-
-
 async def _take(door: Door, request: Request) -> Response:
     received_at = now()
-    credential = BEARER.match(request.headers.get("authorization", ""))
-    sender = door.senders.authenticate(credential[1], received_at) if credential else None
-    if sender is None:
-        headers = {"WWW-Authenticate": 'Bearer realm="placelibre"'}
-        return answer(PROBLEMS["unauthenticated"], "No valid key came with the request.", headers=headers)
+    sender: Sender = request.state.sender  # the front lets nobody through without
     if request.headers.get("content-encoding", "identity") != "identity":
         return answer(PROBLEMS["unsupported-encoding"], "The request has a Content-Encoding.")
     try:
@@ -88,12 +76,21 @@ async def _take(door: Door, request: Request) -> Response:
         return answer(PROBLEMS["unsupported-media-type"], str(error))
     except UnreadableBody as error:
         return answer(PROBLEMS["unreadable-body"], str(error))
-    return await _store(door, sender, parsed, received_at, is_lenient=_is_lenient(request))
-
-
-async def _store(door: Door, sender: Sender, parsed: Parsed, received_at: Any, *, is_lenient: bool) -> Response:
-    accepted, refused = normalise(parsed.readings, sender, door.senders, received_at)
+    idempotency_key = request.headers.get("idempotency-key", "")[:MAX_IDEMPOTENCY_KEY]
+    accepted, refused = normalise(parsed.readings, sender, door.senders, received_at, idempotency_key)
     faults = sorted([*parsed.faults, *refused], key=lambda fault: fault.index)
+    return await _store(door, sender, accepted, faults, received_at, is_lenient=_is_lenient(request))
+
+
+async def _store(
+    door: Door,
+    sender: Sender,
+    accepted: list[Accepted],
+    faults: list[Fault],
+    received_at: datetime,
+    *,
+    is_lenient: bool,
+) -> Response:
     if faults and (not is_lenient or not accepted):
         _count(accepted, "withheld")
         _count_faults(faults)

@@ -5,9 +5,10 @@ Strict and bounded: a field too many, a naive time or a number out of range is r
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, TypedDict
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from shared.domain import reading as domain
 
@@ -18,6 +19,18 @@ SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 """Ids of libraries, gates, zones, markers and devices: one token of a bus subject and of a URL."""
 MAX_TEXT: Final = 280
 
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def _in_bounds(moment: datetime) -> datetime:
+    """Refuse a time with which a calendar cannot reckon; a broken clock says such things."""
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"a time between {EARLIEST.year} and {LATEST.year - 1} is wanted")
+    return moment
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_bounds)]
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 People = Annotated[int, Field(ge=0, le=100_000)]
 
@@ -27,7 +40,7 @@ class DomainFields(TypedDict):
 
     id: str
     device: str
-    at: AwareDatetime
+    at: Moment
     boot: str | None
     sequence: int | None
 
@@ -41,10 +54,10 @@ class WireReading(BaseModel):
     id: Annotated[str, Field(pattern=ID_PATTERN)] | None = Field(
         default=None, description="The sender's own id; the same id twice counts once."
     )
-    device: Slug | None = Field(default=None, description="Who saw it; the key's own device if left out.")
-    time: AwareDatetime | None = Field(
-        default=None, description="When it was seen, for a window its end; now if left out."
+    device: Slug | None = Field(
+        default=None, description="Who saw it; for a count the gate, else the key's own device, if left out."
     )
+    time: Moment | None = Field(default=None, description="When it was seen, for a window its end; now if left out.")
     boot: Annotated[str, Field(pattern=ID_PATTERN, max_length=40)] | None = Field(
         default=None, description="Changes whenever the device starts its sequence anew."
     )
@@ -68,14 +81,14 @@ class GateCount(WireReading):
     gate: Slug
     entries: People
     exits: People
-    start: AwareDatetime | None = Field(
+    start: Moment | None = Field(
         default=None, description="The window's beginning; its end is `time`. Left out: a single moment."
     )
 
     def to_domain(self) -> domain.GateCount:
         """Return the domain's reading."""
         common = self.fields_for_domain()
-        start = self.start or common["at"]
+        start = min(self.start or common["at"], common["at"])
         return domain.GateCount(**common, gate=self.gate, start=start, entries=self.entries, exits=self.exits)
 
 
@@ -130,7 +143,7 @@ class Notice(WireReading):
 
     kind: Literal["notice"]
     text: Annotated[str, Field(max_length=MAX_TEXT)]
-    until: AwareDatetime
+    until: Moment
 
     def to_domain(self) -> domain.Notice:
         """Return the domain's reading."""
@@ -141,7 +154,7 @@ class Closing(WireReading):
     """Closed now, against the hours, until a time."""
 
     kind: Literal["closing"]
-    until: AwareDatetime
+    until: Moment
     reason: Annotated[str, Field(max_length=MAX_TEXT)] = ""
 
     def to_domain(self) -> domain.ExceptionalClosing:
@@ -164,7 +177,7 @@ class Mute(WireReading):
     """No posts until a time; a time already past ends the silence."""
 
     kind: Literal["mute"]
-    until: AwareDatetime
+    until: Moment
 
     def to_domain(self) -> domain.Mute:
         """Return the domain's reading."""
@@ -231,7 +244,7 @@ class Pack(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)  # a newer ingest may say more
 
-    received_at: AwareDatetime
+    received_at: Moment
     readings: tuple[AnyWireReading, ...]
 
 
@@ -240,7 +253,7 @@ class Tick(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    at: AwareDatetime
+    at: Moment
 
 
 class Configured(BaseModel):
@@ -250,5 +263,5 @@ class Configured(BaseModel):
 
     library: Slug
     revision: int = Field(description="The revision of the key in the LIBRARIES bucket.")
-    at: AwareDatetime
+    at: Moment
     config: dict[str, JsonValue] | None

@@ -23,6 +23,7 @@ from shared.domain.reading import (
     ClockSet,
     GateCount,
     HeadCount,
+    HeldSeats,
     QueueAtMarker,
     QueueLength,
     StaffReading,
@@ -35,6 +36,8 @@ SAMPLE_EVERY: Final = timedelta(minutes=15)
 REFRESH_EVERY: Final = timedelta(seconds=60)
 """An open library's status is published anew this often even when nothing changed, so that its age stays true."""
 DAYS_KEPT: Final = 2
+MAX_UNPLACED: Final = 1024
+"""Readings that wait for the configuration to name their gate, marker or zone."""
 FORGET_EVERY: Final = timedelta(hours=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -69,12 +72,15 @@ def advance(state: LibraryState, library: Library, at: datetime, readings: Seque
 def reconfigure(state: LibraryState, library: Library, at: datetime) -> Outcome:
     """Take a new configuration into account, from `at` on for a library on the wall clock."""
     outcome = Outcome()
-    state.occupancy.tallies.clear()  # a gate may lead elsewhere now
     if library.clock is ClockKind.WALL:
-        at = at.astimezone(UTC)
-        state.now = at if state.now is None else max(state.now, at)
-    if state.now is not None:
-        _evaluate(state, library, outcome)
+        _pass_time(state, library, at, outcome)
+    if state.now is None:
+        return outcome
+    state.occupancy.lead_elsewhere(library.gates)
+    unplaced, state.unplaced = state.unplaced, []
+    for reading in unplaced:
+        _apply(state, library, reading, outcome)
+    _evaluate(state, library, outcome)
     return outcome
 
 
@@ -95,11 +101,16 @@ def _pass_time(state: LibraryState, library: Library, at: datetime, outcome: Out
 
 
 def _refresh(state: LibraryState, library: Library, outcome: Outcome) -> None:
-    """Publish an open library's status again when it has grown old; one that is closed stays true by itself."""
+    """Publish an open library's status again when it has grown old; any other one before its validity ends."""
     assert state.now is not None
     status = state.status
-    ages = status is None or (status.state in {State.OPEN, State.NOT_ADMITTING})
-    if ages and (status is None or state.now - status.as_of >= REFRESH_EVERY):
+    if status is None:
+        is_due = True
+    elif status.state in {State.OPEN, State.NOT_ADMITTING}:
+        is_due = state.now - status.as_of >= REFRESH_EVERY
+    else:
+        is_due = state.now >= status.valid_until - library.valid_for
+    if is_due:
         _evaluate(state, library, outcome)
 
 
@@ -112,28 +123,45 @@ def _apply(state: LibraryState, library: Library, reading: AnyReading, outcome: 
     if state.seen.is_too_late(reading, state.now):
         totals.too_late += 1
         return False
+    if not _is_placed(library, reading):
+        _wait_for_its_place(state, reading)
+        return False
     state.seen.add(reading)
+    totals.applied += 1
     if isinstance(reading, GateCount):
-        known = _count(state, library, reading, outcome)
+        _count(state, library, reading, outcome)
     elif isinstance(reading, Undo):
         _undo(state, reading)
-        known = True
-    elif isinstance(reading, ClockSet):  # advance has dealt with it
-        known = False
-    else:
-        known = _hear_staff(state, library, reading)
-    if known:
-        totals.applied += 1
-    else:
-        totals.ignored += 1
-    return known
+    elif not isinstance(reading, ClockSet):  # advance has dealt with those
+        _hear_staff(state, library, reading)
+    return True
 
 
-def _count(state: LibraryState, library: Library, count: GateCount, outcome: Outcome) -> bool:
+def _is_placed(library: Library, reading: AnyReading) -> bool:
+    """Tell whether the configuration knows the gate, marker or zone that a reading names."""
+    if isinstance(reading, GateCount):
+        return library.gate(reading.gate) is not None
+    if isinstance(reading, QueueAtMarker):
+        return library.marker(reading.marker) is not None
+    if isinstance(reading, HeadCount | HeldSeats):
+        return reading.zone is None or reading.zone in library.places
+    return True
+
+
+def _wait_for_its_place(state: LibraryState, reading: AnyReading) -> None:
+    if any(each.identity == reading.identity for each in state.unplaced):
+        state.totals.duplicates += 1
+        return
+    state.unplaced.append(reading)
+    if len(state.unplaced) > MAX_UNPLACED:
+        del state.unplaced[0]
+        state.totals.ignored += 1
+
+
+def _count(state: LibraryState, library: Library, count: GateCount, outcome: Outcome) -> None:
     assert state.now is not None
     gate = library.gate(count.gate)
-    if gate is None:
-        return False
+    assert gate is not None
     state.occupancy.add_count(count, gate)
     last = state.last_report.get(gate.id)
     if last is None or count.at > last:
@@ -142,7 +170,7 @@ def _count(state: LibraryState, library: Library, count: GateCount, outcome: Out
         is_inward = gate.destination in library.places
         entries, exits = (count.entries, count.exits) if is_inward else (count.exits, count.entries)
         # A window that ends at midnight belongs to the day before it.
-        key = _day_key(library, max(count.start, count.at - timedelta(microseconds=1)))
+        key = _day_key(library, max(min(count.start, count.at), count.at - timedelta(microseconds=1)))
         day = _day(state, key)
         day.entries += entries
         day.exits += exits
@@ -150,36 +178,30 @@ def _count(state: LibraryState, library: Library, count: GateCount, outcome: Out
         state.totals.exits += exits
         if key != _day_key(library, state.now):
             outcome.days[key] = day
-    return True
 
 
-def _hear_staff(state: LibraryState, library: Library, reading: StaffReading) -> bool:
-    if isinstance(reading, QueueAtMarker) and library.marker(reading.marker) is None:
-        return False
-    if isinstance(reading, HeadCount) and reading.zone is not None and reading.zone not in library.places:
-        return False
+def _hear_staff(state: LibraryState, library: Library, reading: StaffReading) -> None:
     if not state.staff.add(reading):
-        return True
+        return
     if isinstance(reading, HeadCount):
         people = (
             {reading.zone: float(reading.people)}
             if reading.zone is not None
             else state.occupancy.spread_count(reading.people, library)
         )
-        state.occupancy.add_anchor(Anchor(reading.at, reading.id, people, is_count=True))
+        state.occupancy.add_anchor(Anchor(reading.at, reading.identity, people, is_count=True))
     elif isinstance(reading, QueueAtMarker):
         marker = library.marker(reading.marker)
         assert marker is not None
-        _look_at_queue(state, seen_at_marker(reading.at, reading.id, marker.people))
+        _look_at_queue(state, seen_at_marker(reading.at, reading.identity, marker.people))
     elif isinstance(reading, QueueLength):
-        _look_at_queue(state, counted(reading.at, reading.id, reading.people))
-    return True
+        _look_at_queue(state, counted(reading.at, reading.identity, reading.people))
 
 
 def _undo(state: LibraryState, undo: Undo) -> None:
-    state.staff.undo(undo)
-    state.occupancy.remove_anchor(undo.target)
-    state.queue_looks = [look for look in state.queue_looks if look.id != undo.target]
+    for reading in state.staff.undo(undo):
+        state.occupancy.remove_anchor(reading.identity)
+        state.queue_looks = [look for look in state.queue_looks if look.id != reading.identity]
 
 
 def _look_at_queue(state: LibraryState, look: QueueSeen) -> None:
@@ -194,8 +216,10 @@ def _forget(state: LibraryState, library: Library) -> None:
     limit = state.now - HORIZON
     state.seen.forget_before_horizon(state.now)
     state.staff.forget_before_horizon(state.now)
-    state.occupancy.forget_before(limit)
+    state.occupancy.forget_before(limit, library.gates)
     state.queue_looks = [look for look in state.queue_looks if look.at >= limit]
+    state.totals.ignored += sum(each.at < limit for each in state.unplaced)
+    state.unplaced = [each for each in state.unplaced if each.at >= limit]
     # A day is dropped once no reading of it can still arrive.
     oldest = (limit.astimezone(library.time_zone).date() - timedelta(days=DAYS_KEPT - 1)).isoformat()
     state.days = {key: day for key, day in state.days.items() if key >= oldest}

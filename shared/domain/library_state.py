@@ -8,7 +8,7 @@ from datetime import datetime
 from shared.domain.library import Level
 from shared.domain.occupancy import Estimate, Occupancy
 from shared.domain.queue_wait import QueueSeen, Wait
-from shared.domain.reading import Seen
+from shared.domain.reading import AnyReading, Seen
 from shared.domain.staff import StaffLog
 from shared.domain.status import Change, State, Status
 
@@ -43,7 +43,7 @@ class Totals:
     duplicates: int = 0
     too_late: int = 0
     ignored: int = 0
-    """Readings that name a gate or a marker which the configuration no longer has."""
+    """Readings that nothing could be made of, such as one of a gate that never came."""
 
 
 @dataclass(slots=True)
@@ -54,6 +54,8 @@ class LibraryState:
     speed: float = 1.0
     revision: int = 0
     seen: Seen = field(default_factory=Seen)
+    unplaced: list[AnyReading] = field(default_factory=list)
+    """Readings that name a gate, marker or zone which the log has not introduced yet; a new configuration may."""
     occupancy: Occupancy = field(default_factory=Occupancy)
     staff: StaffLog = field(default_factory=StaffLog)
     queue_looks: list[QueueSeen] = field(default_factory=list)

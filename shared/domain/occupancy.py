@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from shared.domain.library import OUTSIDE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from shared.domain.library import Gate, Library
     from shared.domain.reading import GateCount
@@ -67,6 +67,9 @@ class Tally:
     """The anchor's minute; counts up to it are in the anchor."""
     net: int = 0
     crossings: int = 0
+    folded_net: int = 0
+    folded_crossings: int = 0
+    """The part of both whose minutes are no longer in the ledger."""
 
     def add(self, sign: int, entries: int, exits: int) -> None:
         """Add a gate's counts; `sign` is 1 where its entries come into the place, -1 where they leave it."""
@@ -101,13 +104,24 @@ class Occupancy:
         """Take an anchor back."""
         self.anchors = [anchor for anchor in self.anchors if anchor.id != anchor_id]
 
-    def forget_before(self, at: datetime) -> None:
-        """Drop minutes and anchors that can no longer matter; each place keeps its latest anchor."""
+    def forget_before(self, at: datetime, gates: Sequence[Gate]) -> None:
+        """Drop minutes and anchors that can no longer matter; each place keeps its latest anchor and its balance."""
         limit = minute_of(at)
-        self.flows = {minute: gates for minute, gates in self.flows.items() if minute > limit}
+        for place, tally in self.tallies.items():
+            folded = Tally(tally.anchor, tally.after)
+            self._add_flows(place, folded, gates, until=limit)
+            tally.folded_net += folded.net
+            tally.folded_crossings += folded.crossings
+        self.flows = {minute: counts for minute, counts in self.flows.items() if minute > limit}
         latest = {place: anchor.id for anchor in self.anchors for place in anchor.people}
         needed = set(latest.values())
         self.anchors = [anchor for anchor in self.anchors if anchor.at >= at or anchor.id in needed]
+
+    def lead_elsewhere(self, gates: Sequence[Gate]) -> None:
+        """Add the ledger up anew for gates that may lead elsewhere now; what it no longer holds stays as it was."""
+        for place, tally in self.tallies.items():
+            tally.net, tally.crossings = tally.folded_net, tally.folded_crossings
+            self._add_flows(place, tally, gates)
 
     def last_count_at(self) -> datetime | None:
         """Return when staff last counted heads, or None."""
@@ -162,18 +176,20 @@ class Occupancy:
     def _anchor_of(self, place: str) -> Anchor | None:
         return next((anchor for anchor in reversed(self.anchors) if place in anchor.people), None)
 
-    def _tally(self, place: str, anchor: Anchor, gates: Iterable[Gate]) -> Tally:
+    def _tally(self, place: str, anchor: Anchor, gates: Sequence[Gate]) -> Tally:
         tally = self.tallies.get(place)
-        if tally is not None and tally.anchor == anchor.id:
-            return tally
-        tally = self.tallies[place] = Tally(anchor.id, minute_of(anchor.at))
+        if tally is None or tally.anchor != anchor.id:
+            tally = self.tallies[place] = Tally(anchor.id, minute_of(anchor.at))
+            self._add_flows(place, tally, gates)
+        return tally
+
+    def _add_flows(self, place: str, tally: Tally, gates: Sequence[Gate], until: int | None = None) -> None:
         signs = {gate.id: 1 if gate.destination == place else -1 for gate in gates if place in gate.places}
         for minute, counts in self.flows.items():
-            if minute > tally.after:
+            if minute > tally.after and (until is None or minute <= until):
                 for gate_id, (entries, exits) in counts.items():
                     if gate_id in signs:
                         tally.add(signs[gate_id], entries, exits)
-        return tally
 
 
 def minute_of(at: datetime) -> int:

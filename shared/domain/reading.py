@@ -13,8 +13,8 @@ MAX_RANGES: Final = 64
 """Holes remembered per boot of a device; a device that loses more is counted, not followed."""
 MAX_BOOTS: Final = 8
 """Boots remembered per device: a box that restarts more often in a day is broken."""
-MAX_IDS: Final = 4096
-"""Ids remembered per library; past that the oldest go, and readings as old as they are refused (see `Seen`)."""
+MAX_IDS: Final = 2048
+"""Ids remembered per device, more than one a minute for a day; past that the oldest go (see `SeenDevice`)."""
 HORIZON: Final = timedelta(hours=24)
 """How old a reading may be when it arrives; a tablet or a gate may be offline for most of a day."""
 
@@ -31,6 +31,13 @@ class Reading:
     at: datetime
     boot: str | None = None
     sequence: int | None = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this reading from every other of its library."""
+        if self.sequence is not None:
+            return f"{self.device}:{self.boot or ''}:{self.sequence}"
+        return f"{self.device}/{self.id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,26 +150,14 @@ class SeenRanges:
         """Tell whether a number has been seen."""
         return any(low <= number <= high for low, high in self.ranges)
 
-    def add(self, number: int) -> bool:
-        """Remember a number; return False if it had been seen."""
+    def add(self, number: int) -> None:
+        """Remember a number."""
         ranges = self.ranges
         if ranges and number == ranges[-1][1] + 1:  # the usual case: the next one
             ranges[-1] = (ranges[-1][0], number)
-            return True
-        for index, (low, high) in enumerate(ranges):
-            if low <= number <= high:
-                return False
-            if number < low:
-                ranges.insert(index, (number, number))
-                break
-        else:
-            ranges.append((number, number))
-        self._merge()
-        return True
-
-    def _merge(self) -> None:
+            return
         merged: list[tuple[int, int]] = []
-        for low, high in self.ranges:
+        for low, high in sorted([*ranges, (number, number)]):
             if merged and low <= merged[-1][1] + 1:
                 merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
             else:
@@ -173,87 +168,93 @@ class SeenRanges:
 
 
 @dataclass(slots=True)
-class SeenBoots:
-    """What has been seen of one device, by its boots."""
+class SeenDevice:
+    """What has been seen of one device: sequences by boot, and ids of readings without one.
 
-    boots: dict[str, SeenRanges] = field(default_factory=dict)
-    floor: datetime | None = None
-    """Readings of an unknown boot at or before this time are too late: that boot may have been forgotten."""
-
-    def is_too_late(self, reading: Reading) -> bool:
-        """Tell whether the boot of this reading may be one that has been forgotten."""
-        return self.floor is not None and (reading.boot or "") not in self.boots and reading.at <= self.floor
-
-    def add(self, boot: str, number: int, at: datetime) -> bool:
-        """Remember a sequence number of a boot; return False if it had been seen."""
-        seen = self.boots.get(boot)
-        if seen is None:
-            if len(self.boots) >= MAX_BOOTS:
-                self._forget_oldest()
-            seen = self.boots[boot] = SeenRanges(last_at=at)
-        elif at > seen.last_at:
-            seen.last_at = at
-        return seen.add(number)
-
-    def _forget_oldest(self) -> None:
-        oldest = min(self.boots, key=lambda boot: (self.boots[boot].last_at, boot))
-        last_at = self.boots.pop(oldest).last_at
-        self.floor = last_at if self.floor is None else max(self.floor, last_at)
-
-
-@dataclass(slots=True)
-class Seen:
-    """Which readings of one library have been applied, in bounded memory.
-
-    A reading is taken once. What is older than the horizon is refused as too late, so that forgetting an id after
-    the horizon can never let its double in; when ids are forgotten earlier, the horizon moves up with them.
+    What is forgotten before the horizon raises a floor: readings at or before it are too late, so that forgetting can
+    never let a double in.
     """
 
-    devices: dict[str, SeenBoots] = field(default_factory=dict)
+    boots: dict[str, SeenRanges] = field(default_factory=dict)
+    boots_floor: datetime | None = None
+    """Readings of an unknown boot at or before this time are too late: that boot may have been forgotten."""
     ids: dict[str, datetime] = field(default_factory=dict)
-    floor: datetime | None = None
-    """Readings known by id, at or before this time, are too late: what was seen then has been forgotten."""
+    ids_floor: datetime | None = None
 
     def has(self, reading: Reading) -> bool:
         """Tell whether this reading is a double."""
         if reading.sequence is None:
-            return _id_key(reading) in self.ids
+            return reading.id in self.ids
+        boot = self.boots.get(reading.boot or "")
+        return boot is not None and boot.has(reading.sequence)
+
+    def is_too_late(self, reading: Reading) -> bool:
+        """Tell whether what this reading would be compared with may have been forgotten."""
+        if reading.sequence is None:
+            return self.ids_floor is not None and reading.at <= self.ids_floor
+        if (reading.boot or "") in self.boots:
+            return False
+        return self.boots_floor is not None and reading.at <= self.boots_floor
+
+    def add(self, reading: Reading) -> None:
+        """Remember a reading."""
+        if reading.sequence is None:
+            self.ids[reading.id] = reading.at
+            if len(self.ids) > MAX_IDS:
+                self._forget_oldest_ids()
+            return
+        boot = reading.boot or ""
+        seen = self.boots.get(boot)
+        if seen is None:
+            if len(self.boots) >= MAX_BOOTS:
+                self._forget_oldest_boot()
+            seen = self.boots[boot] = SeenRanges(last_at=reading.at)
+        seen.last_at = max(seen.last_at, reading.at)
+        seen.add(reading.sequence)
+
+    def forget_before(self, limit: datetime) -> None:
+        """Drop what is past the horizon: its doubles are refused for their age."""
+        self.ids = {each: at for each, at in self.ids.items() if at >= limit}
+        self.boots = {boot: seen for boot, seen in self.boots.items() if seen.last_at >= limit}
+
+    def _forget_oldest_ids(self) -> None:
+        floor = sorted(self.ids.values())[MAX_IDS // 4]
+        self.ids = {each: at for each, at in self.ids.items() if at > floor}
+        self.ids_floor = floor if self.ids_floor is None else max(self.ids_floor, floor)
+
+    def _forget_oldest_boot(self) -> None:
+        oldest = min(self.boots, key=lambda boot: (self.boots[boot].last_at, boot))
+        last_at = self.boots.pop(oldest).last_at
+        self.boots_floor = last_at if self.boots_floor is None else max(self.boots_floor, last_at)
+
+
+@dataclass(slots=True)
+class Seen:
+    """Which readings of one library have been taken, in bounded memory; one device cannot crowd out another.
+
+    A reading is taken once. What is older than the horizon is refused as too late.
+    """
+
+    devices: dict[str, SeenDevice] = field(default_factory=dict)
+
+    def has(self, reading: Reading) -> bool:
+        """Tell whether this reading is a double."""
         device = self.devices.get(reading.device)
-        seen = device.boots.get(reading.boot or "") if device else None
-        return seen is not None and seen.has(reading.sequence)
+        return device is not None and device.has(reading)
 
     def is_too_late(self, reading: Reading, now: datetime) -> bool:
         """Tell whether a reading is older than what can still be told apart."""
         if now - reading.at > HORIZON:
             return True
-        if reading.sequence is None:
-            return self.floor is not None and reading.at <= self.floor
         device = self.devices.get(reading.device)
         return device is not None and device.is_too_late(reading)
 
-    def add(self, reading: Reading) -> bool:
-        """Remember a reading; return False if it is a double."""
-        if reading.sequence is not None:
-            device = self.devices.setdefault(reading.device, SeenBoots())
-            return device.add(reading.boot or "", reading.sequence, reading.at)
-        key = _id_key(reading)
-        if key in self.ids:
-            return False
-        self.ids[key] = reading.at
-        if len(self.ids) > MAX_IDS:
-            self._forget_oldest_ids()
-        return True
+    def add(self, reading: Reading) -> None:
+        """Remember a reading."""
+        self.devices.setdefault(reading.device, SeenDevice()).add(reading)
 
     def forget_before_horizon(self, now: datetime) -> None:
-        """Drop ids past the horizon; what they named can no longer be accepted."""
-        limit = now - HORIZON
-        self.ids = {key: at for key, at in self.ids.items() if at >= limit}
-
-    def _forget_oldest_ids(self) -> None:
-        oldest_first = sorted(self.ids.values())
-        self.floor = oldest_first[MAX_IDS // 4]
-        self.ids = {key: at for key, at in self.ids.items() if at > self.floor}
-
-
-def _id_key(reading: Reading) -> str:
-    return f"{reading.device}/{reading.id}"
+        """Drop what is past the horizon, and devices of which nothing is left."""
+        for device in self.devices.values():
+            device.forget_before(now - HORIZON)
+        self.devices = {name: device for name, device in self.devices.items() if device.boots or device.ids}

@@ -21,8 +21,8 @@ from shared.domain.reading import (
     Undo,
 )
 
-MAX_ENTRIES: Final = 256
-"""Readings of staff remembered per library and day; people tap, they do not stream."""
+MAX_OF_A_KIND: Final = 64
+"""Readings of staff remembered per library, kind and day; people tap, they do not stream."""
 
 R = TypeVar("R", bound=StaffReading)
 
@@ -36,19 +36,24 @@ class StaffLog:
 
     def add(self, reading: StaffReading) -> bool:
         """Add a reading; return False if it was taken back before it arrived."""
-        if reading.id in self.undone:
+        if f"{reading.device}/{reading.id}" in self.undone or reading.identity in self.undone:
             return False
         self.entries.append(reading)
-        self.entries.sort(key=lambda each: (each.at, each.id))
-        del self.entries[:-MAX_ENTRIES]
+        self.entries.sort(key=lambda each: (each.at, each.identity))
+        of_kind = [each for each in self.entries if each.kind == reading.kind]
+        if len(of_kind) > MAX_OF_A_KIND:
+            self.entries.remove(of_kind[0])
         return True
 
-    def undo(self, undo: Undo) -> StaffReading | None:
-        """Take a reading back, now or when it arrives; return it if it was there."""
-        self.undone[undo.target] = undo.at
-        found = next((entry for entry in self.entries if entry.id == undo.target), None)
-        if found is not None:
-            self.entries.remove(found)
+    def undo(self, undo: Undo) -> list[StaffReading]:
+        """Take a reading back, now or when it arrives, and return it if it was there.
+
+        The target is the id of a reading of the same device, or `<device>/<id>` of another's.
+        """
+        names = {f"{undo.device}/{undo.target}", undo.target}
+        self.undone |= dict.fromkeys(names, undo.at)
+        found = [each for each in self.entries if names & {f"{each.device}/{each.id}", each.identity}]
+        self.entries = [each for each in self.entries if each not in found]
         return found
 
     def forget_before_horizon(self, now: datetime) -> None:

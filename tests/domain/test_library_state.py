@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from shared.domain.advance import advance
+from shared.domain.advance import advance, reconfigure
 from shared.domain.library import ClockKind, Level
 from shared.domain.library_state import LibraryState
 from shared.domain.reading import (
@@ -19,6 +19,7 @@ from shared.domain.reading import (
     ClockSet,
     ExceptionalClosing,
     GateCount,
+    HeadCount,
     HeldSeats,
     Mute,
     NotAdmitting,
@@ -28,7 +29,7 @@ from shared.domain.reading import (
     Undo,
 )
 from shared.domain.status import ReasonCode, State, Trend
-from tests.domain.conftest import MONDAY, Told, at
+from tests.domain.conftest import MONDAY, Told, at, make_library
 
 MINUTE = timedelta(minutes=1)
 
@@ -327,11 +328,66 @@ def test_doubles_and_readings_that_come_too_late_change_nothing_but_their_count(
     assert told.state == before
 
 
-def test_a_gate_that_the_configuration_does_not_know_is_counted_as_ignored() -> None:
+def test_a_reading_of_a_new_gate_waits_for_the_configuration_that_names_it() -> None:
     told = opened()
-    told.gate(at("10:00"), entries=10, gate="west")
-    assert told.state.totals.ignored == 1
-    assert told.state.totals.entries == 0
+    told.gate(at("10:00"), entries=10, gate="west", id="early")
+    told.gate(at("10:00"), entries=10, gate="west", id="early")
+    assert (told.state.totals.entries, told.state.totals.duplicates) == (0, 1)
+    told.library = make_library(
+        gates=[{"id": "front", "silent_after_min": 600}, {"id": "west", "silent_after_min": 600}]
+    )
+    reconfigure(told.state, told.library, at("10:05"))
+    assert told.state.totals.entries == 10
+    told.gate(at("10:06"), entries=10, gate="west", id="early", at=at("10:00"))
+    assert (told.state.totals.entries, told.state.totals.duplicates) == (10, 2)
+
+
+def test_a_configuration_after_a_night_without_ticks_does_not_skip_the_closing() -> None:
+    told = opened()
+    told.gate(at("10:00"), entries=80)
+    reconfigure(told.state, told.library, at("09:30", day=1))
+    assert told.status.people is not None
+    assert told.status.people.value == 0
+
+
+def test_a_configuration_does_not_lose_people_whose_minutes_are_no_longer_kept() -> None:
+    told = opened(opening_hours="24/7")
+    told.heads(at("10:00"), 10)
+    told.gate(at("10:05"), entries=40)
+    told.gate(at("16:00", day=1))
+    reconfigure(told.state, told.library, at("16:05", day=1))
+    assert told.status.people is not None
+    assert told.status.people.value == 50
+
+
+def test_two_tablets_with_one_id_are_two_recounts() -> None:
+    told = opened()
+    told.gate(at("10:00"), entries=30)
+    told.tell(at("10:05"), HeadCount(id="1", device="a", at=at("10:05"), zone=None, people=70))
+    told.gate(at("10:06"), exits=30)
+    told.tell(at("10:10"), HeadCount(id="1", device="b", at=at("10:10"), zone=None, people=40))
+    counts = [told.status.people]
+    told.tell(at("10:11"), Undo(id="u", device="b", at=at("10:11"), target="1"))
+    counts.append(told.status.people)
+    assert [count.value for count in counts if count] == [40, 40]
+
+
+def test_many_looks_at_the_queue_do_not_end_a_closing() -> None:
+    told = opened()
+    closing = ExceptionalClosing(id="c", device="tablet", at=at("10:00"), until=at("17:00"), reason="Flood")
+    told.tell(at("10:00"), closing)
+    for number in range(300):
+        when = at("10:01") + number * timedelta(seconds=1)
+        told.tell(when, QueueLength(id=f"q{number}", device="tablet", at=when, people=3))
+    assert told.status.state is State.CLOSED
+
+
+def test_a_closed_library_without_a_next_opening_stays_closed() -> None:
+    told = Told(opening_hours="off", **PATIENT)
+    for day in range(5):
+        told.tell(at("10:00", day=day))
+        assert told.status.valid_until > at("10:00", day=day)
+        told.tell(at("23:55", day=day))
 
 
 def test_the_days_curve_is_on_a_grid_and_ends_at_closing() -> None:

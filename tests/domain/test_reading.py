@@ -16,10 +16,25 @@ def reading(number: int = 0, *, sequence: int | None = None, boot: str = "a", mi
     return Mute(id=f"r{number}", device="box", at=when, until=when, boot=boot, sequence=sequence)
 
 
+def take(seen: Seen | SeenRanges, what: Mute | int) -> bool:
+    """Take something unless it has been seen; return whether it was taken."""
+    if isinstance(seen, SeenRanges):
+        assert isinstance(what, int)
+        if seen.has(what):
+            return False
+        seen.add(what)
+        return True
+    assert isinstance(what, Mute)
+    if seen.has(what):
+        return False
+    seen.add(what)
+    return True
+
+
 @given(st.lists(st.integers(0, 120), max_size=300))
 def test_a_sequence_number_counts_once_in_any_order(numbers: list[int]) -> None:
     seen = SeenRanges(last_at=MONDAY)
-    taken = [number for number in numbers if seen.add(number)]
+    taken = [number for number in numbers if take(seen, number)]
     assert sorted(taken) == sorted(set(numbers))
 
 
@@ -29,35 +44,35 @@ def test_memory_for_holes_is_bounded_and_never_lets_a_double_in(numbers: list[in
     for number in numbers:
         seen.add(number)
         assert len(seen.ranges) <= MAX_RANGES
-    assert not any(seen.add(number) for number in numbers)
+    assert all(seen.has(number) for number in numbers)
 
 
 def test_the_same_id_counts_once_and_another_devices_id_is_another() -> None:
     seen = Seen()
     first = reading(1)
-    assert seen.add(first)
-    assert seen.has(first)
-    assert not seen.add(first)
-    other = Mute(id="r1", device="tablet", at=first.at, until=first.at)
-    assert seen.add(other)
+    assert take(seen, first)
+    assert not take(seen, first)
+    assert take(seen, Mute(id="r1", device="tablet", at=first.at, until=first.at))
 
 
 def test_a_reboot_starts_the_sequence_anew() -> None:
     seen = Seen()
-    assert seen.add(reading(sequence=5, boot="a"))
-    assert not seen.add(reading(sequence=5, boot="a"))
-    assert seen.add(reading(sequence=5, boot="b"))
+    assert take(seen, reading(sequence=5, boot="a"))
+    assert not take(seen, reading(sequence=5, boot="a"))
+    assert take(seen, reading(sequence=5, boot="b"))
 
 
-def test_a_forgotten_id_cannot_come_back() -> None:
+def test_a_forgotten_id_cannot_come_back_and_crowds_out_no_other_device() -> None:
     seen = Seen()
     for minute in range(MAX_IDS + 1):
-        seen.add(reading(minute, minute=minute))
-    assert len(seen.ids) <= MAX_IDS
-    now = MONDAY + timedelta(minutes=MAX_IDS)
+        seen.add(reading(minute, minute=minute % 1000))
+    assert len(seen.devices["box"].ids) <= MAX_IDS
+    now = MONDAY + timedelta(minutes=1000)
     for minute in range(MAX_IDS + 1):
-        again = reading(minute, minute=minute)
+        again = reading(minute, minute=minute % 1000)
         assert seen.has(again) or seen.is_too_late(again, now)
+    late = Mute(id="x", device="tablet", at=MONDAY, until=MONDAY)
+    assert not seen.is_too_late(late, now)
 
 
 def test_a_forgotten_boot_cannot_come_back_and_harms_no_other_device() -> None:
@@ -72,7 +87,11 @@ def test_a_forgotten_boot_cannot_come_back_and_harms_no_other_device() -> None:
     assert not seen.is_too_late(other, now)
 
 
-def test_what_is_older_than_the_horizon_is_too_late() -> None:
+def test_what_is_older_than_the_horizon_is_too_late_and_is_forgotten_whole() -> None:
     seen = Seen()
+    seen.add(reading())
+    seen.add(reading(sequence=1))
     assert seen.is_too_late(reading(), MONDAY + HORIZON + timedelta(seconds=1))
     assert not seen.is_too_late(reading(), MONDAY + HORIZON)
+    seen.forget_before_horizon(MONDAY + HORIZON + timedelta(seconds=1))
+    assert seen.devices == {}
