@@ -2,6 +2,8 @@
 
 The strategy for a slow listener is *conflation*: the latest event of each library wins. A listener therefore holds at
 most one event per library it follows, never a backlog, and what it reads next is always the newest there is.
+
+Events leave in the order of the bucket, so that everything up to the last one that a reader has seen has been seen.
 """
 
 from __future__ import annotations
@@ -38,10 +40,11 @@ class Listener:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, library: str, event: bytes, chunk: bytes | None = None) -> None:
-        """Write an event at once where that is possible, else hold it in the place of an older one of its library."""
+        """Write an event at once where that is possible, else hold it, last in line, in an older one's stead."""
         if chunk is not None and not self._pending and self.write_now is not None and self.write_now(chunk):
             return
-        if library in self._pending:
+        # Never in the older one's place: a reader cut behind it would come back from past those still held.
+        if self._pending.pop(library, None) is not None:
             metrics.API_UPDATES_CONFLATED.inc()
         self._pending[library] = event
         self._wake.set()
@@ -62,7 +65,7 @@ class Listener:
         return True
 
     def take(self, bytes_max: int) -> bytes:
-        """Return held events, oldest library first, up to `bytes_max` and at least one; empty if there is none."""
+        """Return held events, oldest first, up to `bytes_max` and at least one; empty if there is none."""
         taken: list[bytes] = []
         size = 0
         while self._pending and size < bytes_max:

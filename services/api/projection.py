@@ -137,9 +137,13 @@ class Projection:
             self._drop(library, self.last_sequence)
         return gone
 
-    def removed_after(self, sequence: int) -> list[tuple[str, int]]:
-        """Return the libraries removed after a place in the bucket, each with the place of its removal."""
-        return [(library, at) for library, at in self._removed.items() if at > sequence]
+    def removed_since(self, sequence: int) -> list[tuple[str, int]]:
+        """Return the libraries removed at a place in the bucket or after it, each with the place of its removal.
+
+        What another bucket does not have is removed at one place with its last status; who has seen that one may not
+        have seen the others.
+        """
+        return [(library, at) for library, at in self._removed.items() if at >= sequence]
 
     def page(self, after: str, limit: int, keeps: Callable[[Held], bool]) -> tuple[list[tuple[str, Held]], str | None]:
         """Return up to `limit` libraries behind an id for which `keeps` holds, and where the next page begins.

@@ -151,15 +151,20 @@ class StatusStream:
         now = self.now()
         # A place beyond the end belongs to a bucket that is gone.
         after = wanted.after if wanted.after is not None and wanted.after <= self.projection.last_sequence else None
+        events: list[tuple[int, str, bytes]] = []
         for library in wanted.libraries or tuple(self.projection.ids):
             held = self.projection.get(library)
             # An expiry has no place of its own: whoever was away may have missed it.
             if held is not None and (after is None or held.sequence > after or held.is_expired(now)):
-                listener.offer(library, status_event(held, now))
+                events.append((held.sequence, library, status_event(held, now)))
         if after is not None:
-            for library, sequence in self.projection.removed_after(after):
-                if not wanted.libraries or library in wanted.libraries:
-                    listener.offer(library, removed_event(library, sequence))
+            events += (
+                (sequence, library, removed_event(library, sequence))
+                for library, sequence in self.projection.removed_since(after)
+                if not wanted.libraries or library in wanted.libraries
+            )
+        for _, library, event in sorted(events):
+            listener.offer(library, event)
 
 
 async def _watch(receive: Receive, listener: Listener) -> None:

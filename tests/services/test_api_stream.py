@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 
 from cli.bus_server import BusServer
 from services.api.broadcast import Broadcaster, Listener, TooManyFromAddress, network_of
-from services.api.following import take
+from services.api.following import take, tell_expired
+from services.api.projection import Projection
+from services.api.stream import StatusStream, Wanted
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.runtime.bus import Bus, Entry
@@ -73,6 +75,10 @@ async def listening(api: RunningApi, query: str = "", **headers: str) -> AsyncIt
 
 async def put(operator: Bus, status: PublicStatus) -> int:
     return await operator.bucket(subjects.STATUS).put(status.library, status.model_dump_json().encode())
+
+
+def _update(status: PublicStatus, place: int) -> Update:
+    return Update(status.library, Entry(status.library, status.model_dump_json().encode(), place, status.as_of), place)
 
 
 @pytest.fixture
@@ -142,6 +148,89 @@ async def test_whoever_comes_back_is_told_what_it_missed_and_no_more(operator: B
         for events in (by_header, by_query):
             told = [await anext(events), await anext(events)]
             assert [(each.event, each.value["library"]) for each in told] == [("status", "b"), ("removed", "c")]
+
+
+class Reader:
+    """Somebody who keeps what each event said, and comes back with the id of the last one."""
+
+    def __init__(self, projection: Projection, wall: Wall) -> None:
+        self.known: dict[str, bytes] = {}
+        self.broadcaster = Broadcaster(1, 1)
+        self._stream = StatusStream(projection, self.broadcaster, wall, lambda: True, 1, 1, 1000)
+        self._last: int | None = None
+        self._listener = self._join()
+
+    def read(self) -> bool:
+        """Take one event; False if there is none."""
+        if not (event := self._listener.take(1)):
+            return False
+        lines = dict(line.split(b": ", 1) for line in event.splitlines() if line)
+        self._last = int(lines[b"id"])
+        library = json.loads(lines[b"data"])["library"]
+        if lines[b"event"] == b"removed":
+            self.known.pop(library, None)
+        else:
+            self.known[library] = lines[b"data"]
+        return True
+
+    def come_back(self) -> None:
+        """Lose the connection with all that was under way, and open another."""
+        self.broadcaster.leave(self._listener)
+        self._listener = self._join()
+
+    def _join(self) -> Listener:
+        return self._stream._join({"client": ("192.0.2.1", 1)}, Wanted((), self._last))
+
+
+@given(
+    st.lists(
+        st.sampled_from(["put a", "put b", "put c", "remove a", "remove b", "read", "read", "read", "cut", "expire"]),
+        max_size=60,
+    )
+)
+def test_wherever_a_stream_is_cut_whoever_comes_back_knows_the_latest_of_every_library(steps: list[str]) -> None:
+    wall, projection = Wall(), Projection()
+    for place, library in enumerate("cba", start=1):
+        projection.apply(_update(public(library=library), place))
+    reader = Reader(projection, wall)
+    for place, step in enumerate(steps, start=4):
+        match step.split():
+            case ["put", library]:
+                status = public(library=library, as_of=wall.at, valid_until=wall.at + timedelta(minutes=10))
+                take(Updates((_update(status, place),), is_caught_up=True), projection, reader.broadcaster, wall.at)
+            case ["remove", library]:
+                update = Update(library, None, place)
+                take(Updates((update,), is_caught_up=True), projection, reader.broadcaster, wall.at)
+            case ["read"]:
+                reader.read()
+            case ["cut"]:
+                reader.come_back()
+            case _:
+                wall.at += timedelta(minutes=6)
+                tell_expired(projection, reader.broadcaster, wall.at)
+    reader.come_back()
+    while reader.read():
+        pass
+    held = {library: projection.get(library) for library in projection.ids}
+    assert reader.known == {library: each.served(wall.at).body for library, each in held.items() if each}
+
+
+def test_a_stream_cut_among_the_removals_of_another_bucket_is_told_of_the_others_later() -> None:
+    wall, projection = Wall(), Projection()
+    for place, library in enumerate("abc", start=1):
+        projection.apply(_update(public(library=library), place))
+    reader = Reader(projection, wall)
+    while reader.read():
+        pass
+    projection.start_over()
+    update = _update(public(library="b", people=None), 1)
+    take(Updates((update,), is_caught_up=True), projection, reader.broadcaster, wall.at)
+    for _ in ("status b", "removed a"):
+        reader.read()
+    reader.come_back()
+    while reader.read():
+        pass
+    assert list(reader.known) == ["b"]
 
 
 async def test_whoever_comes_back_is_told_of_an_expiry_it_slept_through(api: RunningApi, wall: Wall) -> None:
