@@ -262,6 +262,7 @@ class Situation(Wire):
     wait_overflow: bool
     notice: str
     reason: ReasonCode | None
+    muted: bool = False
 
     @classmethod
     def of(cls, situation: domain.Situation) -> Self:
@@ -273,6 +274,7 @@ class Situation(Wire):
             wait_overflow=situation.wait_overflow,
             notice=situation.notice,
             reason=situation.reason,
+            muted=situation.muted,
         )
 
     def to_domain(self) -> domain.Situation:
@@ -284,6 +286,7 @@ class Situation(Wire):
             wait_overflow=self.wait_overflow,
             notice=self.notice,
             reason=self.reason,
+            muted=self.muted,
         )
 
 

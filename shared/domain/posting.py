@@ -6,7 +6,8 @@ whenever they are read: live, after a crash, or from a recorded day.
 The rules, in the order in which they are asked:
 
 1. A revision that has been looked at already decides nothing more, so a redelivered change is harmless.
-2. Staff may mute a library; nothing is said then.
+2. Staff may mute a library; nothing is said then. A mute is a change of situation, so it also takes the place of
+   what was held. The end of a mute is no news by itself: what has become different meanwhile is.
 3. A closed library is quiet. Its closing is said, and so is an exceptional closing that becomes known while it is
    closed (people would set out tomorrow); everything else waits for the opening.
 4. What was said last today is not said again, nor are trifles: a wait that moves below a quarter of an hour, a notice
@@ -16,6 +17,12 @@ The rules, in the order in which they are asked:
    last one is kept for what spares people a useless way: closed, not admitting, full.
 6. Two announcements keep an interval. A change that comes too soon is held; a newer change takes its place, and the
    held one is judged again, as of the end of the interval, once time has reached it.
+7. Figures that would be older than twice their validity when the interval ends are not held at all.
+
+Why a held change is not stale when it goes out: that its situation (state, level, wait in its words, notice) was still
+the newest when the interval ended is shown, never supposed: by a status of the same revision at or after that instant,
+or by the next change, if it follows on this very one. Its figures are those of the change: the words say their time,
+and rule 7 bounds how old they get. After the interval they go out at once (`RELEASED_FOR`) or not at all.
 """
 
 from __future__ import annotations
@@ -26,12 +33,15 @@ from hashlib import sha256
 from typing import Final
 
 from shared.domain.library import ChannelRule, Level
-from shared.domain.status import Change, ReasonCode, Situation, State
+from shared.domain.status import Change, ReasonCode, Situation, State, Status
 
 LONG_WAIT_MIN: Final = 15
 """A wait below a quarter of an hour changes nobody's plans."""
 SAID_FOR: Final = timedelta(minutes=15)
 """How long after its moment an announcement of figures may still go out."""
+RELEASED_FOR: Final = timedelta(minutes=5)
+"""How long after the end of its interval one of figures that was held may: until a status has come that shows the time,
+and for a server that wants to be asked twice."""
 STATE_SAID_FOR: Final = timedelta(hours=2)
 """How long one that stays true by itself (closed, no data) may; later nobody asks any more."""
 
@@ -43,6 +53,8 @@ NOTHING_SAID: Final = "no data, and nothing said today that it would take back"
 SPENT: Final = "the day's budget is spent"
 KEPT: Final = "the day's last announcement is kept for a closed or full house"
 REPLACED: Final = "a newer change came before the interval ended"
+UNCONFIRMED: Final = "nothing shows that it was still so when the interval ended"
+TOO_OLD: Final = "its figures would be too old when the interval ends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +125,10 @@ def advance(
     Returns the new state and what was decided, in order: at most one decision on the change held so far, then one on
     the new change. Releasing a held change gives the same decision whether a `Reached` or the next change shows that
     its time has come.
+
+    Revisions only grow; time may go back between two of them, when a library's state was begun anew or a simulated day
+    is played again. What was said then stays said, but the interval counts from the earlier time, so that nobody waits
+    for the later one to come round.
     """
     decisions: list[Decision] = []
     if isinstance(event, Reached):
@@ -121,15 +137,19 @@ def advance(
         return state, tuple(decisions)
     if event.status.revision <= state.revision:
         return state, (Skip(event, SEEN),)
-    change, held = event, state.held
-    if held is not None and event.at >= held.until:
+    change, held, at = event, state.held, event.at.astimezone(UTC)
+    if held is not None and at < held.until:
+        decisions.append(Skip(held.change, REPLACED))
+        if _follows(event, held.change):
+            # Nobody has heard of the held one: the new change follows what was before it.
+            change = replace(event, before=held.change.before)
+    elif held is not None and _follows(event, held.change):
         state = _release(state, held, rule, time_zone, decisions)
     elif held is not None:
-        decisions.append(Skip(held.change, REPLACED))
-        # Nobody has heard of the held one: the new change follows what was before it.
-        change = replace(event, before=held.change.before)
-    state = replace(state, revision=event.status.revision)
-    return _judge(state, change, event.at.astimezone(UTC), rule, time_zone, decisions), tuple(decisions)
+        decisions.append(Skip(held.change, UNCONFIRMED))
+    said_at = None if state.said_at is None else min(state.said_at, at)
+    state = replace(state, revision=event.status.revision, said_at=said_at)
+    return _judge(state, change, at, rule, time_zone, decisions), tuple(decisions)
 
 
 def decide(state: PostingState, change: Change, at: datetime, rule: ChannelRule, time_zone: tzinfo) -> Decision:
@@ -151,8 +171,9 @@ def decide(state: PostingState, change: Change, at: datetime, rule: ChannelRule,
     if left == 1 and not _spares_a_way(now):
         return Skip(change, KEPT)
     if state.said_at is not None and at < state.said_at + rule.min_interval:
-        return Hold(change, state.said_at + rule.min_interval)
-    return Post(change, at, _valid_until(change, at))
+        until = state.said_at + rule.min_interval
+        return Skip(change, TOO_OLD) if _is_too_old(status, until) else Hold(change, until)
+    return Post(change, at, _valid_until(status, at))
 
 
 def post_key(change_id: str, channel: str, language: str) -> str:
@@ -178,6 +199,11 @@ def _judge(
     day = _day(at, time_zone)
     spent = state.spent if state.day == day else 0
     return replace(state, day=day, spent=spent + 1, said=change.status.situation, said_at=at, held=None)
+
+
+def _follows(later: Change, earlier: Change) -> bool:
+    """Tell whether no change lies between two, so that the earlier situation lasted until the later change."""
+    return later.status.revision == earlier.status.revision + 1 and later.before == earlier.status.situation
 
 
 def _day(at: datetime, time_zone: tzinfo) -> str:
@@ -218,12 +244,18 @@ def _spares_a_way(situation: Situation) -> bool:
     return situation.state in {State.CLOSED, State.NOT_ADMITTING} or situation.level is Level.FULL
 
 
-def _valid_until(change: Change, at: datetime) -> datetime:
-    status = change.status
+def _is_too_old(status: Status, at: datetime) -> bool:
+    """Tell whether a status's words would name figures that are older than twice their validity."""
+    return status.state is State.OPEN and at - status.as_of > 2 * (status.valid_until - status.as_of)
+
+
+def _valid_until(status: Status, at: datetime) -> datetime:
     if status.state in {State.CLOSED, State.UNKNOWN}:
         limit = at + STATE_SAID_FOR
+    elif at > status.as_of:  # held until now
+        limit = max(at + RELEASED_FOR, min(status.valid_until.astimezone(UTC), at + SAID_FOR))
     else:
-        limit = at + min(status.valid_until.astimezone(UTC) - status.as_of.astimezone(UTC), SAID_FOR)
+        limit = min(status.valid_until.astimezone(UTC), at + SAID_FOR)
     # At the next opening or closing something else is true.
     if status.next_change is not None and at < status.next_change < limit:
         return status.next_change.astimezone(UTC)

@@ -81,6 +81,8 @@ class Situation:
     wait_overflow: bool = False
     notice: str = ""
     reason: ReasonCode | None = None
+    muted: bool = False
+    """Staff want nothing said. No news by itself, but a change: what is held back must hear of it, in every replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class Status:
             wait_overflow=self.wait.overflow if self.wait else False,
             notice=self.notice,
             reason=self.reason.code if self.reason else None,
+            muted=self.muted,
         )
 
 

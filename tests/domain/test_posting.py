@@ -13,11 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from shared.contracts.status import StatusChanged
 from shared.domain import posting
 from shared.domain.library import ChannelRule, ClockKind, Level
 from shared.domain.posting import Decision, Hold, Post, PostingState, Reached, Skip, advance, post_key
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN, Wait
+from shared.domain.reading import Mute
 from shared.domain.status import Change, Reason, ReasonCode, Situation, State, Status
+from tests.domain.conftest import Told
+from tests.domain.conftest import at as clock
 
 ZONE = ZoneInfo("Europe/Paris")
 NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -37,7 +41,11 @@ def at(minutes: float) -> datetime:
     return NOON + timedelta(minutes=minutes)
 
 
-def status_of(situation: Situation, when: datetime, revision: int, *, is_muted: bool = False) -> Status:
+def muted(situation: Situation) -> Situation:
+    return replace(situation, muted=True)
+
+
+def status_of(situation: Situation, when: datetime, revision: int) -> Status:
     bucket = situation.wait_bucket
     return Status(
         library="bib",
@@ -59,7 +67,7 @@ def status_of(situation: Situation, when: datetime, revision: int, *, is_muted: 
         next_change=CLOSING,
         notice=situation.notice,
         notice_until=when + timedelta(hours=1) if situation.notice else None,
-        muted=is_muted,
+        muted=situation.muted,
         as_of=when,
         valid_until=when + timedelta(minutes=10),
         last_recount=None,
@@ -70,13 +78,13 @@ def status_of(situation: Situation, when: datetime, revision: int, *, is_muted: 
     )
 
 
-def changes_of(*steps: tuple[float, Situation], is_muted: bool = False) -> list[Change]:
+def changes_of(*steps: tuple[float, Situation]) -> list[Change]:
     """Return the changes of a library that was closed first: (minutes after noon, situation), in order."""
     before: Situation = CLOSED
     changes = []
     for revision, (minutes, situation) in enumerate(steps, start=2):
         when = at(minutes)
-        changes.append(Change("bib", when, before, status_of(situation, when, revision, is_muted=is_muted)))
+        changes.append(Change("bib", when, before, status_of(situation, when, revision)))
         before = situation
     return changes
 
@@ -193,8 +201,91 @@ def test_a_change_seen_before_decides_nothing() -> None:
 
 
 def test_a_muted_library_is_silent() -> None:
-    _, decisions = play(changes_of((0, OPEN), (20, FULL), is_muted=True))
+    _, decisions = play(changes_of((0, muted(OPEN)), (20, muted(FULL))))
     assert reasons(decisions) == [posting.MUTED, posting.MUTED]
+
+
+def test_a_mute_stops_what_was_held() -> None:
+    state, decisions = play([*changes_of((0, OPEN), (5, FEW), (6, muted(FEW))), Reached(at(10), 4)])
+    assert said(decisions) == [(at(0), OPEN)]
+    assert reasons(decisions) == [posting.REPLACED, posting.MUTED]
+    assert state.held is None
+
+
+def test_muting_makes_a_change_that_replaces_what_was_held_and_crosses_the_bus() -> None:
+    library = Told(opening_hours="Mo-Su 09:00-22:00")
+    library.tell(clock("08:00"))
+    library.tell(clock("09:00"))
+    library.heads(clock("09:00"), 10)
+    library.gate(clock("09:05"), entries=80)
+    library.tell(clock("09:06"), Mute(id="m", device="tablet", at=clock("09:06"), until=clock("09:20")))
+    library.beat(clock("09:10"), clock("09:20"))
+    assert [each.status.muted for each in library.changes] == [False, False, False, True, False]
+    wired = [StatusChanged.of(each, {}).to_domain() for each in library.changes]
+    assert [each.before and each.before.muted for each in wired] == [None, False, False, False, True]
+    _, decisions = play([*wired[:4], Reached(clock("09:11"), wired[3].status.revision)])
+    assert [(when, situation.level) for when, situation in said(decisions)] == [(clock("09:00"), Level.MANY_SEATS)]
+
+
+def test_the_end_of_a_mute_is_said_only_for_what_has_become_different() -> None:
+    _, same = play(changes_of((0, OPEN), (20, muted(OPEN)), (40, OPEN)))
+    assert said(same) == [(at(0), OPEN)]
+    _, other = play(changes_of((0, OPEN), (20, muted(OPEN)), (30, muted(FULL)), (40, FULL)))
+    assert said(other) == [(at(0), OPEN), (at(40), FULL)]
+
+
+def test_figures_are_not_held_until_they_are_older_than_twice_their_validity() -> None:
+    rule = replace(RULE, min_interval=timedelta(minutes=30))
+    _, kept = play([*changes_of((0, OPEN), (10, FEW)), Reached(at(31), 3)], rule)
+    assert said(kept) == [(at(0), OPEN), (at(30), FEW)]
+    _, dropped = play([*changes_of((0, OPEN), (9, FEW)), Reached(at(31), 3)], rule)
+    assert said(dropped) == [(at(0), OPEN)]
+    assert reasons(dropped) == [posting.TOO_OLD]
+
+
+def test_what_was_too_old_to_be_held_is_news_again_with_the_next_change() -> None:
+    rule = replace(RULE, min_interval=timedelta(minutes=30))
+    _, decisions = play(changes_of((0, OPEN), (5, FULL), (45, replace(FULL, wait_bucket=5))), rule)
+    assert [when for when, _ in said(decisions)] == [at(0), at(45)]
+
+
+def test_a_word_without_figures_is_held_however_long_the_interval() -> None:
+    rule = replace(RULE, min_interval=timedelta(hours=2))
+    for situation in (NOT_ADMITTING, CLOSED, UNKNOWN):
+        _, decisions = play([*changes_of((0, OPEN), (5, situation)), Reached(at(121), 3)], rule)
+        assert said(decisions) == [(at(0), OPEN), (at(120), situation)]
+
+
+def test_held_figures_go_out_while_they_are_valid_or_at_once() -> None:
+    for minutes, limit in ((1, 15), (9, 19)):
+        _, decisions = play([*changes_of((0, OPEN), (minutes, FEW)), Reached(at(10), 3)])
+        assert [each.valid_until for each in decisions if isinstance(each, Post)][1:] == [at(limit)]
+
+
+@pytest.mark.parametrize("gap", ["a revision is missing", "another situation was before"])
+def test_a_later_change_that_does_not_follow_on_the_held_one_confirms_nothing(gap: str) -> None:
+    first, held, later = changes_of((0, OPEN), (5, FEW), (30, FULL))
+    if gap == "a revision is missing":
+        later = replace(later, status=replace(later.status, revision=9))
+    else:
+        later = replace(later, before=None)
+    _, decisions = play([first, held, later])
+    assert said(decisions) == [(at(0), OPEN), (at(30), FULL)]
+    assert reasons(decisions) == [posting.UNCONFIRMED]
+
+
+def test_a_library_begun_anew_at_an_earlier_time_waits_for_one_interval_at_most() -> None:
+    state, _ = play(changes_of((600, OPEN), (604, FEW)))
+    anew = Change("bib", at(0), None, status_of(FULL, at(0), 11))
+    state, decisions = advance(state, anew, RULE, ZONE)
+    assert [type(each) for each in decisions] == [Skip, Hold]
+    assert said(list(advance(state, Reached(at(10), 11), RULE, ZONE)[1])) == [(at(10), FULL)]
+
+
+def test_a_library_begun_anew_while_closed_says_nothing_of_a_closing_before() -> None:
+    state, _ = play(changes_of((0, OPEN), (4, FEW)))
+    anew = Change("bib", at(5), None, status_of(CLOSED, at(5), 11))
+    assert reasons(list(advance(state, anew, RULE, ZONE)[1])) == [posting.REPLACED, posting.CLOSED]
 
 
 def test_a_closed_library_says_nothing_but_an_exceptional_closing() -> None:
@@ -254,7 +345,7 @@ situations = st.one_of(
         wait_bucket=st.none() | st.sampled_from(WAIT_BUCKETS_MIN),
         notice=st.sampled_from(["", "", "The lift is out of order."]),
     ),
-)
+).flatmap(lambda situation: st.sampled_from([situation, situation, situation, muted(situation)]))
 days = st.lists(st.tuples(st.integers(1, 90), situations), min_size=1, max_size=40).map(
     lambda steps: changes_of(*[(sum(gap for gap, _ in steps[: n + 1]), what) for n, (_, what) in enumerate(steps)])
 )
@@ -312,6 +403,41 @@ def test_a_held_change_is_decided_the_same_whichever_way_time_arrives(
     quiet = play(with_time(changes, [False], end), rule)
     chatty = play(with_time(changes, told, end), rule)
     assert chatty == quiet
+
+
+@given(days, rules)
+def test_what_is_said_is_still_so_and_not_muted(changes: list[Change], rule: ChannelRule) -> None:
+    end = changes[-1].at + timedelta(hours=3)
+    for post in play(with_time(changes, [False], end), rule)[1]:
+        if isinstance(post, Post):
+            newest = [each for each in changes if each.at < post.at or each.at == post.at == post.change.at][-1]
+            assert newest.status == post.change.status
+            assert not newest.status.muted
+
+
+@given(days, rules)
+def test_no_figures_go_out_long_after_their_validity(changes: list[Change], rule: ChannelRule) -> None:
+    end = changes[-1].at + timedelta(hours=3)
+    for post in play(with_time(changes, [False], end), rule)[1]:
+        status = post.change.status
+        if isinstance(post, Post) and status.state is State.OPEN:
+            assert post.at < post.valid_until
+            assert post.valid_until <= max(status.valid_until, post.at + posting.RELEASED_FOR)
+            assert post.at - status.as_of <= 2 * (status.valid_until - status.as_of)
+
+
+@given(days, rules, st.integers(1, 2_000), st.data())
+def test_time_that_goes_back_between_two_revisions_silences_nobody_for_longer_than_an_interval(
+    changes: list[Change], rule: ChannelRule, minutes: int, data: st.DataObject
+) -> None:
+    state, _ = play(changes[: data.draw(st.integers(0, len(changes)))], rule)
+    begin = changes[0].at - timedelta(minutes=minutes)
+    anew = Change("bib", begin, None, status_of(FULL, begin, len(changes) + 5))
+    state, decisions = advance(state, anew, rule, ZONE)
+    assert state.revision == anew.status.revision
+    for each in decisions:
+        if isinstance(each, Hold):
+            assert each.until <= begin + rule.min_interval
 
 
 @given(days, rules, st.data())
