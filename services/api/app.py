@@ -35,6 +35,7 @@ class Parts:
     """What the application and the background work share."""
 
     readiness: Readiness
+    """Of the statuses alone, for good once they have been seen: what is known is served until it expires."""
     projection: Projection
     broadcaster: Broadcaster
     history: History
@@ -58,8 +59,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     """Return the ASGI application. It answers at once; statuses come when `parts` are fed."""
 
     def is_ready() -> bool:
-        # A bus that is lost later takes nothing away: what is known is served until it expires.
-        return STATUSES not in parts.readiness.waiting
+        return parts.readiness.is_ready
 
     shelf = Shelf(parts.projection, parts.now, is_ready)
     site = Site(shelf, parts.history)

@@ -11,20 +11,24 @@ from services.api.settings import ApiSettings
 from shared.runtime import logs
 from shared.runtime.bus import connected
 from shared.runtime.clock import now
+from shared.runtime.health import Readiness
 from shared.runtime.service import run
 
 
 async def serve(settings: ApiSettings) -> None:
     """Serve until told to stop; the server is up before the bus is."""
     parts = Parts.of(settings, now)
-
-    async def follow_bus() -> None:
-        async with connected(settings.nats_servers, settings.nats_seed, "api", parts.readiness) as bus:
-            parts.history.bus = bus
-            await follow(bus, parts.projection, parts.broadcaster, parts.readiness, now)
-
-    work = [follow_bus(), watch_expiries(parts.projection, parts.broadcaster, now)]
+    work = [follow_bus(settings, parts), watch_expiries(parts.projection, parts.broadcaster, now)]
     await run(create_app(settings, parts), settings.host, settings.port, work, http=StreamingProtocol)
+
+
+async def follow_bus(settings: ApiSettings, parts: Parts) -> None:
+    """Connect to the bus and feed `parts` from it, for ever."""
+    # The connection has a readiness of its own: a lost bus, told by the log and a metric, would else take every replica
+    # out of service at once, and all of them still have the statuses.
+    async with connected(settings.nats_servers, settings.nats_seed, "api", Readiness()) as bus:
+        parts.history.bus = bus
+        await follow(bus, parts.projection, parts.broadcaster, parts.readiness, parts.now)
 
 
 def main() -> None:

@@ -13,16 +13,16 @@ import uvicorn
 from cli.bus_server import BusServer
 from services.api.app import Parts, create_app
 from services.api.connection import StreamingProtocol
-from services.api.following import follow, watch_expiries
+from services.api.following import watch_expiries
 from services.api.freshness import sentences_of
+from services.api.main import follow_bus
 from services.api.settings import ApiSettings
 from shared.contracts.status import DayHistory, Estimate, HistorySample, PublicStatus
 from shared.domain import occupancy
 from shared.domain.library import ClockKind, Level
 from shared.domain.queue_wait import Wait
 from shared.domain.status import State, Status, Trend, ZoneStatus
-from shared.runtime.bus import connected
-from tests.conftest import free_port, settings_for
+from tests.conftest import free_port
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 OPENS, CLOSES = datetime(2026, 3, 2, 8, 0, tzinfo=UTC), datetime(2026, 3, 2, 19, 0, tzinfo=UTC)
@@ -178,7 +178,4 @@ async def running_api(
 
 
 async def _follow(bus_server: BusServer, parts: Parts) -> None:
-    seeds = settings_for(bus_server, "api")
-    async with connected([bus_server.url], seeds.nats_seed, "api", parts.readiness) as bus:
-        parts.history.bus = bus
-        await follow(bus, parts.projection, parts.broadcaster, parts.readiness, parts.now)
+    await follow_bus(ApiSettings(nats_url=bus_server.url, nats_seed_file=bus_server.seed_file("api")), parts)
