@@ -22,6 +22,12 @@ KEEP: Final = timedelta(seconds=15)
 """A page of a well-read library costs one read of the bus in this span, however many read it."""
 KEPT_MAX: Final = 2048
 """Days kept at once; the one asked for longest ago goes first."""
+TODAYS_MAX: Final = 512
+"""Libraries whose present day is remembered for as long as the bus is away; about 100 kB each."""
+WAITING_MAX: Final = 2048
+"""Days under way, and days waited for, at the same time; more would only wait until their readers are gone."""
+PATIENCE_S: Final = 1.0
+"""How long a page may wait for its curve: a connection that is half open takes the bus's whole time to fail."""
 
 
 class HistoryUnavailable(Exception):  # noqa: N818
@@ -43,29 +49,62 @@ class History:
     now: Callable[[], datetime]
     reads_max: int
     bus: Bus | None = None
+    waiting_max: int = WAITING_MAX
+    patience_s: float = PATIENCE_S
     _kept: OrderedDict[str, tuple[datetime, StoredDay | None]] = field(default_factory=OrderedDict)
-    _reads: asyncio.Semaphore = field(init=False)
+    _todays: OrderedDict[str, StoredDay] = field(default_factory=OrderedDict)
+    _reads: dict[str, asyncio.Task[StoredDay | None]] = field(default_factory=dict)
+    _waiting: int = 0
+    _places: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         """Set the limit of reads under way."""
-        self._reads = asyncio.Semaphore(self.reads_max)
+        self._places = asyncio.Semaphore(self.reads_max)
 
     async def days(self, library: str, dates: list[str]) -> list[DayHistory]:
         """Return the days (YYYY-MM-DD, local) that there are, in the order asked for. Raises HistoryUnavailable."""
         found = await asyncio.gather(*(self.day(library, date) for date in dates))
         return [day.history for day in found if day is not None]
 
+    async def today(self, library: str, date: str) -> StoredDay | None:
+        """Return a library's present day as far as it is known, without a long wait; None if nothing is known of it."""
+        try:
+            async with asyncio.timeout(self.patience_s):
+                day = await self.day(library, date)
+        except (HistoryUnavailable, TimeoutError):
+            known = self._todays.get(library)
+            return known if known is not None and known.history.date == date else None
+        if day is not None:
+            self._todays[library] = day
+            self._todays.move_to_end(library)
+            if len(self._todays) > TODAYS_MAX:
+                self._todays.popitem(last=False)
+        return day
+
     async def day(self, library: str, date: str) -> StoredDay | None:
-        """Return one local day, or None if there is none. Raises HistoryUnavailable."""
+        """Return one local day, or None if there is none. Raises HistoryUnavailable, at once with nobody to ask."""
         key = subjects.history_key(library, date)
         kept = self._kept.get(key)
         if kept is not None and self.now() - kept[0] < KEEP:
             return kept[1]
-        if self.bus is None:
-            raise HistoryUnavailable("no connection to the bus yet")
+        if self.bus is None or not self.bus.is_connected:
+            raise HistoryUnavailable("no connection to the bus")
+        read = self._reads.get(key)
+        if self._waiting >= self.waiting_max or (read is None and len(self._reads) >= self.waiting_max):
+            raise HistoryUnavailable(f"{self.waiting_max} days are being waited for already")
+        if read is None:
+            read = self._reads[key] = asyncio.create_task(self._fetch(self.bus, key))
+            read.add_done_callback(lambda ended: self._forget(key, ended))
+        self._waiting += 1
         try:
-            async with self._reads:
-                entry = await self.bus.bucket(subjects.HISTORY).get(key)
+            return await asyncio.shield(read)  # others wait for it, too
+        finally:
+            self._waiting -= 1
+
+    async def _fetch(self, bus: Bus, key: str) -> StoredDay | None:
+        try:
+            async with self._places:
+                entry = await bus.bucket(subjects.HISTORY).get(key)
         except BusUnavailable as error:
             raise HistoryUnavailable(str(error)) from error
         day = None if entry is None else _read(entry)
@@ -74,6 +113,11 @@ class History:
         if len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
         return day
+
+    def _forget(self, key: str, read: asyncio.Task[StoredDay | None]) -> None:
+        del self._reads[key]
+        if not read.cancelled():
+            read.exception()  # looked at, since everybody who waited may have gone
 
 
 def _read(entry: Entry) -> StoredDay | None:

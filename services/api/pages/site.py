@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 from services.api.conditional import cache_control, respond, shortest_remaining_s
-from services.api.history import History, HistoryUnavailable, StoredDay
+from services.api.history import History, StoredDay
 from services.api.pages import assets
 from services.api.pages.chart import Chart, chart
 from services.api.pages.language import choose, offered_by
@@ -123,7 +123,8 @@ class Site:
         status = held.served(now).status
         offered = offered_by(status.languages)
         language = choose(lang, request.headers.get("accept-language", ""), offered)
-        today = await self._today(held, now)
+        # Without a curve the page is still whole.
+        today = await self.history.today(library, local_date(held, now).isoformat())
 
         def render() -> bytes:
             return self._render(
@@ -164,12 +165,6 @@ class Site:
         return Response(
             body, status_code=response.status_code, headers={**headers, "Content-Language": language}, media_type=HTML
         )
-
-    async def _today(self, held: Held, now: datetime) -> StoredDay | None:
-        try:
-            return await self.history.day(held.fresh.status.library, local_date(held, now).isoformat())
-        except HistoryUnavailable:  # the page is whole without a curve
-            return None
 
     def _render(self, template: str, language: str, path: str, query: dict[str, str], **values: object) -> bytes:
         catalog = CATALOGS[language]
