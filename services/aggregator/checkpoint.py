@@ -1,8 +1,9 @@
 """Checkpoints: a partition's state with the place in the log that it covers, stored so that one writer owns it.
 
-A checkpoint is cut into chunks (a value on the bus has a limit), written under a new generation, and becomes the
-newest by one compare-and-set of its manifest. Two aggregators that believe they own one partition find each other
-out there, before they can disagree in public for long.
+A checkpoint is cut into chunks (a value on the bus has a limit), written into the slot that the newest one does not
+use, and becomes the newest by one compare-and-set of its manifest. Two slots that take turns leave nothing to clear
+away. Two aggregators that believe they own one partition find each other out there, before they can disagree in public
+for long.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ log = logger(__name__)
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Half of what a message on our bus may hold."""
+SLOTS: Final = ("a", "b")
 FORMAT: Final = 1
 """Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew."""
 
@@ -45,7 +47,7 @@ class Manifest(BaseModel):
 
     format: int
     writer: str
-    generation: str
+    slot: str
     chunks: int
     sha256: str
     covered: int
@@ -60,6 +62,7 @@ class _KeptLibrary(BaseModel):
 class _Content(BaseModel):
     libraries: list[_KeptLibrary]
     waiting: dict[str, list[Pack]] = {}
+    gone: dict[str, int] = {}
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ class Checkpoints:
     engine: EngineFactory
     writer: str = field(default_factory=lambda: token_hex(8))
     revisions: dict[int, int] = field(default_factory=dict)
-    generations: dict[int, tuple[str, int]] = field(default_factory=dict)
+    slots: dict[int, str] = field(default_factory=dict)
     covered: dict[int, int] = field(default_factory=dict)
     """The place in the log that each stored checkpoint covers."""
 
@@ -81,7 +84,7 @@ class Checkpoints:
         if entry is None:
             return Partition(number)
         manifest = Manifest.model_validate_json(entry.value)
-        self.generations[number] = (manifest.generation, manifest.chunks)
+        self.slots[number] = manifest.slot
         self.covered[number] = manifest.covered
         body = await self._body(number, manifest)
         partition = None if body is None else restore(number, manifest.covered, body, self.engine)
@@ -98,27 +101,36 @@ class Checkpoints:
             BusUnavailable: try again later; the older checkpoint stands.
         """
         number = partition.number
+        await self._look_for_others(number)
         body = dump(partition)
-        generation = f"{partition.covered}-{token_hex(4)}"
+        slot = SLOTS[1] if self.slots.get(number) == SLOTS[0] else SLOTS[0]
         chunks = [body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES)]
         for index, chunk in enumerate(chunks):
-            await self.bucket.put(_chunk_key(number, generation, index), chunk)
+            await self.bucket.put(_chunk_key(number, slot, index), chunk)
         manifest = Manifest(
             format=FORMAT,
             writer=self.writer,
-            generation=generation,
+            slot=slot,
             chunks=len(chunks),
             sha256=sha256(body).hexdigest(),
             covered=partition.covered,
         )
         await self._publish(number, manifest)
-        previous = self.generations.get(number)
-        self.generations[number] = (generation, len(chunks))
+        self.slots[number] = slot
         self.covered[number] = manifest.covered
         partition.is_changed = False
-        if previous is not None:
-            for index in range(previous[1]):
-                await self.bucket.purge(_chunk_key(number, previous[0], index))
+
+    async def _look_for_others(self, number: int) -> None:
+        """Look before writing: the slot that we do not use may be the newest of another writer."""
+        entry = await self.bucket.get(subjects.checkpoint_key(number))
+        if entry is None or entry.revision == self.revisions[number]:
+            return
+        found = Manifest.model_validate_json(entry.value)
+        if found.writer != self.writer:
+            raise _another_writer(number)
+        # Our own, of which the acknowledgement was lost.
+        self.revisions[number] = entry.revision
+        self.slots[number] = found.slot
 
     async def _publish(self, number: int, manifest: Manifest) -> None:
         key = subjects.checkpoint_key(number)
@@ -126,23 +138,22 @@ class Checkpoints:
         try:
             self.revisions[number] = await self.bucket.update(key, value, revision=self.revisions[number])
         except Conflict as conflict:
-            # An acknowledgement that was lost looks the same as another writer: the manifest says which it was.
-            entry = await self.bucket.get(key)
-            found = Manifest.model_validate_json(entry.value) if entry else None
-            if entry is None or found is None or found.writer != self.writer:
-                raise AnotherWriter(
-                    f"partition {number} has another writer; is a second aggregator running with the same ordinal?"
-                ) from conflict
-            self.revisions[number] = await self.bucket.update(key, value, revision=entry.revision)
+            raise _another_writer(number) from conflict
 
     async def _body(self, number: int, manifest: Manifest) -> bytes | None:
         if manifest.format != FORMAT:
             return None
         body = b""
         for index in range(manifest.chunks):
-            chunk = await self.bucket.get(_chunk_key(number, manifest.generation, index))
+            chunk = await self.bucket.get(_chunk_key(number, manifest.slot, index))
             body += chunk.value if chunk else b""
         return body if sha256(body).hexdigest() == manifest.sha256 else None
+
+
+def _another_writer(number: int) -> AnotherWriter:
+    return AnotherWriter(
+        f"partition {number} has another writer; is a second aggregator running with the same ordinal?"
+    )
 
 
 def dump(partition: Partition) -> bytes:
@@ -159,7 +170,9 @@ def dump(partition: Partition) -> bytes:
         library: [pack.model_dump(mode="json", exclude_none=True) for pack in packs]
         for library, packs in sorted(partition.waiting.items())
     }
-    return zlib.compress(json.dumps({"libraries": libraries, "waiting": waiting}).encode(), level=1)
+    return zlib.compress(
+        json.dumps({"libraries": libraries, "waiting": waiting, "gone": partition.gone}).encode(), level=1
+    )
 
 
 def restore(number: int, covered: int, body: bytes, engine: EngineFactory) -> Partition | None:
@@ -172,8 +185,8 @@ def restore(number: int, covered: int, body: bytes, engine: EngineFactory) -> Pa
         each.config.id: Kept(each.revision, each.config, each.config.to_domain(engine), each.state)
         for each in content.libraries
     }
-    return Partition(number, covered, libraries, content.waiting)
+    return Partition(number, covered, libraries, content.waiting, content.gone)
 
 
-def _chunk_key(number: int, generation: str, index: int) -> str:
-    return f"{subjects.checkpoint_key(number)}.{generation}.{index}"
+def _chunk_key(number: int, slot: str, index: int) -> str:
+    return f"{subjects.checkpoint_key(number)}.{slot}.{index}"

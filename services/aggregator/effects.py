@@ -17,7 +17,7 @@ from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
 from shared.domain.library_state import Day
 from shared.domain.status import Change
 from shared.runtime import metrics
-from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import wait_s
 from shared.runtime.logs import logger
 from shared.runtime.wording import sentences_for
@@ -94,16 +94,27 @@ async def _status(bus: Bus, kept: Kept) -> None:
 async def _day(bus: Bus, kept: Kept, date: str, day: Day) -> None:
     body = DayHistory.of(kept.library.id, date, day, kept.library.time_zone).model_dump_json().encode()
     key = subjects.history_key(kept.library.id, date)
-    await _persist(partial(bus.bucket(subjects.HISTORY).put, key, body))
+    try:
+        await _persist(partial(bus.bucket(subjects.HISTORY).put, key, body), is_essential=False)
+    except BusFull as error:
+        # A day is stored whole each time, and a full archive must not stop the present.
+        metrics.HISTORY_NOT_STORED.inc()
+        log.error("history_not_stored", library=kept.library.id, date=date, reason=str(error))  # noqa: TRY400
 
 
-async def _persist(store: Callable[[], Awaitable[int]]) -> None:
-    """Store, however long the bus is away."""
+async def _persist(store: Callable[[], Awaitable[int]], *, is_essential: bool = True) -> None:
+    """Store, however long the bus is away, or full of what must not be lost.
+
+    Raises:
+        BusFull: the stream is full, and what was to be stored is not essential.
+    """
     attempt = 0
     while True:
         try:
             await store()
         except BusUnavailable as error:
+            if isinstance(error, BusFull) and not is_essential:
+                raise
             if attempt == 0:
                 log.warning("bus_does_not_store", reason=str(error))
             await wait_s(RETRY_S[min(attempt, len(RETRY_S) - 1)])

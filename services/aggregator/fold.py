@@ -20,8 +20,8 @@ from shared.domain.advance import advance, reconfigure
 from shared.domain.library import ClockKind, Library
 from shared.domain.library_state import LibraryState, Outcome
 
-MAX_WAITING: Final = 256
-"""Packs that wait for one library's configuration; it is seconds behind at most."""
+MAX_WAITING: Final = 2048
+"""Packs that wait for one library's configuration: a day and a half of one a minute, should the aggregator be away."""
 
 
 class MalformedMessage(Exception):  # noqa: N818  named for what happens to it: it becomes a dead letter
@@ -50,6 +50,8 @@ class Partition:
     covered: int = 0
     libraries: dict[str, Kept] = field(default_factory=dict)
     waiting: dict[str, list[Pack]] = field(default_factory=dict)
+    gone: dict[str, int] = field(default_factory=dict)
+    """The last revision of each removed library: one that comes back counts on, or its changes would be old news."""
     is_changed: bool = False
 
 
@@ -151,11 +153,14 @@ class Fold:
         partition.is_changed = True
         if configured.config is None:
             if kept is not None:
+                partition.gone[configured.library] = kept.state.revision
                 del partition.libraries[configured.library]
                 effects.removed.append(configured.library)
             return
         config = LibraryConfig.model_validate(configured.config)
-        kept = Kept(configured.revision, config, self._library(config), kept.state if kept else LibraryState())
+        revision = partition.gone.pop(configured.library, 0)
+        state = kept.state if kept else LibraryState(revision=revision)
+        kept = Kept(configured.revision, config, self._library(config), state)
         partition.libraries[configured.library] = kept
         outcome = reconfigure(kept.state, kept.library, configured.at)
         effects.outcomes.append((configured.library, outcome))

@@ -24,6 +24,7 @@ MEDIA_TYPES: Final = (JSON, *sorted(NDJSON), CLOUDEVENT, CLOUDEVENT_BATCH)
 
 EVENT_TYPE: Final = "org.placelibre.reading."
 """A CloudEvent's type is this and the kind: org.placelibre.reading.gate_count."""
+TIME_EXAMPLE: Final = ", such as 2026-11-23T19:00:00+01:00"
 MAX_RAW_KEPT: Final = 4096
 """Bytes of a faulty item that quarantine keeps."""
 
@@ -122,7 +123,8 @@ def explain(error: ValidationError) -> str:
     reasons = []
     for each in error.errors(include_input=False, include_url=False, include_context=False)[:5]:
         place = ".".join(str(part) for part in each["loc"][1:]) or ".".join(str(part) for part in each["loc"])
-        reasons.append(f"{place}: {each['msg']}" if place else each["msg"])
+        words = each["msg"] + (TIME_EXAMPLE if each["type"].startswith(("datetime", "timezone")) else "")
+        reasons.append(f"{place}: {words}" if place else words)
     more = error.error_count() - len(reasons)
     return "; ".join(reasons) + (f"; and {more} more" if more > 0 else "")
 

@@ -21,6 +21,8 @@ from shared.contracts.readings import (
 from shared.domain.library import INSIDE
 from shared.domain.reading import HORIZON
 
+INCREDIBLE_SHARE: Final = 2
+"""A head-count of more than this many times the capacity is a typing error."""
 MAX_AHEAD: Final = timedelta(seconds=30)
 """A device clock may be ahead by this much unnoticed; a reading from later is taken as of now."""
 
@@ -100,14 +102,24 @@ def _refuse(reading: AnyWireReading, sender: Sender) -> str:
 
 
 def _unknown(reading: AnyWireReading, library: LibraryConfig) -> str:
-    """Return what the configuration does not know, or nothing."""
+    """Return what the configuration does not know or cannot believe, or nothing."""
     if isinstance(reading, GateCount):
         return _missing("gate", reading.gate, [gate.id for gate in library.gates])
     if isinstance(reading, QueueAtMarker):
         return _missing("marker", reading.marker, [marker.id for marker in library.markers])
+    if isinstance(reading, HeadCount) and reading.people > INCREDIBLE_SHARE * _most_people(reading, library):
+        most = _most_people(reading, library)
+        return f"{reading.people} people where {most} are allowed; is there a digit too many?"
     if isinstance(reading, HeadCount | HeldSeats) and reading.zone is not None:
         return _missing("zone", reading.zone, [zone.id for zone in library.zones] or [INSIDE])
     return ""
+
+
+def _most_people(count: HeadCount, library: LibraryConfig) -> int:
+    zones = {zone.id: zone.capacity for zone in library.zones}
+    if count.zone in zones:
+        return zones[count.zone]
+    return max([library.capacity, *(period.capacity for period in library.capacity_periods)])
 
 
 def _missing(what: str, name: str, known: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""How many people are inside: a minute ledger of the gates, and the last time somebody knew for sure.
+"""How many people are inside: a ledger of the gates, and the last time somebody knew for sure.
 
 The first estimator: in minus out since the building was last empty or last counted. Its answer carries an interval
 that widens with every crossing, because gates miss people. A better one replaces this module behind the same
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import floor, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING, Final
 
 from shared.domain.library import OUTSIDE
@@ -64,12 +64,12 @@ class Tally:
 
     anchor: str
     after: int
-    """The anchor's minute; counts up to it are in the anchor."""
+    """The anchor's instant; counts up to it are in the anchor."""
     net: int = 0
     crossings: int = 0
     folded_net: int = 0
     folded_crossings: int = 0
-    """The part of both whose minutes are no longer in the ledger."""
+    """The part of both that is no longer in the ledger."""
 
     def add(self, sign: int, entries: int, exits: int) -> None:
         """Add a gate's counts; `sign` is 1 where its entries come into the place, -1 where they leave it."""
@@ -79,21 +79,21 @@ class Tally:
 
 @dataclass(slots=True)
 class Occupancy:
-    """The ledger and the anchors of one library. `flows` is minute -> gate -> (entries, exits)."""
+    """The ledger and the anchors of one library. `flows` is instant (ms) -> gate -> (entries, exits)."""
 
     flows: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
     anchors: list[Anchor] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
 
     def add_count(self, count: GateCount, gate: Gate) -> None:
-        """Add a gate's count to the minute in which it ended; the order of counts does not matter."""
-        minute = minute_of(count.at)
-        gates = self.flows.setdefault(minute, {})
+        """Add a gate's count at the instant at which it ended; the order of counts does not matter."""
+        at = instant_of(count.at)
+        gates = self.flows.setdefault(at, {})
         entries, exits = gates.get(count.gate, (0, 0))
         gates[count.gate] = (entries + count.entries, exits + count.exits)
         for place, sign in ((gate.destination, 1), (gate.origin, -1)):
             tally = self.tallies.get(place)
-            if tally is not None and minute > tally.after:
+            if tally is not None and at > tally.after:
                 tally.add(sign, count.entries, count.exits)
 
     def add_anchor(self, anchor: Anchor) -> None:
@@ -105,14 +105,14 @@ class Occupancy:
         self.anchors = [anchor for anchor in self.anchors if anchor.id != anchor_id]
 
     def forget_before(self, at: datetime, gates: Sequence[Gate]) -> None:
-        """Drop minutes and anchors that can no longer matter; each place keeps its latest anchor and its balance."""
-        limit = minute_of(at)
+        """Drop counts and anchors that can no longer matter; each place keeps its latest anchor and its balance."""
+        limit = instant_of(at)
         for place, tally in self.tallies.items():
             folded = Tally(tally.anchor, tally.after)
             self._add_flows(place, folded, gates, until=limit)
             tally.folded_net += folded.net
             tally.folded_crossings += folded.crossings
-        self.flows = {minute: counts for minute, counts in self.flows.items() if minute > limit}
+        self.flows = {each: counts for each, counts in self.flows.items() if each > limit}
         latest = {place: anchor.id for anchor in self.anchors for place in anchor.people}
         needed = set(latest.values())
         self.anchors = [anchor for anchor in self.anchors if anchor.at >= at or anchor.id in needed]
@@ -163,9 +163,9 @@ class Occupancy:
         """Count the people who entered and who left the library in (start, end]."""
         outer = [gate for gate in library.gates if gate.is_outer]
         inward = outward = 0
-        for minute in range(minute_of(start) + 1, minute_of(end) + 1):
-            gates = self.flows.get(minute)
-            if gates:
+        first, last = instant_of(start), instant_of(end)
+        for at, gates in self.flows.items():
+            if first < at <= last:
                 for gate in outer:
                     entries, exits = gates.get(gate.id, (0, 0))
                     is_inward = gate.origin == OUTSIDE
@@ -179,22 +179,22 @@ class Occupancy:
     def _tally(self, place: str, anchor: Anchor, gates: Sequence[Gate]) -> Tally:
         tally = self.tallies.get(place)
         if tally is None or tally.anchor != anchor.id:
-            tally = self.tallies[place] = Tally(anchor.id, minute_of(anchor.at))
+            tally = self.tallies[place] = Tally(anchor.id, instant_of(anchor.at))
             self._add_flows(place, tally, gates)
         return tally
 
     def _add_flows(self, place: str, tally: Tally, gates: Sequence[Gate], until: int | None = None) -> None:
         signs = {gate.id: 1 if gate.destination == place else -1 for gate in gates if place in gate.places}
-        for minute, counts in self.flows.items():
-            if minute > tally.after and (until is None or minute <= until):
+        for at, counts in self.flows.items():
+            if at > tally.after and (until is None or at <= until):
                 for gate_id, (entries, exits) in counts.items():
                     if gate_id in signs:
                         tally.add(signs[gate_id], entries, exits)
 
 
-def minute_of(at: datetime) -> int:
-    """Return the Unix minute in which a span that ends at `at` lies; a whole minute closes the one before it."""
-    return -floor(-at.timestamp() / 60)
+def instant_of(at: datetime) -> int:
+    """Return a time as Unix milliseconds, for which a count that ends a moment after an anchor is after it."""
+    return round(at.timestamp() * 1000)
 
 
 def _anchor_variance(known: float, anchor: Anchor, capacity: int) -> float:

@@ -31,12 +31,18 @@ class Shelf(Protocol):
 async def follow(bus: Bus, shelf: Shelf, readiness: Readiness) -> None:
     """Keep a shelf as the LIBRARIES bucket has it, for ever; `readiness` hears when all have been read once."""
     readiness.needs("libraries", "the configuration has not been read yet")
+    known: set[str] = set()
     while True:
+        seen: set[str] = set()
         try:
             async for updates in watch(bus, subjects.LIBRARIES):
                 for update in updates.updates:
                     take(shelf, update)
+                    (seen.discard if update.entry is None else seen.add)(update.key)
                 if updates.is_caught_up:
+                    for library in known - seen:  # of a bucket that was replaced
+                        shelf.drop(library)
+                    known = seen
                     readiness.has("libraries")
         except LogReset:
             log.warning("libraries_bucket_replaced")

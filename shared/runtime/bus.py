@@ -101,8 +101,8 @@ class Bus:
     ) -> int:
         """Store a message and return its sequence in its stream.
 
-        A missing answer is asked for again under the same id until `timeout_s` has passed, which is safe only with
-        a `message_id` or where a double does no harm.
+        A stream without a leader is asked again until `timeout_s` has passed; an acknowledgement that does not come is
+        not, for the message may be stored: the caller decides, best under the same `message_id`.
 
         Raises:
             BusFull: the stream is full.

@@ -49,6 +49,9 @@ AGGREGATOR_APPLIED: Final = Gauge(
 )
 AGGREGATOR_LAG: Final = Gauge("placelibre_aggregator_lag_messages", "Messages of the log not yet applied.")
 AGGREGATOR_CHECKPOINTS: Final = Counter("placelibre_aggregator_checkpoints", "Checkpoints stored.")
+HISTORY_NOT_STORED: Final = Counter(
+    "placelibre_history_not_stored", "Days whose curve could not be stored because the archive is full."
+)
 AGGREGATOR_MALFORMED: Final = Counter(
     "placelibre_aggregator_malformed", "Messages of the log that could not be read; kept as dead letters."
 )

@@ -128,6 +128,15 @@ def test_a_recount_counts_from_its_own_time_however_late_it_arrives() -> None:
     assert told.status.last_recount == at("10:15")
 
 
+def test_a_count_in_the_same_minute_as_a_recount_counts_if_it_came_after_it() -> None:
+    told = opened()
+    told.gate(at("10:00"), entries=50)
+    told.heads(at("10:10"), 25)
+    told.gate(at("10:10") + timedelta(seconds=5), entries=3, exits=1)
+    assert told.status.people is not None
+    assert told.status.people.value == 27
+
+
 def test_an_interval_widens_with_the_crossings_and_holds_the_value() -> None:
     told = opened()
     widths = []

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cli.bus_server import BusServer
-from services.aggregator.checkpoint import AnotherWriter, Checkpoints
+from services.aggregator.checkpoint import AnotherWriter, Checkpoints, dump, restore
 from services.aggregator.fold import MAX_WAITING, Fold, MalformedMessage, Partition
 from services.aggregator.settings import Settings
 from services.aggregator.work import aggregate
@@ -152,17 +152,16 @@ async def test_a_checkpoint_brings_everything_back(operator: Bus) -> None:
     assert (again.state, again.config, again.revision) == (kept.state, kept.config, kept.revision)
 
 
-async def test_an_older_generation_is_cleared_away(operator: Bus) -> None:
+async def test_checkpoints_take_turns_and_leave_nothing_behind(operator: Bus) -> None:
     checkpoints = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
     partition = await checkpoints.load(3)
-    for covered in range(1, 6):
+    for covered in range(1, 8):
         partition.covered = covered
         await checkpoints.save(partition)
+    assert await operator.bucket(subjects.CHECKPOINTS).keys("p3") == ["p3", "p3.a.0", "p3.b.0"]
     info = await operator.jetstream.stream_info(subjects.bucket_stream(subjects.CHECKPOINTS))
-    live = await operator.bucket(subjects.CHECKPOINTS).keys("p3")
-    values = [key for key in live if await operator.bucket(subjects.CHECKPOINTS).get(key) is not None]
-    assert len(values) == 2
-    assert info.state.messages < 20
+    assert info.state.messages == 3
+    assert (await Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours).load(3)).covered == 7
 
 
 async def test_a_second_writer_of_a_partition_is_found_out(operator: Bus) -> None:
@@ -172,8 +171,11 @@ async def test_a_second_writer_of_a_partition_is_found_out(operator: Bus) -> Non
     await first.save(partition)
     theirs = await second.load(3)
     await second.save(theirs)
+    theirs.covered = 5
+    await second.save(theirs)
     with pytest.raises(AnotherWriter, match="ordinal"):
         await first.save(partition)
+    assert (await second.load(3)).covered == 5
 
 
 async def test_a_lost_acknowledgement_of_our_own_is_no_second_writer(operator: Bus) -> None:
@@ -184,6 +186,58 @@ async def test_a_lost_acknowledgement_of_our_own_is_no_second_writer(operator: B
     checkpoints.revisions[3] = 0  # as if the acknowledgement had never come
     await checkpoints.save(partition)
     assert checkpoints.revisions[3] > stored
+
+
+def test_a_library_that_comes_back_counts_its_revisions_on() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    fold.apply(subjects.configured(number), configured(config()), 1)
+    fold.apply(subjects.readings(number), pack(heads(30)), 2)
+    before = fold.kept("branch")
+    assert before is not None
+    gone = Configured(library="branch", revision=2, at=NOON, config=None).model_dump_json().encode()
+    fold.apply(subjects.configured(number), gone, 3)
+    restored = restore(number, 3, dump(fold.partitions[number]), OsmOpeningHours)
+    assert restored is not None
+    again = Fold([restored], OsmOpeningHours)
+    again.apply(subjects.configured(number), configured(config(), revision=3), 4)
+    after = again.kept("branch")
+    assert after is not None
+    assert after.state.revision > before.state.revision >= 2
+
+
+@pytest.mark.parametrize(
+    "reading",
+    [
+        {"kind": "closing", "library": "branch", "until": "9999-12-31T00:00:00Z", "reason": ""},
+        {"kind": "notice", "library": "branch", "until": "9999-12-31T23:59:59Z", "text": "x"},
+        {
+            "kind": "gate_count",
+            "library": "branch",
+            "gate": "front",
+            "entries": 1,
+            "exits": 0,
+            "time": "9999-12-31T00:00:00Z",
+        },
+        {
+            "kind": "gate_count",
+            "library": "branch",
+            "gate": "front",
+            "entries": 1,
+            "exits": 0,
+            "start": "0001-01-01T00:00:00Z",
+        },
+    ],
+)
+def test_a_time_beyond_the_calendar_in_the_log_is_malformed_not_a_crash(reading: dict[str, Any]) -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    fold.apply(subjects.configured(number), configured(config()), 1)
+    body = {"device": "front", "time": NOON.isoformat(), "id": "r", **reading}
+    with pytest.raises(MalformedMessage):
+        fold.apply(
+            subjects.readings(number), json.dumps({"received_at": NOON.isoformat(), "readings": [body]}).encode(), 2
+        )
 
 
 @asynccontextmanager
@@ -253,6 +307,26 @@ async def test_a_malformed_message_becomes_a_dead_letter_and_the_next_is_applied
         await eventually(operator, "branch", 12)
     info = await operator.jetstream.stream_info(subjects.DEAD)
     assert info.state.messages == 1
+
+
+async def test_a_full_archive_does_not_stop_the_present(operator: Bus, bus_server: BusServer) -> None:
+    stream = subjects.bucket_stream(subjects.HISTORY)
+    info = await operator.jetstream.stream_info(stream)
+    original = info.config.max_bytes
+    info.config.max_bytes = 1
+    await operator.jetstream.update_stream(info.config)
+    await operator.bucket(subjects.LIBRARIES).put("branch", config().model_dump_json(by_alias=True).encode())
+    subject = subjects.readings(subjects.partition_of("branch"))
+    try:
+        async with running(bus_server):
+            late = datetime.now(UTC) - timedelta(hours=23)
+            count = {"kind": "gate_count", "library": "branch", "gate": "front", "entries": 5, "exits": 0, "id": "late"}
+            await operator.publish(subject, pack({**count, "time": late.isoformat()}, at=datetime.now(UTC)))
+            await operator.publish(subject, pack(heads(12), at=datetime.now(UTC)))
+            await eventually(operator, "branch", 12)
+    finally:
+        info.config.max_bytes = original
+        await operator.jetstream.update_stream(info.config)
 
 
 async def test_two_aggregators_share_the_partitions_and_each_library_has_one_writer(

@@ -124,6 +124,18 @@ async def test_a_request_repeated_gets_the_same_ids_and_is_stored_once(ingest: I
     assert len(await ingest.stored()) == 1
 
 
+async def test_an_idempotency_key_makes_a_request_without_times_safe_to_repeat(ingest: Ingest) -> None:
+    answers = [await ingest.post([count(), count()], Idempotency_Key="k-1") for _ in range(2)]
+    ids = [each["id"] for answer in answers for each in answer.json()["readings"]]
+    assert len(set(ids)) == 2
+    assert len(await ingest.stored()) == 1
+
+
+async def test_equal_readings_of_one_request_are_different_readings(ingest: Ingest) -> None:
+    answer = await ingest.post([count(), count(), count()])
+    assert len({each["id"] for each in answer.json()["readings"]}) == 3
+
+
 async def test_two_readings_without_a_time_are_two_readings(ingest: Ingest) -> None:
     answers = [await ingest.post(count()) for _ in range(2)]
     ids = {answer.json()["readings"][0]["id"] for answer in answers}
@@ -227,7 +239,10 @@ async def test_a_lenient_request_stores_the_good_and_quarantines_the_rest(ingest
         ("simulation", count(library="played"), 422, "must say its time"),
         ("branch-staff", {"kind": "queue_at_marker", "library": "branch", "marker": "x"}, 422, "pillar"),
         ("branch-staff", {"kind": "head_count", "library": "branch", "people": 3, "zone": "x"}, 422, "zone"),
-        ("branch-gate", count(time="2026-01-01T10:00:00"), 422, "time"),
+        ("branch-staff", {"kind": "head_count", "library": "branch", "people": 2500}, 422, "digit too many"),
+        ("branch-one-gate", count(device="south"), 403, "its own gates"),
+        ("branch-gate", count(time="2026-01-01T10:00:00"), 422, "such as 2026"),
+        ("branch-gate", count(time="9999-12-31T00:00:00Z"), 422, "2199"),
         ("branch-gate", count(entries=1.5), 422, "entries"),
         ("branch-gate", count(surprise=1), 422, "surprise"),
     ],
@@ -329,6 +344,7 @@ async def test_too_much_at_once_is_turned_away_not_queued(ingest: Ingest) -> Non
         (b"[" * 50_000, {}, 422),
         (b"\xff\xfe", {}, 422),
         (b"x" * 65 * 1024, {}, 413),
+        (b"{},{}", {}, 422),
         (b"{}", {"Content_Type": "text/plain"}, 415),
         (b"{}", {"Content_Encoding": "gzip"}, 415),
         (json.dumps([{}] * 1001).encode(), {}, 422),
