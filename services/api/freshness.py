@@ -11,14 +11,12 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from shared.contracts.status import PublicStatus, Sentences
-from shared.domain import status as domain
+from shared.contracts.status import PublicStatus
 from shared.domain.catalog import CATALOGS
 from shared.domain.library import ClockKind
 from shared.domain.library_time import library_time
-from shared.domain.messages import compose
 from shared.domain.status import Reason, ReasonCode, State
-from shared.runtime.formats import formats_for
+from shared.runtime.wording import sentences_for
 
 
 class ServedStatus(PublicStatus):
@@ -82,17 +80,7 @@ def expired_form(status: PublicStatus, now: datetime) -> ServedStatus:
         notice=known.notice if has_notice else "",
         notice_until=known.notice_until if has_notice else None,
     )
-    served = ServedStatus.of(left, sentences_of(left, tuple(status.sentences)))
+    # A newer writer may speak a language that this reader does not.
+    languages = [language for language in status.sentences if language in CATALOGS]
+    served = ServedStatus.of(left, sentences_for(left, languages))
     return served.model_copy(update={"expired": True, "entries_today": None, "exits_today": None})
-
-
-def sentences_of(status: domain.Status, languages: tuple[str, ...]) -> dict[str, Sentences]:
-    """Return a status in words, in each of these languages that there is."""
-    sentences = {}
-    for language in languages:
-        catalog = CATALOGS.get(language)
-        if catalog is None:  # a newer writer speaks a language that this reader does not
-            continue
-        message = compose(status, catalog, formats_for(language, status.time_zone))
-        sentences[language] = Sentences(long=message.long, short=message.short, shortest=message.shortest)
-    return sentences

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from shared.contracts.status import Sentences
 from shared.domain.catalog import CATALOGS
 from shared.domain.messages import compose
@@ -9,9 +11,11 @@ from shared.domain.status import Status
 from shared.runtime.formats import formats_for
 
 
-def sentences_for(status: Status) -> dict[str, Sentences]:
-    """Return a status in words, by language; KeyError for a language without a catalog."""
-    return {language: _sentences(status, language) for language in status.languages}
+def sentences_for(status: Status, languages: Iterable[str] | None = None) -> dict[str, Sentences]:
+    """Return a status in words, by language: its own ones, or those given; KeyError for one without a catalog."""
+    return {
+        language: _sentences(status, language) for language in (status.languages if languages is None else languages)
+    }
 
 
 def _sentences(status: Status, language: str) -> Sentences:

@@ -14,7 +14,6 @@ from cli.bus_server import BusServer
 from services.api.app import Parts, create_app
 from services.api.connection import StreamingProtocol
 from services.api.following import watch_expiries
-from services.api.freshness import sentences_of
 from services.api.main import follow_bus
 from services.api.settings import ApiSettings
 from shared.contracts.status import DayHistory, Estimate, HistorySample, PublicStatus
@@ -22,6 +21,7 @@ from shared.domain import occupancy
 from shared.domain.library import ClockKind, Level
 from shared.domain.queue_wait import Wait
 from shared.domain.status import State, Status, Trend, ZoneStatus
+from shared.runtime.wording import sentences_for
 from tests.conftest import free_port
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -65,7 +65,7 @@ USUAL = Status(
 def public(**changes: object) -> PublicStatus:
     """Return the usual status with some of its fields changed, with its sentences."""
     status = replace(USUAL, **changes)  # type: ignore[arg-type]  # a test says which fields it means
-    return PublicStatus.of(status, sentences_of(status, status.languages))
+    return PublicStatus.of(status, sentences_for(status))
 
 
 def day(library: str, date: str, people: list[int | None]) -> DayHistory:

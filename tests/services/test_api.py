@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.bus_server import BusServer
-from services.api.freshness import library_now
+from services.api.freshness import expired_form, library_now
 from services.api.front import POLICY
 from services.api.problems import PROBLEMS
 from services.api.projection import Projection
@@ -184,6 +184,15 @@ def test_nothing_expires_that_holds_and_nothing_holds_that_has_expired(
 def test_time_stands_still_for_a_recording() -> None:
     status = public(clock=ClockKind.RECORDED)
     assert library_now(status, NOON, NOON + timedelta(days=400)) == status.as_of
+
+
+@pytest.mark.parametrize(("written", "read"), [(("fr", "tlh"), ["fr"]), (("tlh",), [])])
+def test_what_is_left_of_a_status_is_said_in_those_of_its_languages_that_are_spoken_here(
+    written: tuple[str, ...], read: list[str]
+) -> None:
+    words = public().sentences["fr"]
+    status = public().model_copy(update={"languages": written, "sentences": dict.fromkeys(written, words)})
+    assert list(expired_form(status, NOON + timedelta(hours=1)).sentences) == read
 
 
 # The projection
