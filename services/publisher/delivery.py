@@ -23,10 +23,21 @@ from services.publisher.channels.channel import (
     Throttled,
     Unknown,
 )
-from services.publisher.outbox import LABELS, Attempt, End, Ended, Wait, claimed, ended, next_step, sending, tried
+from services.publisher.outbox import (
+    LABELS,
+    Attempt,
+    End,
+    Ended,
+    Wait,
+    claimed,
+    ended,
+    left_s,
+    next_step,
+    sending,
+    tried,
+)
 from shared.contracts import subjects
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
-from shared.domain.library_time import library_time
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, Conflict
 from shared.runtime.clock import monotonic_s, now
@@ -104,9 +115,7 @@ class Outbox:
         record = _read(key, entry.value) if entry else None
         revision = entry.revision if entry else 0
         at = now()
-        clock = intent.clock
-        present = library_time(intent.at, intent.decided_at, clock.kind, clock.speed, at)
-        step = next_step(intent, record, present, at)
+        step = next_step(intent, record, at)
         match step:
             case Ended():
                 return Finished()
@@ -129,7 +138,7 @@ class Outbox:
     async def _try(self, intent: PostIntent, outlet: _Outlet, attempt: Attempt, key: str, revision: int) -> Verdict:
         outcome, may_be_out = await self._act(intent, outlet, attempt)
         if outcome is None:
-            end = End(DeliveryState.EXPIRED, "it is not there, and too late to be sent")
+            end = End(DeliveryState.EXPIRED, "it is not out, and too late to be sent")
             return await self._end(intent, key, revision, attempt.number, end)
         metrics.POST_DELIVERIES.labels(intent.channel, LABELS[type(outcome)]).inc()
         if isinstance(outcome, Rejected | Blocked):
@@ -155,10 +164,12 @@ class Outbox:
                 found = Unknown("no answer to the look-up in time")
             if not isinstance(found, NotFound):
                 return found, not isinstance(found, Done)
-            if not attempt.may_send:
-                return None, False
+        # The look-up, or storing the record, has taken its time; and what has begun must not end after its time either.
+        left = left_s(intent, now())
+        if left == 0:
+            return None, False
         try:
-            async with asyncio.timeout(self._patience.send_s):
+            async with asyncio.timeout(self._patience.send_s if left is None else min(self._patience.send_s, left)):
                 outcome = await channel.send(intent)
         except TimeoutError:
             outcome = Unknown("no answer in time")

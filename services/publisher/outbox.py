@@ -12,6 +12,8 @@ from typing import Final
 
 from services.publisher.channels.channel import Blocked, Done, NotSent, Outcome, Rejected, Throttled, Unknown
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
+from shared.domain.library import ClockKind
+from shared.domain.library_time import library_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +38,29 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Try. With `looks_first` the post may be out already; without `may_send` it is too late to send it now."""
+    """Try. With `looks_first` the post may be out already, even where it is too late to send it now."""
 
     number: int
     looks_first: bool
-    may_send: bool
 
 
 Step = Ended | Wait | End | Attempt
 
 
-def next_step(intent: PostIntent, record: Delivery | None, time: datetime | None, now: datetime) -> Step:
-    """Return what to do with an intent. `time` is the library's own, None where it stands still; `now` is real time."""
+def left_s(intent: PostIntent, now: datetime) -> float | None:
+    """Return the seconds of real time left to send an intent, 0 when it is too late; None where time stands still."""
+    clock = intent.clock
+    time = library_time(intent.at, intent.decided_at, clock.kind, clock.speed, now)
+    if time is None:
+        return None
+    remaining = max((intent.valid_until - time).total_seconds(), 0.0)
+    if clock.kind is not ClockKind.SIMULATED or remaining == 0:
+        return remaining
+    return remaining / clock.speed if clock.speed > 0 else None
+
+
+def next_step(intent: PostIntent, record: Delivery | None, now: datetime) -> Step:
+    """Return what to do with an intent; `now` is real time."""
     is_own = record is not None and record.key == intent.key
     if record is not None and is_own and record.state is not DeliveryState.SENDING:
         return Ended()
@@ -57,12 +70,11 @@ def next_step(intent: PostIntent, record: Delivery | None, time: datetime | None
         remaining = record.lease_until - now
         if remaining > timedelta(0):
             return Wait(remaining.total_seconds())
-    may_send = time is None or time < intent.valid_until
     may_be_out = record is not None and is_own and record.lease_until is not None
-    if not may_send and not may_be_out:
+    if left_s(intent, now) == 0 and not may_be_out:
         return End(DeliveryState.EXPIRED, f"it was to go out before {intent.valid_until:%Y-%m-%d %H:%M}")
     number = record.attempts + 1 if record is not None and is_own else 1
-    return Attempt(number, looks_first=may_be_out, may_send=may_send)
+    return Attempt(number, looks_first=may_be_out)
 
 
 def claimed(intent: PostIntent, now: datetime) -> Delivery:

@@ -6,7 +6,7 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +17,9 @@ from services.publisher.channels import Means
 from services.publisher.channels.channel import (
     Channel,
     Limits,
+    NotFound,
     NotSent,
+    Outcome,
     fitting,
     forms,
     length,
@@ -25,6 +27,7 @@ from services.publisher.channels.channel import (
 from services.publisher.channels.console import ConsoleChannel
 from services.publisher.channels.mastodon import MastodonChannel, retry_after_s
 from services.publisher.delivery import Again, Finished, Outbox, Patience, channel_name
+from services.publisher.outbox import left_s
 from shared.contracts import subjects
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
 from shared.domain.library import ClockKind
@@ -249,6 +252,69 @@ async def test_a_post_of_unknown_fate_that_is_not_there_is_not_sent_too_late(net
     record = await house.record(intent)
     assert record is not None
     assert record.state is DeliveryState.EXPIRED
+
+
+class SlowToFind(MastodonChannel):
+    """A look-up that finds nothing and ends after the intent's time."""
+
+    async def look_up(self, intent: PostIntent) -> Outcome | NotFound:
+        found = await super().look_up(intent)
+        while datetime.now(UTC) <= intent.valid_until:
+            await asyncio.sleep(0.01)
+        return found
+
+
+async def test_a_look_up_that_outlasts_the_time_of_a_post_is_followed_by_no_sending(
+    net: tuple[House, FakeMastodon],
+) -> None:
+    house, server = net
+    channel = SlowToFind(server.base, house.means.token(intent_of()), house.means.client)
+    intent = house.intent(valid_for=timedelta(seconds=0.3))
+    await house.begin(intent, timedelta(seconds=-1))
+    assert isinstance(await Outbox(house.bus, lambda _: channel, HASTY).deliver(intent), Finished)
+    assert server.attempts == 0
+    record = await house.record(intent)
+    assert record is not None
+    assert (record.state, record.reason) == (DeliveryState.EXPIRED, "it is not out, and too late to be sent")
+
+
+class NeverDone(MastodonChannel):
+    """A server that takes all the time it is given."""
+
+    async def send(self, intent: PostIntent) -> Outcome:
+        await asyncio.Event().wait()
+        raise AssertionError(intent)
+
+
+async def test_an_attempt_lasts_no_longer_than_the_time_of_its_post(net: tuple[House, FakeMastodon]) -> None:
+    house, server = net
+    channel = NeverDone(server.base, house.means.token(intent_of()), house.means.client)
+    intent = house.intent(valid_for=timedelta(seconds=0.2))
+    patient = replace(HASTY, send_s=600.0, lease_s=900.0)
+    async with asyncio.timeout(30):
+        assert isinstance(await Outbox(house.bus, lambda _: channel, patient).deliver(intent), Again)
+    record = await house.record(intent)
+    assert record is not None
+    assert (record.state, record.reason) == (DeliveryState.SENDING, "no answer in time")
+
+
+@pytest.mark.parametrize(
+    ("kind", "speed", "later_s", "left"),
+    [
+        (ClockKind.WALL, 1.0, 60, 540),
+        (ClockKind.WALL, 1.0, 700, 0),
+        (ClockKind.SIMULATED, 60.0, 5, 5),
+        (ClockKind.SIMULATED, 60.0, 11, 0),
+        (ClockKind.SIMULATED, 0.0, 9999, None),
+        (ClockKind.RECORDED, 0.0, 9999, None),
+    ],
+)
+def test_the_time_left_to_send_is_the_librarys_in_real_seconds(
+    kind: ClockKind, speed: float, later_s: int, left: float | None
+) -> None:
+    intent = intent_of(clock=kind)
+    intent = intent.model_copy(update={"clock": intent.clock.model_copy(update={"speed": speed})})
+    assert left_s(intent, intent.decided_at + timedelta(seconds=later_s)) == left
 
 
 @pytest.mark.parametrize("fault", ["429-seconds", "429-date", "429-iso", "429-epoch"])
