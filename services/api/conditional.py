@@ -21,7 +21,7 @@ def cache_control(remaining_s: float | None) -> str:
 
 
 def shortest_remaining_s(held: list[Held], now: datetime) -> float | None:
-    """Return for how long all of these go on as they are: what has expired already does not change by itself."""
+    """Return for how long all of these hold; what has expired holds no figure that could become untrue."""
     spans = [held.remaining_s(now) for held in held if not held.is_expired(now)]
     return min((span for span in spans if span is not None), default=None)
 

@@ -6,7 +6,7 @@ The rule: no public figure is shown past its `valid_until` without saying so.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
@@ -84,3 +84,15 @@ def expired_form(status: PublicStatus, now: datetime) -> ServedStatus:
     languages = [language for language in status.sentences if language in CATALOGS]
     served = ServedStatus.of(left, sentences_for(left, languages))
     return served.model_copy(update={"expired": True, "entries_today": None, "exits_today": None})
+
+
+def left_until(status: PublicStatus, now: datetime) -> datetime | None:
+    """Return the library's time from which on `expired_form` says less than at `now`; None if that is never."""
+    zone = ZoneInfo(status.time_zone)
+    tomorrow = status.as_of.astimezone(zone).date() + timedelta(days=1)
+    ends = (
+        datetime.combine(tomorrow, time.min, zone).astimezone(UTC),
+        status.next_change,
+        status.notice.until if status.notice else None,
+    )
+    return min((end for end in ends if end is not None and end > now), default=None)

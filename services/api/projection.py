@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from services.api.freshness import ServedStatus, expired_form, expires_at, fresh_form, library_now
+from services.api.freshness import ServedStatus, expired_form, expires_at, fresh_form, left_until, library_now
 from shared.contracts.status import PublicStatus
 from shared.runtime import metrics
 from shared.runtime.bus import Entry
@@ -50,7 +50,9 @@ class Held:
     expires_at: datetime | None
     noted: datetime | None = None
     """When the agenda of expiries looks at this library next."""
-    _expired: Prepared | None = None
+    _left: Prepared | None = None
+    _left_until: datetime | None = None
+    """The library's time from which on less is left; None if that is never."""
 
     @property
     def order(self) -> tuple[int, datetime, int]:
@@ -65,10 +67,12 @@ class Held:
         """Return what may be served at `now`: the status while it holds, else what is left of it."""
         if not self.is_expired(now):
             return self.fresh
-        if self._expired is None:
-            status = self.fresh.status
-            self._expired = Prepared.of(expired_form(status, library_now(status, self.stored_at, now)))
-        return self._expired
+        status = self.fresh.status
+        present = library_now(status, self.stored_at, now)
+        if self._left is None or (self._left_until is not None and present >= self._left_until):
+            self._left = Prepared.of(expired_form(status, present))
+            self._left_until = left_until(status, present)
+        return self._left
 
     def remaining_s(self, now: datetime) -> float | None:
         """Return for how many seconds of the wall clock the status still holds; None for ever, 0 once expired."""

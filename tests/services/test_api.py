@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -17,7 +17,9 @@ from services.api.problems import PROBLEMS
 from services.api.projection import Projection
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
-from shared.domain.library import ClockKind, Level
+from shared.domain.catalog import CATALOGS
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.status import Reason, ReasonCode, State
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.log_reader import Update
@@ -193,6 +195,62 @@ def test_what_is_left_of_a_status_is_said_in_those_of_its_languages_that_are_spo
     words = public().sentences["fr"]
     status = public().model_copy(update={"languages": written, "sentences": dict.fromkeys(written, words)})
     assert list(expired_form(status, NOON + timedelta(hours=1)).sentences) == read
+
+
+@given(
+    asked_min=st.lists(st.integers(0, 3 * 24 * 60), min_size=1, max_size=8),
+    next_change_min=st.none() | st.integers(-60, 3 * 24 * 60),
+    notice_min=st.none() | st.integers(-60, 3 * 24 * 60),
+    zone=st.sampled_from(["Europe/Paris", "Pacific/Auckland", "America/Havana", "UTC"]),
+    speed=st.none() | st.sampled_from([0.5, 60.0]),
+)
+def test_whoever_asked_before_what_is_left_of_an_expired_status_is_what_holds_now(
+    asked_min: list[int],
+    next_change_min: int | None,
+    notice_min: int | None,
+    zone: str,
+    speed: float | None,
+) -> None:
+    start = datetime(2026, 3, 7, 18, 0, tzinfo=UTC)  # the clocks of Havana change at the next midnight
+    times = {
+        key: None if minutes is None else start + minutes * MINUTE
+        for key, minutes in {"next_change": next_change_min, "notice_until": notice_min}.items()
+    }
+    status = public(
+        as_of=start,
+        valid_until=start + 10 * MINUTE,
+        time_zone=zone,
+        notice="Café closed",
+        clock=ClockKind.WALL if speed is None else ClockKind.SIMULATED,
+        speed=speed or 1.0,
+        **times,
+    )
+    update = Update("tilleuls", Entry("tilleuls", status.model_dump_json().encode(), 1, start), 1)
+    asked_before = Projection()
+    asked_before.apply(update)
+    for minutes in sorted(asked_min):
+        now = start + minutes * MINUTE / (speed or 1.0)
+        asked_first = Projection()
+        asked_first.apply(update)
+        held, fresh = asked_before.get("tilleuls"), asked_first.get("tilleuls")
+        assert held is not None
+        assert fresh is not None
+        assert held.served(now) == fresh.served(now)
+
+
+async def test_what_is_left_of_an_expired_status_ends_with_its_day_and_has_another_etag_then(
+    client: httpx.AsyncClient, wall: Wall
+) -> None:
+    wall.at = NOON + 11 * MINUTE
+    before = await client.get("/v1/libraries/tilleuls")
+    assert before.json()["next_change"] is not None
+    page = (await client.get("/l/tilleuls?lang=en")).text
+    wall.at = NOON + timedelta(days=3)
+    after = await client.get("/v1/libraries/tilleuls", headers={"If-None-Match": before.headers["etag"]})
+    assert after.status_code == 200
+    assert (after.json()["hours_today"], after.json()["next_change"]) == ([], None)
+    assert CATALOGS["en"].pages.hours_today in page
+    assert CATALOGS["en"].pages.hours_today not in (await client.get("/l/tilleuls?lang=en")).text
 
 
 # The projection

@@ -197,7 +197,7 @@ def _curve(held: Held, today: StoredDay | None, language: str) -> Chart | None:
 
 def _state(held: Held, language: str, now: datetime) -> Hashable:
     """Return what a rendering of a library depends on."""
-    return held.sequence, held.is_expired(now), language, freshness(held, language, now)
+    return held.sequence, held.served(now).etag, language, freshness(held, language, now)
 
 
 def _links(path: str, query: dict[str, str], languages: tuple[str, ...]) -> list[Link]:
