@@ -25,7 +25,7 @@ from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import now, wait_s
 from shared.runtime.health import Readiness
-from shared.runtime.log_reader import watch
+from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -62,15 +62,24 @@ class Announcer:
     async def follow_held(self, readiness: Readiness) -> None:
         """Know what is held back, by this replica or another, for ever."""
         readiness.needs("memory", "what is held back has not been read yet")
-        async for updates in watch(self._bus, subjects.POSTING):
-            for update in updates.updates:
-                held = read(update.key, update.entry.value).state.held if update.entry else None
-                if held is None:
-                    self._held.pop(update.key, None)
-                else:
-                    self._held[update.key] = held
-            if updates.is_caught_up:
-                readiness.has("memory")
+        while True:
+            try:
+                async for updates in watch(self._bus, subjects.POSTING):
+                    for update in updates.updates:
+                        self._note(update)
+                    if updates.is_caught_up:
+                        readiness.has("memory")
+            except LogReset:
+                # What the lost bucket held back is known to nobody else, so it is not released either.
+                log.warning("posting_bucket_replaced")
+                self._held.clear()
+
+    def _note(self, update: Update) -> None:
+        held = read(update.key, update.entry.value).state.held if update.entry else None
+        if held is None:
+            self._held.pop(update.key, None)
+        else:
+            self._held[update.key] = held
 
     async def release_held(self) -> None:
         """Look again and again whether the time of a held change has come, for ever."""

@@ -57,8 +57,8 @@ class Queues:
     bus: Bus
     announcer: Announcer
     outbox: Outbox
-    begun: Counter[int] = field(default_factory=Counter)
-    """Handlings begun and not ended, by the message's sequence: those that broke off stay."""
+    begun: Counter[tuple[str, int]] = field(default_factory=Counter)
+    """Handlings begun and not ended, by the queue and the message's sequence in it: those that broke off stay."""
 
     async def on_change(self, body: bytes, message: NatsMessage) -> None:
         """Decide on one change."""
@@ -93,12 +93,12 @@ class Queues:
         handle: Callable[[bytes, NatsMessage], Awaitable[float | None]],
     ) -> None:
         metadata = message.raw_message.metadata
-        sequence = metadata.sequence.stream
+        key = (what, metadata.sequence.stream)
         try:
-            if self.begun[sequence] >= FAILURES:
+            if self.begun[key] >= FAILURES:
                 await self._put_aside(what, body, message, f"its handling broke off {FAILURES} times")
             else:
-                self.begun[sequence] += 1
+                self.begun[key] += 1
                 delay_s = await handle(body, message)
                 await (message.ack() if delay_s is None else message.nack(delay=delay_s))
         except _Malformed as error:
@@ -107,7 +107,7 @@ class Queues:
             delay_s = NAK_S[min(metadata.num_delivered, len(NAK_S)) - 1]
             log.warning("bus_unavailable", what=what, reason=str(error), again_in_s=delay_s)
             await message.nack(delay=delay_s)
-        del self.begun[sequence]
+        del self.begun[key]
 
     async def _put_aside(self, what: str, body: bytes, message: NatsMessage, reason: str) -> None:
         sequence = message.raw_message.metadata.sequence.stream

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from cli.bus_server import BusServer
-from services.publisher.announcer import UNHEARD_OF, time_of
+from services.publisher.announcer import UNHEARD_OF, Announcer, time_of
+from services.publisher.channels.console import ConsoleChannel
+from services.publisher.delivery import Finished, Outbox, Patience, Verdict
+from services.publisher.handlers import FAILURES, Queues
 from services.publisher.libraries import Libraries
 from services.publisher.main import publish
 from services.publisher.memory import memory_key, read
@@ -20,7 +25,7 @@ from services.publisher.settings import Settings
 from services.publisher.watchdog import QueuesStopped
 from shared.contracts import subjects
 from shared.contracts.configuration import Channel, LibraryConfig
-from shared.contracts.posts import Delivery, DeliveryState
+from shared.contracts.posts import Delivery, DeliveryState, PostIntent
 from shared.contracts.status import PublicStatus, StatusChanged
 from shared.domain.library import ClockKind
 from shared.domain.status import Situation, State
@@ -28,9 +33,13 @@ from shared.runtime.applied_libraries import take
 from shared.runtime.bus import ACK_TIMEOUT_S, Bus, Entry, connected
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import Update
+from shared.runtime.provision import provision
 from tests.conftest import settings_for
-from tests.fakes.announcements import FEW, FULL, OPEN, change_of, configuration, new_library, status_of
+from tests.fakes.announcements import FEW, FULL, OPEN, change_of, configuration, intent_of, new_library, status_of
 from tests.fakes.mastodon import DIALECTS, TOKEN, FakeMastodon, running
+
+if TYPE_CHECKING:
+    from faststream.nats.annotations import NatsMessage
 
 CLOSED = Situation(State.CLOSED)
 ACK_WAIT_S = 0.7
@@ -263,6 +272,21 @@ async def test_a_held_change_is_posted_once_its_time_has_come_even_after_a_resta
     )
 
 
+async def test_a_memory_that_is_replaced_while_running_is_followed_from_its_beginning(scene: Scene) -> None:
+    await scene.configure(configuration(scene.library, mastodon(scene.server, min_interval_min=0.02)))
+    async with scene.publisher() as (_, task):
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await scene.settled()
+        await scene.operator.jetstream.delete_stream(subjects.bucket_stream(subjects.POSTING))
+        await provision(scene.operator)
+        begin = now()
+        await scene.tell(change_of(scene.library, 3, FULL, begin, before=FEW))
+        await scene.tell(change_of(scene.library, 4, FEW, begin + timedelta(seconds=0.5), before=FULL))
+        await scene.show(PublicStatus.of(status_of(scene.library, 4, FEW, begin + timedelta(seconds=2)), {}))
+        await until(lambda: task.done() or len(scene.texts()) == 6)
+        assert not task.done()
+
+
 async def test_a_closed_library_need_not_be_heard_of_again_for_its_closing_to_be_said() -> None:
     at = datetime(2026, 3, 3, 18, tzinfo=UTC)
     until_then = at + timedelta(minutes=10)
@@ -338,6 +362,59 @@ async def test_a_change_that_breaks_the_handler_is_put_aside_and_holds_up_nobody
         subjects.DEAD, subjects.dead_letter("publisher", "change"), direct=True
     )
     assert "broke off" in (letter.headers or {})["placelibre-reason"]
+
+
+class Breaking(Announcer):
+    """Breaks off over every change."""
+
+    async def on_change(self, event: StatusChanged, stored_at: datetime) -> None:
+        raise Killed(event.id, stored_at)
+
+
+class Willing(Outbox):
+    """Takes every intent."""
+
+    async def deliver(self, intent: PostIntent) -> Verdict:
+        assert intent.key
+        return Finished()
+
+
+@dataclass
+class Message:
+    """A message of a queue, by its sequence there, and what was answered to it."""
+
+    sequence: int
+    answers: list[str] = field(default_factory=list)
+
+    @property
+    def raw_message(self) -> SimpleNamespace:
+        place = SimpleNamespace(stream=self.sequence)
+        return SimpleNamespace(metadata=SimpleNamespace(sequence=place, num_delivered=1, timestamp=now()))
+
+    async def ack(self) -> None:
+        self.answers.append("ack")
+
+    async def nack(self, delay: float) -> None:
+        self.answers.append(f"again in {delay} s")
+
+    async def reject(self) -> None:
+        self.answers.append("reject")
+
+
+async def test_a_change_that_breaks_off_does_not_put_aside_the_post_of_the_same_sequence(operator: Bus) -> None:
+    patience = Patience(send_s=1, lease_s=1, unknown_wait_s=1, retry_min_s=1, retry_max_s=1)
+    willing = Willing(operator, lambda _: ConsoleChannel(), patience)
+    queues = Queues(operator, Breaking(operator, Libraries()), willing)
+    change = change_of(new_library(), 2, FEW, now()).model_dump_json().encode()
+    broken, post = Message(7), Message(7)
+    for _ in range(FAILURES):
+        with pytest.raises(Killed):
+            await queues.on_change(change, cast("NatsMessage", broken))
+    await queues.on_post(intent_of().model_dump_json().encode(), cast("NatsMessage", post))
+    await queues.on_change(change, cast("NatsMessage", broken))
+    assert post.answers == ["ack"]
+    assert broken.answers == ["reject"]
+    assert not queues.begun
 
 
 async def test_a_malformed_intent_is_kept_as_a_dead_letter(scene: Scene) -> None:
