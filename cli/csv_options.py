@@ -73,11 +73,6 @@ def _counts(options: CsvOptions) -> CountColumns:
         if not options.count:
             raise Trouble("--out-file needs --count, the column of people in both files", "add --count")
         return FilePerDirection(_column(options.count))
-    if not (options.entries and options.exits):
-        raise Trouble(
-            "which columns have the people is not said",
-            "give --entries and --exits, or --direction and --count, or --out-file and --count",
-        )
     return BothColumns(_column(options.entries), _column(options.exits))
 
 

@@ -299,7 +299,7 @@ def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool)
         "stop      Ctrl-C; the data is kept",
     ]
     if is_simulated:
-        lines.append("Simulated days are running: nothing you see is real.")
+        lines.append("Simulated days are running: what is marked as simulated is not real.")
     OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title="Placelibre is running", expand=False))
     say("For a library of your own: add it to libraries.toml, run `placelibre keys new LIBRARY --device tablet --role")
     say("staff --write libraries.toml` and `placelibre apply`, then send its first reading, how many are inside:")

@@ -55,9 +55,13 @@ class Held:
     """The library's time from which on less is left; None if that is never."""
 
     @property
-    def order(self) -> tuple[int, datetime, int]:
-        """What makes one status of a library newer than another."""
-        return self.fresh.status.revision, self.fresh.status.as_of, self.sequence
+    def order(self) -> tuple[datetime, int, int]:
+        """What makes one status of a library newer than another; a removal between the two ends the comparison.
+
+        Revisions count from 1 again where a library's state is made anew, and a replay after a crash gives a status of
+        before a higher sequence: its own time tells in both cases.
+        """
+        return self.fresh.status.as_of, self.fresh.status.revision, self.sequence
 
     def is_expired(self, now: datetime) -> bool:
         """Tell whether the status no longer holds at `now`, the wall's time."""

@@ -15,10 +15,14 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from shared.contracts.readings import STAFF_KINDS, Slug
+from shared.domain import level
 from shared.domain import library as domain
-from shared.domain.library import INSIDE, OUTSIDE, ClockKind, Level, OpeningHours
+from shared.domain.level import Level
+from shared.domain.library import INSIDE, OUTSIDE, ClockKind, OpeningHours
 
 LANGUAGES: Final = ("en", "fr", "nl", "nb", "uk")
+SIMULATION_KEY_ID: Final = "simulation"
+"""The id with which ingest knows the key that may set the time; it stands in no configuration."""
 EngineFactory = Callable[[str, ZoneInfo, str | None], OpeningHours]
 """Builds the hours engine from a rule, a time zone and a country for public holidays; raises ValueError."""
 
@@ -50,7 +54,8 @@ class Gate(Table):
     origin: Slug = Field(default=OUTSIDE, alias="from", description="`outside`, or a zone's id.")
     destination: Slug = Field(default=INSIDE, alias="to", description="A zone's id; `inside` without zones.")
     silent_after_min: Annotated[float, Field(gt=0, le=1440)] = Field(
-        default=15.0, description="Without a report for this long the library's figures are unknown."
+        default=20.0,
+        description="Without a report for this long the library's figures are unknown; longer than it takes to report.",
     )
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -105,6 +110,13 @@ class Key(Table):
     role: Literal["gate", "staff"]
     gates: tuple[Slug, ...] = Field(default=(), description="Gates it may report; empty for all of the library.")
     expires: AwareDatetime | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value == SIMULATION_KEY_ID:
+            raise ValueError(f"{value!r} is the simulation's own id; choose another, like front-2026")
+        return value
 
     def may_send(self, kind: str) -> bool:
         """Tell whether this key's role covers a kind of reading."""
@@ -180,6 +192,19 @@ class LibraryConfig(Table):
             raise ValueError(f"{value!r} is no IANA time zone; one looks like Europe/Paris")
         return value
 
+    @field_validator("channels")
+    @classmethod
+    def _differ_by_name(cls, value: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        # A channel's name is the key of its memory and of its deliveries, and names its token file: two would share all.
+        for (type_, account), times in Counter((each.type, each.account) for each in value).items():
+            if times > 1:
+                what = f"the {type_} account {account!r}" if account else f"the {type_} channel without an account"
+                raise ValueError(
+                    f"{what} stands {times} times; give each channel of one type an account of its own name,"
+                    " even where the servers differ"
+                )
+        return value
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         places = {zone.id for zone in self.zones} or {INSIDE}
@@ -252,7 +277,7 @@ class LibraryConfig(Table):
                 domain.CapacityPeriod(engine(each.when, zone, self.country), each.when, each.capacity)
                 for each in self.capacity_periods
             ),
-            bands=tuple(domain.Band(each.level, each.enter, each.leave) for each in self.bands) or domain.DEFAULT_BANDS,
+            bands=tuple(level.Band(each.level, each.enter, each.leave) for each in self.bands) or level.DEFAULT_BANDS,
             dwell=timedelta(minutes=self.dwell_min),
             empty_after=timedelta(minutes=self.empty_after_min),
             valid_for=timedelta(minutes=self.valid_for_min),

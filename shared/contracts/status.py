@@ -12,7 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.domain import library_state, occupancy, queue_wait
 from shared.domain import status as domain
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.status import ReasonCode, State, Trend
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from shared.domain.library import Level, Library
+from shared.domain.level import Level, next_level
+from shared.domain.library import Library
 from shared.domain.library_state import Day, LibraryState
 from shared.domain.occupancy import Estimate
 from shared.domain.queue_wait import (
@@ -16,17 +18,20 @@ from shared.domain.queue_wait import (
     QueueSeen,
     Rate,
     Wait,
+    are_neighbours,
     posterior_rate,
     queue_people,
     wait,
 )
-from shared.domain.status import Reason, ReasonCode, State, Status, Trend, ZoneStatus, next_level
+from shared.domain.status import Reason, ReasonCode, State, Status, Trend, ZoneStatus
 
 TREND_SPAN: Final = timedelta(minutes=30)
 TREND_SHARE: Final = 0.03
 """A change of people smaller than this share of capacity within the span is no trend."""
 QUEUE_GONE_AFTER: Final = timedelta(minutes=10)
 """How old a look at the queue must be before room inside and an idle door overrule it."""
+WORDS_DWELL: Final = timedelta(minutes=10)
+"""The words for a wait move to the next bucket at most this often; a jump is said at once."""
 EARLY: Final = timedelta(minutes=10)
 """How long after opening the queue outside may still stand though there are seats."""
 IDLE_DOOR_SHARE: Final = 0.25
@@ -56,7 +61,10 @@ def status_of(state: LibraryState, library: Library, now: datetime) -> Status:
     is_not_admitting = state.staff.is_not_admitting(now, state.opened_at)
     is_queue_for_seats = queue is not None and queue.people.value > 0 and ratio >= _full_ends_at(library)
     _move_level(state, library, now, ratio, must_be_full=is_queue_for_seats)
-    state.wait = _wait(state, library, now, capacity, people.value, queue)
+    # Nobody waits for a door that is shut.
+    state.wait = (
+        None if is_not_admitting else _settle(state, now, _wait(state, library, now, capacity, people.value, queue))
+    )
     held = state.staff.held_seats(now, state.opened_at)
     return _build(
         state,
@@ -143,6 +151,28 @@ def _wait(
         return None if state.level is Level.FULL or is_early else NO_WAIT
     door, exits = _rates(state, library, now, capacity)
     return wait(queue, capacity - people, door, exits, state.wait)
+
+
+def _settle(state: LibraryState, now: datetime, expected: Wait | None) -> Wait | None:
+    """Keep the words of a moment ago where the new ones are their neighbours; figures move, words wait."""
+    before = state.wait
+    if expected is None or before is None or _words_of(expected) == _words_of(before):
+        return expected
+    is_recent = state.wait_since is not None and now - state.wait_since < WORDS_DWELL
+    if (
+        is_recent
+        and expected.bucket
+        and before.bucket
+        and are_neighbours(expected, before)
+        and before.bucket <= expected.high
+    ):
+        return replace(expected, bucket=before.bucket, overflow=before.overflow)
+    state.wait_since = now
+    return expected
+
+
+def _words_of(expected: Wait) -> tuple[int, bool]:
+    return expected.bucket, expected.overflow
 
 
 def _rates(state: LibraryState, library: Library, now: datetime, capacity: int) -> tuple[Rate, Rate]:

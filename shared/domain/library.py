@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 from zoneinfo import ZoneInfo
 
+from shared.domain.level import DEFAULT_BANDS, Band
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,14 +17,6 @@ OUTSIDE: Final = "outside"
 """The place beyond every outer gate."""
 INSIDE: Final = "inside"
 """The one place of a library that declares no zones."""
-
-
-class Level(StrEnum):
-    """How free the seats are, from the emptiest to the fullest."""
-
-    MANY_SEATS = "many_seats"
-    FEW_SEATS = "few_seats"
-    FULL = "full"
 
 
 class ClockKind(StrEnum):
@@ -107,23 +101,6 @@ class CapacityPeriod:
     when: OpeningHours = field(compare=False)
     rule: str
     capacity: int
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """The share of capacity at which a level begins, and the lower one at which it ends."""
-
-    level: Level
-    enter_ratio: float
-    leave_ratio: float
-
-    def __post_init__(self) -> None:
-        """Refuse a band that would flap."""
-        if not 0.0 < self.leave_ratio < self.enter_ratio <= 1.5:
-            raise ValueError(f"{self.level}: a band must be left below where it is entered")
-
-
-DEFAULT_BANDS: Final = (Band(Level.FEW_SEATS, 0.85, 0.80), Band(Level.FULL, 0.97, 0.93))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared.domain.library import Level
+from shared.domain.deduplication import Seen
+from shared.domain.level import Level
 from shared.domain.occupancy import Estimate, Occupancy
 from shared.domain.queue_wait import QueueSeen, Wait
-from shared.domain.reading import AnyReading, Seen
+from shared.domain.reading import AnyReading
 from shared.domain.staff import StaffLog
 from shared.domain.status import Change, State, Status
 
@@ -69,6 +70,8 @@ class LibraryState:
     level_since: datetime | None = None
     wait: Wait | None = None
     """The wait said last; its words are kept while they are not clearly wrong."""
+    wait_since: datetime | None = None
+    """When those words were first said."""
     days: dict[str, Day] = field(default_factory=dict)
     totals: Totals = field(default_factory=Totals)
     status: Status | None = None

@@ -12,7 +12,8 @@ from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from shared.domain.catalog.catalog import Catalog, SeatWords
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN, Wait
 from shared.domain.shortening import capitalised, one_line, shortened, stopped
 from shared.domain.status import ReasonCode, State, Status, Trend
@@ -98,6 +99,8 @@ def headline(status: Status, catalog: Catalog) -> str:
         case State.UNKNOWN:
             return catalog.headline_unknown
         case State.OPEN:
+            if status.level is Level.FULL and status.free_seats:
+                return catalog.headline_almost_full
             return level_words(status.level, catalog)
 
 

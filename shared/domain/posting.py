@@ -32,7 +32,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import sha256
 from typing import Final
 
-from shared.domain.library import ChannelRule, Level
+from shared.domain.level import Level
+from shared.domain.library import ChannelRule
 from shared.domain.status import Change, ReasonCode, Situation, State, Status
 
 LONG_WAIT_MIN: Final = 15

@@ -135,3 +135,12 @@ def bucket(minutes: float, high: float, previous: int | None) -> int:
     if below * (1 - BUCKET_SLACK) < minutes <= previous * (1 + BUCKET_SLACK):
         return previous
     return fresh
+
+
+def are_neighbours(one: Wait, other: Wait) -> bool:
+    """Tell whether the words of two waits stand beside each other: "45 minutes" and "1 hour"."""
+
+    def place(expected: Wait) -> int:
+        return WAIT_BUCKETS_MIN.index(expected.bucket) + (1 if expected.overflow else 0)
+
+    return abs(place(one) - place(other)) <= 1

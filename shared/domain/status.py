@@ -8,16 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.occupancy import Estimate
 from shared.domain.queue_wait import Wait
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from shared.domain.library import Band
 
 
 class State(StrEnum):
@@ -159,16 +154,3 @@ class Change:
     def id(self) -> str:
         """A name for this change that a replay gives again."""
         return f"{self.library}.{self.status.revision}"
-
-
-ORDER = (Level.MANY_SEATS, Level.FEW_SEATS, Level.FULL)
-
-
-def next_level(ratio: float, current: Level | None, bands: Sequence[Band]) -> Level:
-    """Return the level for a share of capacity: a band is entered at one ratio and left at a lower one."""
-    rank = ORDER.index(current) if current is not None else 0
-    for band in sorted(bands, key=lambda each: ORDER.index(each.level), reverse=True):
-        threshold = band.leave_ratio if rank >= ORDER.index(band.level) else band.enter_ratio
-        if ratio >= threshold:
-            return band.level
-    return Level.MANY_SEATS

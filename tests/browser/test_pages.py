@@ -16,7 +16,7 @@ from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
-from shared.domain.library import Level
+from shared.domain.level import Level
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 from tests.services.api_running import RunningApi, day, public, running_api

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.domain.advance import advance, reconfigure
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.library_state import LibraryState
 from shared.domain.reading import (
     AnyReading,
@@ -61,7 +62,7 @@ def test_a_day_opens_fills_lunches_and_closes_at_the_hours_own_minutes() -> None
         ("10:10", "full"),
         ("12:00", "closed"),
         ("13:00", "many_seats"),
-        ("13:15", "unknown"),
+        ("13:20", "unknown"),
     ]
 
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from shared.contracts.configuration import LANGUAGES
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.messages import (
     LONG_MAX,
     SHORT_MAX,

@@ -15,7 +15,8 @@ from pydantic import TypeAdapter
 
 from shared.contracts.status import StatusChanged
 from shared.domain import posting
-from shared.domain.library import ChannelRule, ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ChannelRule, ClockKind
 from shared.domain.posting import Decision, Hold, Post, PostingState, Reached, Skip, advance, post_key
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN, Wait
 from shared.domain.reading import Mute

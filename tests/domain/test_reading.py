@@ -7,7 +7,8 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.reading import HORIZON, MAX_BOOTS, MAX_IDS, MAX_RANGES, Mute, Seen, SeenRanges
+from shared.domain.deduplication import MAX_BOOTS, MAX_IDS, MAX_RANGES, Seen, SeenRanges
+from shared.domain.reading import HORIZON, Mute
 from tests.domain.conftest import MONDAY
 
 

@@ -8,7 +8,8 @@ from secrets import token_hex
 from shared.contracts.configuration import Channel, LibraryConfig
 from shared.contracts.posts import PostIntent
 from shared.contracts.status import Clock, Sentences, StatusChanged
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.posting import post_key
 from shared.domain.status import Change, Situation, State, Status
 from shared.runtime.wording import sentences_for

@@ -18,7 +18,8 @@ from services.api.main import follow_bus
 from services.api.settings import ApiSettings
 from shared.contracts.status import DayHistory, Estimate, HistorySample, PublicStatus
 from shared.domain import occupancy
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.queue_wait import Wait
 from shared.domain.status import State, Status, Trend, ZoneStatus
 from shared.runtime.wording import sentences_for

@@ -290,9 +290,28 @@ def test_whatever_is_seen_twice_or_between_others_the_newest_of_each_library_is_
 def test_a_status_older_than_the_one_held_is_left_aside() -> None:
     projection = Projection()
     assert projection.apply(Update("tilleuls", _entry(public(revision=5), 1), 1))
-    assert not projection.apply(Update("tilleuls", _entry(public(revision=4, as_of=NOON + MINUTE), 2), 2))
-    assert not projection.apply(Update("tilleuls", _entry(public(revision=5, as_of=NOON - MINUTE), 3), 3))
+    assert not projection.apply(Update("tilleuls", _entry(public(revision=4), 2), 2))
+    assert not projection.apply(Update("tilleuls", _entry(public(revision=6, as_of=NOON - MINUTE), 3), 3))
     assert projection.apply(Update("tilleuls", _entry(public(revision=5, people=None), 4), 4))
+
+
+def test_a_younger_status_is_taken_though_its_library_counts_its_changes_anew() -> None:
+    projection = Projection()
+    assert projection.apply(Update("tilleuls", _entry(public(revision=500), 1), 1))
+    assert projection.apply(Update("tilleuls", _entry(public(revision=3, as_of=NOON + MINUTE), 2), 2))
+    assert not projection.apply(Update("tilleuls", _entry(public(revision=501), 3), 3))
+
+
+def test_a_library_removed_and_added_again_may_begin_earlier_but_what_was_before_its_removal_stays_gone() -> None:
+    projection = Projection()
+    recorded = {"clock": ClockKind.RECORDED}
+    assert projection.apply(Update("tilleuls", _entry(public(revision=5, **recorded), 1), 1))
+    assert projection.apply(Update("tilleuls", None, 2))
+    assert not projection.apply(Update("tilleuls", _entry(public(revision=5, **recorded), 1), 1))
+    earlier = public(revision=1, as_of=NOON - timedelta(days=400), **recorded)
+    assert projection.apply(Update("tilleuls", _entry(earlier, 3), 3))
+    assert not projection.apply(Update("tilleuls", None, 2))
+    assert projection.ids == ["tilleuls"]
 
 
 def test_another_bucket_replaces_everything_whatever_its_numbers_say() -> None:

@@ -21,7 +21,8 @@ from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.status import Reason, ReasonCode, State
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.formats import formats_for

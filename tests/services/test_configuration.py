@@ -37,6 +37,10 @@ role = "gate"
 [[libraries.channels]]
 type = "console"
 """
+ACCOUNT_ON_TWO_SERVERS = "".join(
+    f'[[libraries.channels]]\ntype = "mastodon"\naccount = "a"\nserver = "https://{name}.example"\n'
+    for name in ("one", "two")
+)
 SECOND = GOOD.replace("central", "branch").replace("front-2026", "branch-2026")
 
 
@@ -123,7 +127,7 @@ FAULTS = {
             (
                 7,
                 "libraries.central.opening_hours",
-                "'Mo-Sa 09:00 19:00' is no opening_hours rule: at character 12: expected timespan_plus",
+                "'Mo-Sa 09:00 19:00' is no opening_hours rule: from character 12 on it cannot be read",
                 'write it like "Mo-Fr 09:00-12:30,13:30-18:00; PH off"',
             )
         ],
@@ -211,8 +215,32 @@ FAULTS = {
             (
                 15,
                 "libraries.central.keys.simulation.id",
-                "'simulation' is the simulation's own id",
-                "choose another, like front-2026",
+                "'simulation' is the simulation's own id; choose another, like front-2026",
+                "put it right and check again",
+            )
+        ],
+    ),
+    "one account name on two servers": (
+        GOOD.replace('[[libraries.channels]]\ntype = "console"\n', "") + ACCOUNT_ON_TWO_SERVERS,
+        [
+            (
+                20,
+                "libraries.central.channels",
+                "the mastodon account 'a' stands 2 times; give each channel of one type an account of its own name,"
+                " even where the servers differ",
+                "put it right and check again",
+            )
+        ],
+    ),
+    "two consoles": (
+        GOOD + '\n[[libraries.channels]]\ntype = "console"\nlanguages = ["en"]\n',
+        [
+            (
+                20,
+                "libraries.central.channels",
+                "the console channel without an account stands 2 times; give each channel of one type an account of"
+                " its own name, even where the servers differ",
+                "put it right and check again",
             )
         ],
     ),

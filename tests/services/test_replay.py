@@ -117,7 +117,6 @@ def test_a_library_on_the_wall_clock_is_refused(tmp_path: Path, rows: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--entries", "in"), "which columns have the people is not said"),
         (("--direction", "way"), "--direction needs --count"),
         (("--entries", "in", "--exits", "off"), "line 1: there is no column 'off'; there are day, hour, in, out"),
         (("--gate", "back", "--entries", "in", "--exits", "out"), "door has no gate 'back'"),

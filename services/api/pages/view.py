@@ -14,7 +14,8 @@ from services.api.projection import Held
 from shared.contracts.status import Estimate, Span, ZoneStatus
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.catalog import Catalog
-from shared.domain.library import ClockKind, Level
+from shared.domain.level import Level
+from shared.domain.library import ClockKind
 from shared.domain.messages import (
     Formats,
     headline,

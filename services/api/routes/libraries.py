@@ -13,7 +13,7 @@ from services.api.freshness import ServedStatus
 from services.api.models import EXAMPLE_STATUS, LibraryList, ZoneList
 from services.api.projection import Held, etag_of
 from services.api.shelf import Shelf
-from shared.domain.library import Level
+from shared.domain.level import Level
 from shared.domain.status import State
 from shared.runtime.problem import MEDIA_TYPE
 

@@ -111,6 +111,8 @@ class Catalog:
     headline_many: str
     headline_few: str
     headline_full: str
+    headline_almost_full: str
+    """The level is full, but a few seats are free: between two readers, or held back at the door."""
     headline_not_admitting: str
     headline_closed: str
     headline_unknown: str

@@ -23,6 +23,7 @@ CATALOG: Final = Catalog(
     headline_many="Seats free",
     headline_few="Few seats left",
     headline_full="Full",
+    headline_almost_full="Almost full",
     headline_not_admitting="Not letting anyone in",
     headline_closed="Closed",
     headline_unknown="No data",

@@ -23,6 +23,7 @@ CATALOG: Final = Catalog(
     headline_many="Places libres",
     headline_few="Peu de places",
     headline_full="Complet",
+    headline_almost_full="Presque complet",
     headline_not_admitting="Entrées suspendues",
     headline_closed="Fermée",
     headline_unknown="Pas de données",

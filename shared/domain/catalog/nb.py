@@ -23,6 +23,7 @@ CATALOG: Final = Catalog(
     headline_many="Ledige plasser",
     headline_few="Få plasser igjen",
     headline_full="Fullt",
+    headline_almost_full="Nesten fullt",
     headline_not_admitting="Ingen slippes inn",
     headline_closed="Stengt",
     headline_unknown="Ingen data",

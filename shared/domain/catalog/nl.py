@@ -23,6 +23,7 @@ CATALOG: Final = Catalog(
     headline_many="Plaatsen vrij",
     headline_few="Weinig plaatsen vrij",
     headline_full="Vol",
+    headline_almost_full="Bijna vol",
     headline_not_admitting="Nu geen toegang",
     headline_closed="Gesloten",
     headline_unknown="Geen gegevens",

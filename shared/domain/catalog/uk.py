@@ -27,6 +27,7 @@ CATALOG: Final = Catalog(
     headline_many="Є вільні місця",
     headline_few="Мало вільних місць",
     headline_full="Вільних місць немає",
+    headline_almost_full="Місць майже немає",
     headline_not_admitting="Нікого не впускають",
     headline_closed="Зачинено",
     headline_unknown="Немає даних",
