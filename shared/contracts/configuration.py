@@ -195,7 +195,7 @@ class LibraryConfig(Table):
     @field_validator("channels")
     @classmethod
     def _differ_by_name(cls, value: tuple[Channel, ...]) -> tuple[Channel, ...]:
-        # A channel's name is the key of its memory and of its deliveries, and names its token file: two would share all.
+        # A channel's name is the key of its memory and its deliveries, and names its token file: two would share all.
         for (type_, account), times in Counter((each.type, each.account) for each in value).items():
             if times > 1:
                 what = f"the {type_} account {account!r}" if account else f"the {type_} channel without an account"

@@ -41,6 +41,7 @@ ACCOUNT_ON_TWO_SERVERS = "".join(
     f'[[libraries.channels]]\ntype = "mastodon"\naccount = "a"\nserver = "https://{name}.example"\n'
     for name in ("one", "two")
 )
+STANDS_TWICE = "stands 2 times; give each channel of one type an account of its own name, even where the servers differ"
 SECOND = GOOD.replace("central", "branch").replace("front-2026", "branch-2026")
 
 
@@ -226,8 +227,7 @@ FAULTS = {
             (
                 20,
                 "libraries.central.channels",
-                "the mastodon account 'a' stands 2 times; give each channel of one type an account of its own name,"
-                " even where the servers differ",
+                f"the mastodon account 'a' {STANDS_TWICE}",
                 "put it right and check again",
             )
         ],
@@ -238,8 +238,7 @@ FAULTS = {
             (
                 20,
                 "libraries.central.channels",
-                "the console channel without an account stands 2 times; give each channel of one type an account of"
-                " its own name, even where the servers differ",
+                f"the console channel without an account {STANDS_TWICE}",
                 "put it right and check again",
             )
         ],
