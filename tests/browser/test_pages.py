@@ -23,6 +23,7 @@ from tests.services.api_running import RunningApi, day, public, running_api
 
 CHROMIUM = Path("/usr/bin/chromium")
 WORDS = CATALOGS["en"]
+FULL_HOUSE = occupancy.Estimate(120, 118, 122)
 
 pytestmark = [
     pytest.mark.browser,
@@ -87,9 +88,9 @@ async def test_a_new_status_shows_by_itself(operator: Bus, api: RunningApi, chro
     await expect(page.locator("#link-live")).to_be_visible()
     await page.locator("summary").click()
     await put(operator, current(revision=2, level=Level.FULL, people=occupancy.Estimate(118, 116, 120)))
-    await expect(page.locator(".sign:visible .headline")).to_have_text(WORDS.headline_full)
+    await expect(page.locator(".sign:visible .headline")).to_have_text(WORDS.headline_almost_full)
     await expect(page.locator(".sign .number")).to_have_text("2")
-    await expect(page.locator("#announcement")).to_contain_text(WORDS.headline_full)
+    await expect(page.locator("#announcement")).to_contain_text(WORDS.headline_almost_full)
     await expect(page.locator("details")).to_have_attribute("open", "")  # what the reader opened stays open
     assert opened.complaints == []
 
@@ -97,7 +98,7 @@ async def test_a_new_status_shows_by_itself(operator: Bus, api: RunningApi, chro
 async def test_the_overview_follows_every_library_on_it(operator: Bus, api: RunningApi, chromium: Browser) -> None:
     opened = await open_page(chromium, f"{api.url}/?lang=en")
     await expect(opened.page.locator(".card .headline:visible")).to_have_text(WORDS.headline_few)
-    await put(operator, current(revision=2, level=Level.FULL))
+    await put(operator, current(revision=2, level=Level.FULL, people=FULL_HOUSE))
     await expect(opened.page.locator(".card .headline:visible")).to_have_text(WORDS.headline_full)
     assert opened.complaints == []
 
@@ -148,7 +149,7 @@ async def test_a_lost_connection_is_said_and_comes_back(
         opened = await open_page(chromium, f"{api.url}/l/tilleuls?lang=en")
         await expect(opened.page.locator("#link-live")).to_be_visible()
     await expect(opened.page.locator("#link-lost")).to_be_visible()
-    await put(operator, current(revision=2, level=Level.FULL))
+    await put(operator, current(revision=2, level=Level.FULL, people=FULL_HOUSE))
     async with running_api(bus_server, now, port=api.port):
         await expect(opened.page.locator("#link-live")).to_be_visible(timeout=15_000)
         await expect(opened.page.locator(".sign:visible .headline")).to_have_text(WORDS.headline_full)
