@@ -23,7 +23,7 @@ from nats.js.errors import APIError
 
 from shared.contracts import subjects
 from shared.runtime.bus import RETRY_EVERY_S, Bus, BusUnavailable, Entry
-from shared.runtime.clock import wait_s
+from shared.runtime.clock import heed_cancellation, wait_s
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -124,6 +124,7 @@ class LogReader:
                 yield Batch((), 0)
             wanted = 0
             while True:
+                heed_cancellation()
                 if wanted <= BATCH // 2:
                     await self._ask(name, inbox)
                     wanted += BATCH
