@@ -14,7 +14,7 @@ The rules, in the order in which they are asked:
    that has ended, another reason for the same lack of data. Yesterday's words are old: a new day begins with nothing
    said. "No data" takes back what was said before; with nothing said today there is nothing to take back.
 5. A day has a budget of announcements (one in several languages counts once: each language has its own readers). The
-   last one is kept for what spares people a useless way: closed, not admitting, full.
+   last one is kept for what spares people a useless way: closed, or not admitting.
 6. Two announcements keep an interval. A change that comes too soon is held; a newer change takes its place, and the
    held one is judged again, as of the end of the interval, once time has reached it.
 7. Figures that would be older than twice their validity when the interval ends are not held at all.
@@ -52,7 +52,7 @@ CLOSED: Final = "closed; the next word is the opening"
 NOTHING_NEW: Final = "nothing new"
 NOTHING_SAID: Final = "no data, and nothing said today that it would take back"
 SPENT: Final = "the day's budget is spent"
-KEPT: Final = "the day's last announcement is kept for a closed or full house"
+KEPT: Final = "the day's last announcement is kept for a closed house"
 REPLACED: Final = "a newer change came before the interval ended"
 UNCONFIRMED: Final = "nothing shows that it was still so when the interval ended"
 TOO_OLD: Final = "its figures would be too old when the interval ends"
@@ -242,7 +242,7 @@ def _gist(situation: Situation) -> tuple[State, Level | None, int, bool, bool]:
 
 
 def _spares_a_way(situation: Situation) -> bool:
-    return situation.state in {State.CLOSED, State.NOT_ADMITTING} or situation.level is Level.FULL
+    return situation.state in {State.CLOSED, State.NOT_ADMITTING}
 
 
 def _is_too_old(status: Status, at: datetime) -> bool:

@@ -20,8 +20,8 @@ def monotonic_s() -> float:
 def heed_cancellation() -> None:
     """End a task that was cancelled while something it awaited swallowed that.
 
-    `asyncio.wait_for` before Python 3.12 returns its result and forgets a cancellation that came in the same moment, and
-    the bus client waits with it for every answer. A loop that goes on for ever asks here, or it would.
+    `asyncio.wait_for` before Python 3.12 returns its result and forgets a cancellation that came in the same moment,
+    and the bus client waits with it for every answer. A loop that goes on for ever asks here, or it would.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

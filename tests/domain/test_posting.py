@@ -302,15 +302,15 @@ def test_a_first_look_at_a_closed_library_says_nothing() -> None:
     assert play([change])[1] == [Skip(change, posting.CLOSED)]
 
 
-def test_the_last_announcement_of_the_day_is_kept_for_a_closed_or_full_house() -> None:
+def test_the_last_announcement_of_the_day_is_kept_for_a_closed_house() -> None:
     rule = replace(RULE, daily_budget=2)
     _, decisions = play(changes_of((0, OPEN), (20, FEW), (40, FULL), (60, CLOSED)), rule)
-    assert [situation for _, situation in said(decisions)] == [OPEN, FULL]
-    assert reasons(decisions) == [posting.KEPT, posting.SPENT]
+    assert [situation for _, situation in said(decisions)] == [OPEN, CLOSED]
+    assert reasons(decisions) == [posting.KEPT, posting.KEPT]
 
 
 def test_a_new_local_day_begins_with_a_new_budget_and_nothing_said() -> None:
-    rule = replace(RULE, daily_budget=2)
+    rule = replace(RULE, daily_budget=3)
     midnight = 11 * 60  # 23:00 UTC is midnight in Paris
     _, decisions = play(changes_of((0, OPEN), (20, FULL), (midnight - 1, OPEN), (midnight, FULL)), rule)
     assert [when for when, _ in said(decisions)] == [at(0), at(20), at(midnight)]

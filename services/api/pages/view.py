@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
 
 from babel.dates import format_timedelta
@@ -154,6 +154,8 @@ class Teller:
     def hours(self, spans: tuple[Span, ...]) -> str:
         """Return the open spans of a day."""
         words = self.catalog.pages
+        if any(span.start.time() == span.end.time() == time.min for span in spans):
+            return words.open_all_day
         texts = [
             words.hours_span.format(opens=self.formats.time(span.start), closes=self.formats.time(span.end))
             for span in spans

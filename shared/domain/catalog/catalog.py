@@ -40,6 +40,7 @@ class PageWords:
     hours_span: str
     """{opens}, {closes}: one open span of a day."""
     closed_today: str
+    open_all_day: str
     opens_at: str
     """{time}"""
     closes_at: str

@@ -102,6 +102,7 @@ CATALOG: Final = Catalog(
         hours_today="Opening hours today",
         hours_span="{opens} to {closes}",
         closed_today="closed today",
+        open_all_day="open all day",
         opens_at="opens at {time}",
         closes_at="closes at {time}",
         seats_free="Seats free",

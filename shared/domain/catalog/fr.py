@@ -102,6 +102,7 @@ CATALOG: Final = Catalog(
         hours_today="Horaires du jour",
         hours_span="de {opens} à {closes}",
         closed_today="fermée aujourd’hui",
+        open_all_day="ouvert 24 heures sur 24",
         opens_at="ouvre à {time}",
         closes_at="ferme à {time}",
         seats_free="Places libres",

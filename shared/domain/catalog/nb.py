@@ -104,6 +104,7 @@ CATALOG: Final = Catalog(
         hours_today="Åpningstider i dag",
         hours_span="{opens} til {closes}",
         closed_today="stengt i dag",
+        open_all_day="åpent hele døgnet",
         opens_at="åpner kl. {time}",
         closes_at="stenger kl. {time}",
         seats_free="Ledige plasser",

@@ -102,6 +102,7 @@ CATALOG: Final = Catalog(
         hours_today="Openingstijden vandaag",
         hours_span="{opens} tot {closes}",
         closed_today="vandaag gesloten",
+        open_all_day="de hele dag open",
         opens_at="gaat open om {time}",
         closes_at="sluit om {time}",
         seats_free="Plaatsen vrij",

@@ -122,6 +122,7 @@ CATALOG: Final = Catalog(
         hours_today="Години роботи сьогодні",
         hours_span="з {opens} до {closes}",
         closed_today="сьогодні зачинено",
+        open_all_day="відчинено цілодобово",
         opens_at="відкриття: {time}",
         closes_at="закриття: {time}",
         seats_free="Вільні місця",
