@@ -154,10 +154,10 @@ def test_differences_are_told_by_name_and_not_by_place_in_a_list(tmp_path: Path)
 
     before = LIBRARY.format(id="a")
     after = before.replace("capacity = 10", "capacity = 12").replace(
-        '{ id = "front" }', '{ id = "side" }, { id = "front", silent_after_min = 20 }'
+        '{ id = "front" }', '{ id = "side" }, { id = "front", silent_after_min = 30 }'
     )
     assert list(differences(library(before), library(after))) == [
         "capacity: 10 -> 12",
-        "gates.front.silent_after_min: 15.0 -> 20.0",
+        "gates.front.silent_after_min: 20.0 -> 30.0",
         "gates.side: added",
     ]
