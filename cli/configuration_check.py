@@ -22,8 +22,6 @@ from shared.runtime.opening_hours import OsmOpeningHours
 
 EXPIRES_SOON: Final = timedelta(days=30)
 """Time enough to make a new key and carry it to the device."""
-SIMULATION_KEY_ID: Final = "simulation"
-"""The id with which ingest knows the key that may set the time; it stands in no file."""
 ANY_HOURS: Final = "24/7"
 
 
@@ -154,9 +152,6 @@ def _faults(library: LibraryConfig) -> Iterator[tuple[Location, Words]]:
         if _rule_fault(alone.hours_rule, zone):
             fault = f"{exception.hours!r} are no hours"
             yield ("exceptions", index, "hours"), (fault, 'write it like "10:00-14:00", or "off"')
-    for index, key in enumerate(library.keys):
-        if key.id == SIMULATION_KEY_ID:
-            yield ("keys", index, "id"), (f"{key.id!r} is the simulation's own id", "choose another, like front-2026")
     for index, period in enumerate(library.capacity_periods):
         fault = _rule_fault(period.when, zone)
         if fault:

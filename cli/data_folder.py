@@ -14,8 +14,8 @@ from typing import Annotated, Final
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from cli.configuration_check import SIMULATION_KEY_ID
 from cli.terminal import Trouble
+from shared.contracts.configuration import SIMULATION_KEY_ID
 
 DATA: Final = Path(".placelibre")
 DataOption = Annotated[Path, typer.Option("--data", help="The folder of `placelibre up`.", file_okay=False)]

@@ -6,13 +6,9 @@ import hmac
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
-from typing import Final
 
-from shared.contracts.configuration import Key, LibraryConfig
+from shared.contracts.configuration import SIMULATION_KEY_ID, Key, LibraryConfig
 from shared.domain.library import ClockKind
-
-SIMULATION: Final = "simulation"
-"""The id of the key that `placelibre up` and `placelibre replay` send with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +49,10 @@ class Senders:
         """Return who holds `<id>.<secret>`, or None if nobody does. Takes the same time for any wrong secret."""
         key_id, _, secret = credential.partition(".")
         offered = sha256(secret.encode()).hexdigest()
-        if key_id == SIMULATION:
+        if key_id == SIMULATION_KEY_ID:
             expected = self.simulation_key_sha256
             is_right = hmac.compare_digest(offered, expected or "0" * 64)
-            return Sender(SIMULATION, None, None) if is_right and expected else None
+            return Sender(SIMULATION_KEY_ID, None, None) if is_right and expected else None
         library, key = self.keys.get(key_id, (None, None))
         is_right = hmac.compare_digest(offered, key.sha256 if key else "0" * 64)
         if not is_right or key is None or (key.expires is not None and key.expires <= now):
