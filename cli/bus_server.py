@@ -21,7 +21,6 @@ from shared.contracts.permissions import SERVICES, Permissions
 from shared.runtime.clock import monotonic_s, pause_s
 
 READY_TIMEOUT_S: Final = 20.0
-STOP_TIMEOUT_S: Final = 15.0
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 """Room for a chunk of a checkpoint and for a full pack of readings."""
 MAX_FILE_STORE_GB: Final = 6

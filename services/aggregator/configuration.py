@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
 
 from pydantic import JsonValue
 
+from services.aggregator.effects import persist
 from services.aggregator.fold import Fold
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Configured
-from shared.runtime.bus import Bus, BusUnavailable
-from shared.runtime.clock import now, wait_s
+from shared.runtime.bus import Bus
+from shared.runtime.clock import now
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
 
 log = logger(__name__)
-
-RETRY_S: Final = 1.0
 
 
 async def announce(bus: Bus, fold: Fold) -> None:
@@ -50,19 +49,11 @@ async def _announce(bus: Bus, fold: Fold, update: Update) -> None:
     except ValueError as error:
         log.error("library_config_broken", library=update.key, error=type(error).__name__)  # noqa: TRY400
         return
-    await _publish(bus, subjects.configured(partition), body, f"configured:{update.key}:{update.revision}")
+    message = body.model_dump_json().encode()
+    name = f"configured:{update.key}:{update.revision}"
+    await persist(partial(bus.publish, subjects.configured(partition), message, message_id=name))
 
 
 def _json(value: bytes) -> dict[str, JsonValue]:
     """Return the value as JSON if it is a configuration; raises ValueError if it is not."""
     return LibraryConfig.model_validate_json(value).model_dump(mode="json", by_alias=True)
-
-
-async def _publish(bus: Bus, subject: str, body: Configured, name: str) -> None:
-    while True:
-        try:
-            await bus.publish(subject, body.model_dump_json().encode(), message_id=name)
-        except BusUnavailable:
-            await wait_s(RETRY_S)
-        else:
-            return

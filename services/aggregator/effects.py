@@ -63,7 +63,7 @@ async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
         if (kept := fold.kept(library)) is not None
     )
     statuses = bus.bucket(subjects.STATUS)
-    await _all(_persist(partial(statuses.delete, library)) for library in pending.removed)
+    await _all(persist(partial(statuses.delete, library)) for library in pending.removed)
 
 
 async def _changes(bus: Bus, changes: list[Change]) -> None:
@@ -79,7 +79,7 @@ async def _changes(bus: Bus, changes: list[Change]) -> None:
             "content-type": "application/json",
         }
         subject = subjects.change(change.library)
-        await _persist(partial(bus.publish, subject, body, message_id=change.id, headers=headers))
+        await persist(partial(bus.publish, subject, body, message_id=change.id, headers=headers))
         metrics.AGGREGATOR_CHANGES.inc()
 
 
@@ -88,21 +88,21 @@ async def _status(bus: Bus, kept: Kept) -> None:
     if status is None:
         return
     body = PublicStatus.of(status, sentences_for(status)).model_dump_json().encode()
-    await _persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
+    await persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
 
 
 async def _day(bus: Bus, kept: Kept, date: str, day: Day) -> None:
     body = DayHistory.of(kept.library.id, date, day, kept.library.time_zone).model_dump_json().encode()
     key = subjects.history_key(kept.library.id, date)
     try:
-        await _persist(partial(bus.bucket(subjects.HISTORY).put, key, body), is_essential=False)
+        await persist(partial(bus.bucket(subjects.HISTORY).put, key, body), is_essential=False)
     except BusFull as error:
         # A day is stored whole each time, and a full archive must not stop the present.
         metrics.HISTORY_NOT_STORED.inc()
         log.error("history_not_stored", library=kept.library.id, date=date, reason=str(error))  # noqa: TRY400
 
 
-async def _persist(store: Callable[[], Awaitable[int]], *, is_essential: bool = True) -> None:
+async def persist(store: Callable[[], Awaitable[int]], *, is_essential: bool = True) -> None:
     """Store, however long the bus is away, or full of what must not be lost.
 
     Raises:

@@ -214,11 +214,6 @@ class Bucket:
         """Mark a key as deleted, so that watchers hear of it."""
         return await self._bus.publish(subjects.key_subject(self.name, key), b"", headers={"KV-Operation": "DEL"})
 
-    async def purge(self, key: str) -> None:
-        """Drop a key's values, leaving a marker behind."""
-        headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
-        await self._bus.publish(subjects.key_subject(self.name, key), b"", headers=headers)
-
     async def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted, deleted ones included. Raises BusUnavailable."""
         stream = subjects.bucket_stream(self.name)

@@ -26,7 +26,6 @@ from shared.contracts import subjects
 from shared.contracts.streams import BUCKETS, DUPLICATE_WINDOW, DURABLES, STREAMS, BucketSpec, DurableSpec, StreamSpec
 from shared.runtime.bus import Bus
 
-READY_TIMEOUT_S: Final = 30.0
 IMMUTABLE: Final = frozenset({"retention", "storage"})
 """Settings that a stream keeps from its birth."""
 
