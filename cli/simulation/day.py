@@ -12,7 +12,9 @@ from itertools import accumulate
 from random import Random
 from typing import Final
 
-from cli.simulation.house import MINUTE_S, Crossing, Fates, House, MinuteTruth, Span
+from cli.simulation.building import Building
+from cli.simulation.habits import MINUTE_S, Habits
+from cli.simulation.house import Crossing, Fates, House, MinuteTruth, Span
 from cli.simulation.observers import Sighting, gate_sightings, staff_sightings
 from cli.simulation.scenario import Scenario
 from cli.wire import WireFields
@@ -79,7 +81,7 @@ def simulate_day(scenario: Scenario, library: Library, day: date, rng: Random) -
         Span(_s(begin, start), _s(begin, max(start, close - last_entry)), _s(begin, close), library.capacity_at(start))
         for start, close in opened
     ]
-    house = House(scenario, library, spans, rng)
+    house = House(_habits(scenario), Building.of(library), spans, rng)
     house.run(_arrivals(scenario, library, opened, begin, rng), _s(begin, end))
     sightings = [
         sighting
@@ -132,6 +134,18 @@ def _refuse_mismatch(scenario: Scenario, library: Library) -> None:
                 f"{library.id}: the scenario has the {what} {sorted(named)}, the library {sorted(known)};"
                 f" they must be the same"
             )
+
+
+def _habits(scenario: Scenario) -> Habits:
+    return Habits(
+        mean_stay_min=scenario.mean_stay_min,
+        stay_spread=scenario.stay_spread,
+        door_rate_per_min=scenario.door_rate_per_min,
+        put_off_min=scenario.put_off_min,
+        mean_patience_min=scenario.mean_patience_min,
+        zone_shares={zone.id: zone.share for zone in scenario.zones},
+        move_every_min=scenario.move_every_min,
+    )
 
 
 def _arrivals(
