@@ -37,6 +37,9 @@ simulate: install ## Print one simulated day with its ground truth, without a bu
 bench: install ## Measure on this machine; figures beside a reference from the same run
 	@$(BIN)/placelibre bench $(ARGS)
 
+accuracy: install ## Measure how right the estimates are, on seeds that nobody tunes on (50 of each scenario)
+	@$(BIN)/placelibre accuracy --seeds 50 --seed-from 5000 $(ARGS)
+
 fix: install ## Format and mend what can be mended by itself
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -47,4 +50,4 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
 
-.PHONY: help install up test browser check simulate bench fix docs lock
+.PHONY: help install up test browser check simulate bench accuracy fix docs lock

@@ -11,8 +11,11 @@ from typer.core import TyperCommand, TyperGroup
 
 from cli.terminal import Trouble, tell
 
-COMMANDS: Final = ("up", "check", "apply", "keys", "doctor", "simulate", "replay", "bench", "run")
+COMMANDS: Final = ("up", "check", "apply", "keys", "doctor", "simulate", "replay", "bench", "accuracy", "run")
 """In the order in which people meet them. The module `cli.<name>` holds a typer application named `app`."""
+
+MODULES: Final = {"accuracy": "cli.accuracy_command"}
+"""Commands whose module is named otherwise, for a package has their name."""
 
 EPILOG: Final = """\
 Begin with: placelibre up
@@ -32,10 +35,11 @@ class _Commands(TyperGroup):
         del ctx
         if cmd_name not in COMMANDS:
             return None
+        name = MODULES.get(cmd_name, f"cli.{cmd_name}")
         try:
-            module = importlib.import_module(f"cli.{cmd_name}")
+            module = importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if error.name != f"cli.{cmd_name}":
+            if error.name != name:
                 raise
             return None
         command: TyperCommand | TyperGroup = typer.main.get_command(module.app)  # type: ignore[assignment]

@@ -17,6 +17,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def cpu_s() -> float:
+    """Return the processor time that this process has used, for measuring what something costs."""
+    return time.process_time()
+
+
 def heed_cancellation() -> None:
     """End a task that was cancelled while something it awaited swallowed that.
 
