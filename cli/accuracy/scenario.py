@@ -7,7 +7,7 @@ from datetime import time
 from importlib import resources
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cli.simulation.scenario import SHARES_TOLERANCE, Minutes, Share
 from shared.contracts.readings import Slug
@@ -95,7 +95,7 @@ class LunchTable(Table):
 class AlarmTable(Table):
     """A fire alarm: everybody leaves within five minutes, and the house opens again."""
 
-    day: Annotated[int, Field(ge=1)]
+    days: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     between: tuple[time, time]
     minutes: Range = (20.0, 40.0)
     back_share: Share = Field(default=0.7, description="Of those who wanted to stay on, who come back.")
@@ -192,9 +192,26 @@ class AccuracyScenario(Table):
 
 
 class AccuracyFile(Table):
-    """The whole of `scenarios.toml`."""
+    """The whole of `scenarios.toml`.
+
+    A scenario may say `like = "<id>"`: it has everything that the named one above it has and it does not have itself.
+    """
 
     scenarios: Annotated[tuple[AccuracyScenario, ...], Field(min_length=1)]
+
+    @field_validator("scenarios", mode="before")
+    @classmethod
+    def _filled(cls, tables: list[dict[str, object]]) -> list[dict[str, object]]:
+        filled: dict[object, dict[str, object]] = {}
+        for table in tables:
+            like = table.get("like")
+            if like is not None and like not in filled:
+                raise ValueError(f"{table.get('id')}: there is no scenario {like!r} above it")
+            own = {key: value for key, value in table.items() if key != "like"}
+            if own.get("id") in filled:
+                raise ValueError(f"there are two scenarios {own.get('id')!r}")
+            filled[own.get("id")] = {**filled.get(like, {}), **own}
+        return list(filled.values())
 
 
 def load_accuracy_scenarios() -> dict[str, AccuracyScenario]:

@@ -21,6 +21,7 @@ SLOT_S: Final = 300
 """The grain of the arrivals."""
 WANDER_MEMORY_MIN: Final = 20
 """How long the doorman keeps to a mood."""
+UNHELD_SHARE: Final = 2.0
 CRUSH_S: Final = 300.0
 STAFF_BEFORE_S: Final = (10 * 60.0, 50 * 60.0)
 STAFF_AFTER_S: Final = (10 * 60.0, 45 * 60.0)
@@ -44,7 +45,8 @@ class Lived:
 def live(scenario: AccuracyScenario, crowd: Crowd, day: Day, number: int, rng: Random) -> Lived:
     """Play one day, the `number`-th from 1. Raises ValueError if a place has no way in."""
     place = building(scenario)
-    base = scenario.capacity * rng.uniform(*scenario.held_share)
+    # Nobody stands at the door of a library that never has a queue.
+    base = scenario.capacity * (rng.uniform(*scenario.held_share) if scenario.queue_possible else UNHELD_SHARE)
     span = Span(day.open - day.begin, day.last_entry - day.begin, day.close - day.begin, max(round(base), 1))
     alarm, crush = _alarm(scenario, day, number, rng)
     house = House(
@@ -86,7 +88,7 @@ def _arrivals(scenario: AccuracyScenario, crowd: Crowd, day: Day, rng: Random) -
 
 def _alarm(scenario: AccuracyScenario, day: Day, number: int, rng: Random) -> tuple[Alarm | None, Crush | None]:
     table = scenario.alarm
-    if table is None or table.day != number:
+    if table is None or number not in table.days:
         return None, None
     at = rng.uniform(*(day.instant(each) for each in table.between))
     lasts = rng.uniform(*table.minutes) * MINUTE_S
