@@ -1,7 +1,8 @@
 """The usual ways to know how many are inside and how long the wait is, and our own, all asked the same.
 
 The usual ways are those of counting systems as they are sold: no interval, a fixed share for each level, a wait from
-the queue as it was last seen and the exits of the last half-hour. They too drop what they have been sent twice.
+the queue as it was last seen and from how many went in, or out, in the last half-hour, whichever are more: while the
+house fills up the door sets the pace, and then those who leave. They too drop what they have been sent twice.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ OUTSIDE: Final = "outside"
 HOUSE: Final = "all"
 """The name of the whole house where zones have theirs, in the protocol's head-counts too."""
 FULL_SHARE: Final = 0.97
-EXITS_OVER_S: Final = 30 * 60
+PACE_OVER_S: Final = 30 * 60
 OURS: Final = "placelibre"
 _ESTIMATION: Final = "cli.estimation"
 
@@ -87,7 +88,9 @@ class Counting:
     _has_begun: bool = False
     """Whether a first day has begun; what was counted before it is no day."""
     _queue: float = 0.0
-    _recent_exits: list[tuple[float, float]] = field(default_factory=list)
+    _opened_s: float = 0.0
+    _recent: list[tuple[float, float, float]] = field(default_factory=list)
+    """Of the last half-hour: when, entries and exits of the house."""
     _seen: set[str] = field(default_factory=set)
 
     def handle(self, line: Fields) -> Fields | None:
@@ -144,8 +147,8 @@ class Counting:
             entries, exits = (along, back) if is_in else (back, along)
             space.entries += entries
             space.exits += exits
-            if space is self._spaces[HOUSE] and exits:
-                self._recent_exits.append((number(event, "t1"), exits))
+            if space is self._spaces[HOUSE]:
+                self._recent.append((number(event, "t1"), entries, exits))
 
     def _recount(self, name: str, people: float) -> None:
         space = self._spaces[name]
@@ -159,7 +162,7 @@ class Counting:
             self._closings.pop()
             self._queue = 0.0  # nobody's system shows yesterday's queue
         while self._openings and self._openings[-1] <= now_s:
-            self._openings.pop()
+            self._opened_s = self._openings.pop()
             has_yesterday, self._has_begun = self._has_begun, True
             for space in self._spaces.values():
                 if self.scales_exits and has_yesterday:
@@ -169,9 +172,8 @@ class Counting:
 
     def _answer(self, now_s: float) -> Fields:
         people = self._spaces[HOUSE].people
-        self._recent_exits = [each for each in self._recent_exits if each[0] > now_s - EXITS_OVER_S]
-        exits_per_min = sum(exits for _, exits in self._recent_exits) / (EXITS_OVER_S / 60)
-        wait_min = 0.0 if self._queue <= 0 else self._queue / exits_per_min if exits_per_min else None
+        pace_per_min = self._pace_per_min(now_s)
+        wait_min = 0.0 if self._queue <= 0 else self._queue / pace_per_min if pace_per_min else None
         reached = [name for name, share in self._levels if people >= share * self._capacity]
         return {
             "occupancy": people,
@@ -185,6 +187,13 @@ class Counting:
             "level": reached[-1] if reached else next((name for name, _ in self._levels), None),
             "full": people >= FULL_SHARE * self._capacity,
         }
+
+    def _pace_per_min(self, now_s: float) -> float:
+        """Return how fast the queue moves. Just after the opening, what has been counted is of a shorter time."""
+        since_s = max(now_s - PACE_OVER_S, self._opened_s)
+        self._recent = [each for each in self._recent if each[0] > since_s]
+        entries, exits = sum(each[1] for each in self._recent), sum(each[2] for each in self._recent)
+        return max(entries, exits) / max((now_s - since_s) / 60, 1.0)
 
 
 def _level(pair: JsonValue) -> tuple[str, float]:

@@ -119,8 +119,8 @@ def test_of_a_beam_s_crossings_half_are_entries() -> None:
     assert last_answer("recount", beam, recount, later, asked(OPEN + HOUR))["occupancy"] == 15
 
 
-def test_the_wait_is_the_last_queue_seen_by_the_exits_of_the_last_half_hour() -> None:
-    exits = [gate_event(number, OPEN + number * 10 * MIN, 0, 30) for number in range(1, 7)]
+def test_the_wait_is_the_last_queue_seen_by_those_who_left_in_the_last_half_hour() -> None:
+    exits = [gate_event(number, OPEN + number * 10 * MIN, 20, 30) for number in range(1, 7)]
     seen = staff_event(1, OPEN + 61 * MIN, "queue", mark="pillar")
     answer = last_answer("in_out", *exits, seen, asked(OPEN + 65 * MIN))
     assert answer["queue"] == 60
@@ -129,7 +129,13 @@ def test_the_wait_is_the_last_queue_seen_by_the_exits_of_the_last_half_hour() ->
     assert last_answer("in_out", *exits, seen, gone, asked(OPEN + 65 * MIN))["wait_min"] == 0
 
 
-def test_without_exits_nothing_is_said_of_a_wait_and_yesterday_s_queue_is_forgotten() -> None:
+def test_while_the_house_fills_up_the_queue_moves_as_fast_as_people_have_come_in_since_the_opening() -> None:
+    entries = [gate_event(number, OPEN + number * MIN, 20, 1) for number in range(1, 11)]
+    seen = staff_event(1, OPEN + 10 * MIN, "queue", value=100)
+    assert last_answer("in_out", *entries, seen, asked(OPEN + 10 * MIN))["wait_min"] == pytest.approx(5)
+
+
+def test_without_anybody_at_the_door_nothing_is_said_of_a_wait_and_yesterday_s_queue_is_forgotten() -> None:
     seen = staff_event(1, OPEN, "queue", value=30)
     assert last_answer("in_out", seen, asked(OPEN + HOUR))["wait_min"] is None
     assert last_answer("in_out", seen, asked(DAY + OPEN + HOUR))["wait_min"] == 0
