@@ -40,11 +40,11 @@ class GateTable(Table):
     missed_entries: Range = Field(default=(0.015, 0.05), description="Share of entries that it never sees.")
     missed_exits: Range = Field(default=(0.015, 0.05), description="Share of exits that it never sees.")
     day_change: Range = Field(
-        default=(0.02, 0.03), description="How much the difference of its two misses changes from day to day; sd."
+        default=(0.02, 0.03), description="How much its net error changes from one day to the next; sd."
     )
     doubled_share: Share = Field(default=0.004, description="Crossings that it counts twice.")
     occluded_share: Share = Field(default=0.06, description="Crossings that it misses besides, in the densest crowd.")
-    occluded_flow_per_min: Positive = Field(default=40.0, description="The crossings at which 63 % of that is reached.")
+    occluded_flow_per_min: Positive = Field(default=60.0, description="The crossings at which 63 % of that is reached.")
     night_heartbeat: bool = Field(default=False, description="Reports zeros all night.")
 
 

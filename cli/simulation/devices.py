@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil, exp, floor, sqrt
+from math import ceil, exp, floor
 from random import Random
 from typing import Final
 
@@ -29,7 +29,7 @@ class Device:
     missed_entries_share: float
     missed_exits_share: float
     day_change: float
-    """Standard deviation of the day's change of the difference between the two."""
+    """Standard deviation, between two days, of the change of the difference of the two."""
     doubled_share: float
     occluded_share: float
     occluded_flow_per_min: float
@@ -85,8 +85,8 @@ def see(
     """Yield what a gate sees of one day's crossings, whose seconds count from `begin`."""
     mine = [crossing for crossing in crossings if crossing.gate == device.gate]
     flow = Counter(int(crossing.at_s // MINUTE_S) for crossing in mine)
-    # The two directions change by themselves; their difference, which is what drifts, by `day_change`.
-    change = device.day_change / sqrt(2)
+    # A change is the difference of two days, each of which has two directions with an error of their own.
+    change = device.day_change / 2
     missed_entries_share = device.missed_entries_share + rng.gauss(0, change)
     missed_exits_share = device.missed_exits_share + rng.gauss(0, change)
     for crossing in mine:
