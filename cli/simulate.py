@@ -1,4 +1,4 @@
-"""`placelibre simulate`: one simulated day to read, or days without end through the front door."""
+"""`placelibre simulate`: simulated days to read, to estimate from, or without end through the front door."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import typer
 from rich.box import SIMPLE
 from rich.table import Table
 
+from cli.accuracy.days import simulate_run
+from cli.accuracy.scenario import AccuracyScenario, load_accuracy_scenarios
+from cli.accuracy.telling import print_protocol, run_fields, show_run
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.sending import FIRST_WAIT_S, MAX_WAIT_S, Sender
 from cli.simulation.day import SimulatedDay, first_common_day, simulate_day
@@ -27,7 +30,9 @@ app = command_app()
 ROW_EVERY: Final = timedelta(minutes=30)
 ASK_TIMEOUT_S: Final = 5.0
 SEED: Final = 2026
-ScenarioOption = Annotated[str, typer.Option(help="The library whose usual day it is; all of them with --to.")]
+ScenarioOption = Annotated[
+    str, typer.Option(help="A library whose usual day it is, or a run of --list. With --to, all the libraries.")
+]
 
 
 @app.command(
@@ -35,6 +40,8 @@ ScenarioOption = Annotated[str, typer.Option(help="The library whose usual day i
         "placelibre simulate",
         "placelibre simulate --scenario campus --date 2026-11-25 --seed 7",
         "placelibre simulate --json > day.json",
+        "placelibre simulate --list",
+        "placelibre simulate --scenario large-sunday --seed 7 --protocol",
         "placelibre simulate --to http://127.0.0.1:8001 --key-file .placelibre/keys/simulation.key",
     )
 )
@@ -45,6 +52,10 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Another seed, another day; the same one, the same day.")] = SEED,
     config: Annotated[Path, typer.Option(help="The libraries.")] = LIBRARIES_FILE,
     as_json: Annotated[bool, typer.Option("--json", help="Print the readings and the truth for a program.")] = False,
+    protocol: Annotated[
+        bool, typer.Option("--protocol", help="Print a run's lines as an estimator reads them.")
+    ] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="List the scenarios, a line each.")] = False,
     to: Annotated[str, typer.Option(help="Send it to this ingest instead, day after day.")] = "",
     key_file: Annotated[Path | None, typer.Option(help="The simulation's key, for --to.")] = None,
     api: Annotated[str, typer.Option(help="Where to ask which day came last, for --to.")] = "http://127.0.0.1:8000",
@@ -53,9 +64,20 @@ def simulate(
     """Play a simulated day.
 
     Printed with its ground truth: who came, who queued, what gates and staff saw of it. Or, with --to, sent to ingest
-    as live readings, day after day.
+    as live readings, day after day. The runs of --list are some days of a made-up library each, with devices, networks
+    and people that fail in their own ways; `placelibre accuracy` measures estimates on them.
     """
-    scenarios = load_scenarios()
+    scenarios, runs = load_scenarios(), load_accuracy_scenarios()
+    if list_all:
+        list_scenarios(scenarios, runs)
+        return
+    if scenario in runs:
+        if day or to:
+            raise Trouble(f"{scenario} is a run with days of its own", "leave out --date and --to")
+        _tell_run(runs[scenario], seed, as_json=as_json, protocol=protocol)
+        return
+    if protocol:
+        raise Trouble("--protocol needs a run", "name one with --scenario; placelibre simulate --list shows them")
     chosen = [scenario] if scenario else list(scenarios) if to else list(scenarios)[:1]
     libraries = _libraries(config, scenarios, chosen, is_live=bool(to))
     try:
@@ -78,10 +100,29 @@ def simulate(
         raise Trouble(str(error), "choose another --date, or take the example libraries.toml") from error
 
 
+def list_scenarios(scenarios: dict[str, Scenario], runs: dict[str, AccuracyScenario]) -> None:
+    """Print each scenario's name, what it is, and what it is for."""
+    rows = [(name, "day", scenario.purpose) for name, scenario in scenarios.items()]
+    rows += [(name, run.set, run.purpose) for name, run in runs.items()]
+    width = max(len(name) for name, *_ in rows)
+    for name, what, purpose in rows:
+        say(f"{name:<{width}}  {what:<9}  {purpose}")
+
+
+def _tell_run(scenario: AccuracyScenario, seed: int, *, as_json: bool, protocol: bool) -> None:
+    run = simulate_run(scenario, seed)
+    if protocol:
+        print_protocol(run)
+    elif as_json:
+        say_json(run_fields(run))
+    else:
+        show_run(run, scenario)
+
+
 def _libraries(config: Path, scenarios: dict[str, Scenario], chosen: Sequence[str], *, is_live: bool) -> list[Library]:
     for each in chosen:
         if each not in scenarios:
-            raise Trouble(f"there is no scenario {each!r}", f"choose one of {', '.join(scenarios)}")
+            raise Trouble(f"there is no scenario {each!r}", f"choose one of {', '.join(scenarios)}, or a run of --list")
     checked = good_libraries_or_trouble(config)
     known = {library.id: library.to_domain(OsmOpeningHours) for library in checked.libraries}
     found = [

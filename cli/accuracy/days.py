@@ -131,7 +131,8 @@ def _taps(scenario: AccuracyScenario, habit: Habit, lived: Lived, number: int, r
     if not desk.head_count_days or number in desk.head_count_days:
         for about in desk.head_counts:
             at = day.instant(about) + rng.uniform(-HEAD_COUNT_SPREAD_S, HEAD_COUNT_SPREAD_S)
-            yield from head_counts(habit, minutes, day.begin, at, rng, by_zone=desk.head_counts_by_zone)
+            if not _is_evacuated(lived, at):
+                yield from head_counts(habit, minutes, day.begin, at, rng, by_zone=desk.head_counts_by_zone)
     yield from queue_looks(habit, {mark.id: mark.people for mark in scenario.marks}, minutes, day.begin, rng)
     yield from throttle_taps(habit, minutes, day.begin, rng)
     if lived.alarm is not None:
@@ -143,6 +144,11 @@ def _taps(scenario: AccuracyScenario, habit: Habit, lived: Lived, number: int, r
             if entered_s - joined_s >= MEASURED_FROM_S and rng.random() < desk.tickets_share:
                 joined, entered = round(day.begin + joined_s, 1), round(day.begin + entered_s, 1)
                 yield Tap(entered, {"type": "wait", "joined": joined, "entered": entered})
+
+
+def _is_evacuated(lived: Lived, at: float) -> bool:
+    """Tell whether staff have other things to do than to count people."""
+    return lived.alarm is not None and lived.alarm.at_s <= at - lived.day.begin < lived.alarm.reopen_s
 
 
 def _received(fields: Fields, sent: float, network: Network, rng: Random) -> Iterator[tuple[float, Fields]]:

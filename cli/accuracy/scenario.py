@@ -82,7 +82,7 @@ class EarlyTable(Table):
     """People who queue before the doors open, coming evenly over the minutes before."""
 
     people: Annotated[int, Field(ge=0)]
-    minutes: Minutes
+    minutes: Annotated[float, Field(gt=0, le=60)]
 
 
 class LunchTable(Table):

@@ -119,7 +119,7 @@ def spoil(passages: Iterable[Passage], troubles: Sequence[Trouble]) -> Iterator[
 
 
 def report(device: Device, passages: Sequence[Passage], watches: Iterable[tuple[float, float]]) -> Iterator[Report]:
-    """Yield the messages of a gate over its watches, in order of time: windows with zeros, or events and heartbeats."""
+    """Yield the messages of a gate: over its watches windows, zeros among them; or first its events, then heartbeats."""
     windows: dict[int, list[int]] = {}
     for passage in passages:
         at = passage.at + device.skew_s

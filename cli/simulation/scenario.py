@@ -73,6 +73,7 @@ class Scenario(Table):
     """One library's usual day."""
 
     library: Slug
+    purpose: Annotated[str, Field(min_length=10, max_length=100)]
     daily_visitors: Annotated[int, Field(ge=1)] = Field(description="Who come, those whom the queue puts off included.")
     day_spread_share: Share = Field(description="How much busy and slack days differ; a standard deviation.")
     arrivals_by_hour: dict[Annotated[int, Field(ge=0, le=23)], Share]
