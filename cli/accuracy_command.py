@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 
 from cli.accuracy import tables
 from cli.accuracy.measuring import Measured, measure_all
@@ -124,13 +125,15 @@ def _show(report: Report, scenarios: Sequence[AccuracyScenario], seeds: range) -
     sets = {each.id: each.set for each in scenarios}
     for name in dict.fromkeys(sets.values()):
         rows = [row for row in report.rows if sets[row.scenario] == name]
-        title = f"{name}: error, % of capacity"
-        for table in (tables.occupancy_table(title, rows), tables.wait_table(rows), tables.detection_table(rows)):
-            if table is not None:
-                OUT.print(table)
-    for table in (tables.difficulty_table(report.rows), tables.bar_table(report), tables.costs_table(report)):
-        if table is not None:
-            OUT.print(table)
+        OUT.print(tables.occupancy_table(name, rows))
+        _print(tables.wait_table(rows), tables.full_table(rows), tables.faults_table(rows))
+    _print(tables.difficulty_table(report.rows), tables.bar_table(report), tables.costs_table(report))
     if report.uncovered:
         say(f"the interval holds too seldom or too often in: {', '.join(report.uncovered)}", style="red")
     say(f"kept in {RESULTS}")
+
+
+def _print(*found: Table | None) -> None:
+    for table in found:
+        if table is not None:
+            OUT.print(table)

@@ -53,9 +53,10 @@ class Report:
     costs: tuple[Costs, ...]
 
     @property
-    def verdicts(self) -> list[Verdict]:
-        """Our figures beside the reference's, in the scenarios that both have."""
-        return [each for row in self.rows if row.ours is not None for each in verdicts(row.scenario, row.ours)]
+    def verdicts(self) -> dict[str, list[Verdict]]:
+        """Our figures beside the reference's, by scenario, in those that both have."""
+        judged = {row.scenario: verdicts(row.scenario, row.ours) for row in self.rows if row.ours is not None}
+        return {scenario: found for scenario, found in judged.items() if found}
 
     @property
     def uncovered(self) -> list[str]:
@@ -65,7 +66,8 @@ class Report:
     @property
     def is_bar_reached(self) -> bool:
         """Whether no figure of the reference is missed, costs included."""
-        return all(each.is_reached for each in self.verdicts) and all(each.is_allowed for each in self.costs)
+        figures = (each.is_reached for found in self.verdicts.values() for each in found)
+        return all(figures) and all(each.is_allowed for each in self.costs)
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return everything for a program."""
@@ -79,7 +81,7 @@ class Report:
                 for row in self.rows
             ],
             "costs": [asdict(each) for each in self.costs],
-            "bar": [asdict(each) for each in self.verdicts],
+            "bar": [asdict(each) for found in self.verdicts.values() for each in found],
             "uncovered": self.uncovered,
         }
 

@@ -44,6 +44,8 @@ class Score:
     """Where joining is possible, and a wait of 2 minutes or more is true or said; an absent answer says 0."""
     wait_coverage_pct: float | None
     """Where the true wait is 2 minutes or more."""
+    wait_width_min: float | None
+    """Median width of the interval there, of the answers that have one."""
     sees_pct: float | None
     """How often a true wait of 5 minutes or more is said to be one of 2 or more."""
     ghost_min_per_day: float
@@ -95,6 +97,11 @@ def score(run: Run, answers: Sequence[Answer]) -> Score:
         wait_coverage_pct=_mean(
             _is_wait_within(wait_min, answer) for wait_min, answer in joinable if wait_min >= WAIT_FROM_MIN
         ),
+        wait_width_min=_median(
+            answer.wait_hi - answer.wait_lo
+            for wait_min, answer in joinable
+            if wait_min >= WAIT_FROM_MIN and answer.wait_lo is not None and answer.wait_hi is not None
+        ),
         sees_pct=_mean(
             100.0 * ((answer.wait_min or 0.0) >= WAIT_FROM_MIN)
             for wait_min, answer in joinable
@@ -116,6 +123,11 @@ def score(run: Run, answers: Sequence[Answer]) -> Score:
 def _mean(values: Iterable[float]) -> float | None:
     listed = list(values)
     return fmean(listed) if listed else None
+
+
+def _median(values: Iterable[float]) -> float | None:
+    listed = list(values)
+    return median(listed) if listed else None
 
 
 def _is_within(truth: TruthPoint, answer: Answer) -> float:

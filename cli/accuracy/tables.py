@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from rich.box import SIMPLE
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from cli.accuracy.bar import EVENT_US, REFERENCES, SNAPSHOT_US, is_covering, state_limit_bytes
+from cli.accuracy.bar import (
+    COVERAGE_PCT,
+    EVENT_US,
+    REFERENCES,
+    SNAPSHOT_US,
+    Figure,
+    Verdict,
+    is_covering,
+    state_limit_bytes,
+)
 from cli.accuracy.methods import OURS
 from cli.accuracy.report import Report, Row
 from cli.accuracy.scoring import Score
@@ -19,94 +28,88 @@ USUAL_HEADINGS: Final[Mapping[str, str]] = {
     "recount": "recount",
     "proportional": "prop.",
 }
-OTHERS: Final = "nightly_reset"
-"""The usual methods tell queues alike; one of them stands for all."""
+OTHERS: Final = "recount"
+"""The usual methods tell waits alike, so that one stands for all; of a full house this one knows most."""
 NONE: Final = "-"
 
 
-def occupancy_table(title: str, rows: Sequence[Row]) -> Table:
+def occupancy_table(scenarios: str, rows: Sequence[Row]) -> Table:
     """Errors of all methods in percent of the capacity, and what else there is to say of our occupancy and levels."""
-    table = _table(title, *USUAL_HEADINGS.values(), "ours", "in 90 %", "width", "flaps", "turns")
+    title = f"{scenarios}: error in % of capacity; our 90 % interval, its width; flaps and turns of our level a day"
+    table = _table(title, *USUAL_HEADINGS.values(), "ours", "covers", "width", "flaps", "turns")
     for row in rows:
         ours = row.ours
-        errors = [_figure(row.scores[name].occupancy_error_pct) for name in USUAL_HEADINGS]
         table.add_row(
             row.scenario,
-            *errors,
-            *_all(ours, lambda our: our.occupancy_error_pct),
+            *(_figure(row.scores[name].occupancy_error_pct) for name in USUAL_HEADINGS),
+            _ours(ours, lambda our: our.occupancy_error_pct),
             _coverage(None if ours is None else ours.coverage_pct),
-            *_all(
-                ours, lambda our: our.width_pct, lambda our: our.flaps_per_day, lambda our: our.level_changes_per_day
-            ),
+            _ours(ours, lambda our: our.width_pct),
+            _ours(ours, lambda our: our.flaps_per_day),
+            _ours(ours, lambda our: our.level_changes_per_day),
         )
         if row.scores[OTHERS].zones_error_pct is not None:
             zones = [_figure(row.scores[name].zones_error_pct) for name in USUAL_HEADINGS]
-            table.add_row("  its zones", *zones, *_all(ours, lambda our: our.zones_error_pct))
+            table.add_row("  its zones", *zones, _ours(ours, lambda our: our.zones_error_pct))
     return table
 
 
 def wait_table(rows: Sequence[Row]) -> Table | None:
-    """Return how the wait is told where there is one, in minutes; None if there is none anywhere."""
-    table = _table("the wait, minutes", "others", "ours", "in 90 %", "others see", "we see", "their ghosts", "ours")
+    """Return how the wait is told where there is one; None if there is none anywhere."""
+    title = "the wait: error in minutes, others → ours; queues seen, %; minutes a day with a queue that is not there"
+    table = _table(title, "error", "covers", "width", "seen", "ghosts")
     for row in rows:
         others, ours = row.scores[OTHERS], row.ours
         if others.wait_error_min is None and others.sees_pct is None:
             continue
         table.add_row(
             row.scenario,
-            _figure(others.wait_error_min),
-            *_all(ours, lambda our: our.wait_error_min),
+            _both(others, ours, lambda score: score.wait_error_min),
             _coverage(None if ours is None else ours.wait_coverage_pct),
-            _figure(others.sees_pct),
-            *_all(ours, lambda our: our.sees_pct),
-            _figure(others.ghost_min_per_day),
-            *_all(ours, lambda our: our.ghost_min_per_day),
+            _ours(ours, lambda our: our.wait_width_min),
+            _both(others, ours, lambda score: score.sees_pct, "{:.0f}"),
+            _both(others, ours, lambda score: score.ghost_min_per_day, "{:.0f}"),
         )
     return table if table.rows else None
 
 
-def detection_table(rows: Sequence[Row]) -> Table | None:
-    """Return how soon it is noticed that the house is full, no more full, or a gate broken, in minutes."""
-    table = _table(
-        "noticed after, minutes", "method", "full", "missed", "free", "falsely full", "fault", "missed", "false/day"
-    )
+def full_table(rows: Sequence[Row]) -> Table | None:
+    """Return how soon it is noticed that the house is full, and full no more; None if none ever was."""
+    title = "the full house, recount → ours: noticed after minutes, never, its end after minutes, falsely minutes a day"
+    table = _table(title, "full after", "never", "free after", "falsely")
     for row in rows:
-        for name, heading in {**USUAL_HEADINGS, OURS: "ours"}.items():
-            score = row.scores.get(name)
-            if score is None or not _has_detections(score):
-                continue
-            table.add_row(
-                row.scenario if name == next(iter(USUAL_HEADINGS)) else "",
-                heading,
-                _figure(score.full_delay_min),
-                _figure(score.full_missed_pct, "{:.0f} %"),
-                _figure(score.free_delay_min),
-                _figure(score.false_full_min_per_day),
-                *(
-                    (
-                        _figure(score.fault_delay_min),
-                        _figure(score.faults_missed_pct, "{:.0f} %"),
-                        _figure(score.false_alarms_per_day),
-                    )
-                    if name == OURS
-                    else ()
-                ),
-            )
+        others, ours = row.scores[OTHERS], row.ours
+        if others.full_missed_pct is None and not others.false_full_min_per_day:
+            continue
+        table.add_row(
+            row.scenario,
+            _both(others, ours, lambda score: score.full_delay_min),
+            _both(others, ours, lambda score: score.full_missed_pct, "{:.0f} %"),
+            _both(others, ours, lambda score: score.free_delay_min),
+            _both(others, ours, lambda score: score.false_full_min_per_day, "{:.0f}"),
+        )
+    return table if table.rows else None
+
+
+def faults_table(rows: Sequence[Row]) -> Table | None:
+    """Return how soon our method names a broken gate; None if none was broken or named."""
+    table = _table("broken gates, as ours names them", "after minutes", "never", "falsely a day")
+    for row in rows:
+        ours = row.ours
+        if ours is None or (ours.faults_missed_pct is None and not ours.false_alarms_per_day):
+            continue
+        missed = _figure(ours.faults_missed_pct, "{:.0f} %")
+        table.add_row(row.scenario, _figure(ours.fault_delay_min), missed, _figure(ours.false_alarms_per_day, "{:.2f}"))
     return table if table.rows else None
 
 
 def bar_table(report: Report) -> Table | None:
-    """Return our figures beside the reference's; None if no scenario of its table was measured."""
-    table = _table("the bar", "figure", "ours", "reference", "wanted", "")
-    for verdict in report.verdicts:
-        table.add_row(
-            verdict.scenario,
-            verdict.figure,
-            _figure(verdict.ours),
-            _figure(verdict.reference),
-            verdict.wanted,
-            "reached" if verdict.is_reached else "[red]missed[/red]",
-        )
+    """Return our figures with what the reference demands; None if no scenario of its table was measured."""
+    title = f"the bar, ours/reference; wanted of a coverage is {COVERAGE_PCT[0]:.0f} to {COVERAGE_PCT[1]:.0f} %"
+    table = _table(title, *Figure)
+    for scenario, verdicts in report.verdicts.items():
+        cells = {each.figure: _verdict(each) for each in verdicts}
+        table.add_row(scenario, *(cells.get(figure, "") for figure in Figure))
     return table if table.rows else None
 
 
@@ -127,7 +130,8 @@ def costs_table(report: Report) -> Table | None:
 
 def difficulty_table(rows: Sequence[Row]) -> Table | None:
     """Return how wrong the usual methods are here and at the reference: whether its days are as hard as ours."""
-    table = _table("error of the usual methods, here | at the reference", "in-out", "reset", "recount", "others' wait")
+    title = "how hard the days are: errors here | of the same methods at the reference; ours by the nightly reset's"
+    table = _table(title, "in-out", "reset", "recount", "others' wait", "ours / reset")
     for row in rows:
         reference = REFERENCES.get(row.scenario)
         if reference is None:
@@ -142,26 +146,36 @@ def difficulty_table(rows: Sequence[Row]) -> Table | None:
             f"{_figure(errors['nightly_reset'])} | {reference.nightly_reset:.1f}",
             f"{_figure(errors['recount'])} | {reference.recount:.1f}",
             f"{_figure(row.scores[OTHERS].wait_error_min)} | {_figure(reference.others_wait_min)}",
+            f"{_ratio(errors.get(OURS), errors['nightly_reset'])}"
+            f" | {_ratio(reference.error_pct, reference.nightly_reset)}",
         )
     return table if table.rows else None
 
 
 def _table(title: str, *headings: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE, padding=(0, 1, 0, 0), pad_edge=False
-    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=0)
     table.add_column("", no_wrap=True)
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in {"method", "figure"} else "right")
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
-def _has_detections(score: Score) -> bool:
-    return score.full_missed_pct is not None or score.false_full_min_per_day > 0 or score.faults_missed_pct is not None
+def _ours(score: Score | None, figure: Callable[[Score], float | None]) -> str:
+    return NONE if score is None else _figure(figure(score))
 
 
-def _all(score: Score | None, *figures: Callable[[Score], float | None]) -> list[str]:
-    return [NONE if score is None else _figure(figure(score)) for figure in figures]
+def _both(others: Score, ours: Score | None, figure: Callable[[Score], float | None], pattern: str = "{:.1f}") -> str:
+    return f"{_figure(figure(others), pattern)} → {NONE if ours is None else _figure(figure(ours), pattern)}"
+
+
+def _verdict(verdict: Verdict) -> str:
+    digits = 0 if verdict.figure in {Figure.COVERAGE, Figure.WAIT_COVERAGE, Figure.SEES} else 1
+    mark = "✓" if verdict.is_reached else "[red]✗[/red]"
+    return f"{verdict.ours:.{digits}f}/{verdict.reference:.{digits}f} {mark}"
+
+
+def _ratio(value: float | None, of: float | None) -> str:
+    return NONE if value is None or not of else f"{value / of:.2f}"
 
 
 def _figure(value: float | None, pattern: str = "{:.1f}") -> str:
