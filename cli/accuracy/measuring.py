@@ -81,7 +81,7 @@ def measure(run: Run) -> Measured:
     ours = estimator()
     if ours is None:
         return Measured(run.scenario, run.seed, scores, None)
-    answers, cost = _watch(ours, run)
+    answers, cost = watch(ours, run)
     return Measured(run.scenario, run.seed, {**scores, OURS: score(run, answers)}, cost)
 
 
@@ -90,7 +90,7 @@ def _answers(method: Method, run: Run) -> list[Answer]:
     return [Answer.of(fields) for fields in given if fields is not None]
 
 
-def _watch(ours: Estimator, run: Run) -> tuple[list[Answer], Cost]:
+def watch(ours: Estimator, run: Run) -> tuple[list[Answer], Cost]:
     """Ask our method with a watch in hand; events are timed from one snapshot to the next, for a look costs as well."""
     answers: list[Answer] = []
     waiting: list[Fields] = []
