@@ -80,16 +80,17 @@ def test_a_new_day_s_level_is_no_change() -> None:
 def test_waits_are_judged_where_one_is_true_or_said_and_joining_is_possible() -> None:
     judged = judge(
         [99] * 5,
-        [said(99, wait_min=12.0), said(99, wait_min=3.0), said(99, wait_min=1.0), said(99, wait_min=9.0), said(99)],
+        [said(99, wait_min=12.0), said(99, wait_min=7.0), said(99, wait_min=1.0), said(99, wait_min=9.0), said(99)],
         waits=[10.0, 0.0, 1.5, None, 4.0],
     )
-    assert judged.wait_error_min == pytest.approx((2 + 3 + 4) / 3)
+    assert judged.wait_error_min == pytest.approx((2 + 7 + 4) / 3)
 
 
 def test_a_wait_s_interval_is_judged_where_there_is_a_wait_and_none_is_wrong() -> None:
     answers = [said(99, wait_min=8.0, wait_lo=5.0, wait_hi=10.0), said(99, wait_min=8.0, wait_lo=5.0, wait_hi=9.0)]
     judged = judge([99] * 4, [*answers, said(99), said(99)], waits=[10.0, 10.0, 2.0, 0.0])
     assert judged.wait_coverage_pct == pytest.approx(100 / 3)
+    assert judged.wait_width_min == pytest.approx(4.5)
 
 
 def test_a_queue_is_seen_when_a_long_wait_is_told_as_a_wait() -> None:
@@ -116,6 +117,7 @@ def full(said_full: str) -> list[Answer]:
         ([90, 97, 90, 90], "-f--", None, None, None, 5),  # full for less than five minutes is not full
         ([97, 98, 90, 97, 98], "-f-ff", 5, 0, None, 0),  # nor free for less than five minutes free
         ([97, 97, 90, 90, 97, 97], "ff--ff", 0, 0, 0, 0),
+        ([97, 97, 90, 90, 97, 97], "ffffff", 0, 0, 5, 10),  # nobody can say it is free when it is full again
     ],
 )
 def test_a_full_house_is_noticed_late_or_never_and_so_is_its_end(
@@ -164,6 +166,26 @@ def test_a_gate_named_without_a_fault_is_one_false_alarm_until_it_is_taken_back(
     dead = ("door", "dead")
     judged = score(run(points([50] * 5)), naming(dead, dead, None, dead, None))
     assert judged.false_alarms_per_day == 2
+
+
+def test_a_fault_at_one_gate_excuses_no_alarm_at_another() -> None:
+    fault = Fault("door", "dead", OPEN, CLOSE)
+    judged = score(run(points([50, 50]), faults=(fault,)), naming(("door", "dead"), ("stairs", "dead")))
+    assert (judged.faults_missed_pct, judged.false_alarms_per_day) == (0, 1)
+
+
+def test_what_is_counted_by_day_is_divided_by_the_days() -> None:
+    truth = [*points([50] * 3, waits=[0.0] * 3), TruthPoint(DAY + OPEN, is_open=True, occupancy=50, wait_min=0.0)]
+    named = frozenset({("door", "dead")})
+    answers = [
+        said(50, level="a", wait_min=9.0),
+        said(50, level="b", is_full=True, faults=named),
+        said(50, level="a"),
+        said(50, level="a"),
+    ]
+    judged = score(run(truth, lines=[config(days=2)]), answers)
+    assert (judged.flaps_per_day, judged.level_changes_per_day, judged.false_alarms_per_day) == (0.5, 1, 0.5)
+    assert (judged.ghost_min_per_day, judged.false_full_min_per_day) == (2.5, 2.5)
 
 
 def test_a_method_that_does_not_answer_every_snapshot_cannot_be_judged() -> None:
