@@ -9,11 +9,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cli.simulation.devices import TroubleKind
 from cli.simulation.scenario import SHARES_TOLERANCE, Minutes, Share
 from shared.contracts.readings import Slug
 
 ScenarioSet = Literal["reference", "held-out"]
-FaultKind = Literal["silent", "zeros", "outage", "one_way", "swapped"]
 Positive = Annotated[float, Field(gt=0)]
 People = Annotated[int, Field(ge=1)]
 Range = tuple[float, float]
@@ -52,7 +52,7 @@ class FaultTable(Table):
     """Something that happens to a gate."""
 
     gate: Slug
-    kind: FaultKind = Field(
+    kind: TroubleKind = Field(
         description="silent: no report; zeros: reports of nothing; outage: silent, then all at once; one_way: one"
         " direction is not seen; swapped: entries are reported as exits, from the first day to the last."
     )

@@ -10,13 +10,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, exp, floor
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 from cli.simulation.habits import MINUTE_S
 from cli.simulation.house import Crossing
 
 CATCH_UP_S: Final = 0.05
 """Between two reports that a device sends after an outage."""
+
+
+TroubleKind = Literal["silent", "zeros", "outage", "one_way", "swapped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,9 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What befalls a gate from `start` to `end`."""
+    """What befalls a gate from `start` to `end`; `is_entry` is the direction that one_way loses."""
 
-    kind: str
+    kind: TroubleKind
     start: float
     end: float
     is_entry: bool = False
@@ -119,7 +122,7 @@ def spoil(passages: Iterable[Passage], troubles: Sequence[Trouble]) -> Iterator[
 
 
 def report(device: Device, passages: Sequence[Passage], watches: Iterable[tuple[float, float]]) -> Iterator[Report]:
-    """Yield the messages of a gate: over its watches windows, zeros among them; or first its events, then heartbeats."""
+    """Yield a gate's messages: windows over its watches, zeros among them; or first its events, then heartbeats."""
     windows: dict[int, list[int]] = {}
     for passage in passages:
         at = passage.at + device.skew_s

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from cli.accuracy.days import simulate_run
+from cli.accuracy.scenario import load_accuracy_scenarios
 from cli.sending import Sender
 from cli.simulation.live import Pace, play_days, play_live
 from cli.simulation.scenario import load_scenarios
@@ -51,10 +53,38 @@ def test_a_day_is_printed_with_what_was_and_what_was_seen() -> None:
     assert "open" in noon
 
 
+def test_every_scenario_is_listed_on_a_line_with_what_it_is_for() -> None:
+    lines = simulate("--list").stdout.splitlines()
+    names = [*load_scenarios(), *load_accuracy_scenarios()]
+    assert [line.split()[0] for line in lines] == names
+    assert [line.split()[1] for line in lines[:4]] == ["day", "day", "day", "reference"]
+    assert all(len(line.split()) > 6 for line in lines)
+
+
+def test_a_run_is_printed_as_the_protocol_s_lines_and_as_one_document_with_its_truth() -> None:
+    arguments = ("--scenario", "beam-school-hours", "--seed", "3")
+    run = simulate_run(load_accuracy_scenarios()["beam-school-hours"], 3)
+    lines = [json.loads(line) for line in simulate(*arguments, "--protocol").stdout.splitlines()]
+    document = json.loads(simulate(*arguments, "--json").stdout)
+    assert lines == document["lines"] == list(run.lines)
+    assert [point["occupancy"] for point in document["truth"]] == [point.occupancy for point in run.truth]
+    assert (document["scenario"], document["seed"], document["simulated"]) == ("beam-school-hours", 3, True)
+
+
+def test_a_run_is_printed_with_what_was_told_and_what_was_wrong() -> None:
+    printed = simulate("--scenario", "one-way-dead").stdout
+    assert "one-way-dead, seed 2026" in printed
+    assert "Mon 10:02" in printed
+    assert "fault: south one way, Tue 1" in printed
+    assert "All of it is simulated." in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("--scenario", "nowhere"), "there is no scenario 'nowhere'"),
+        (("--scenario", "bpi", "--protocol"), "--protocol needs a run"),
+        (("--scenario", "gate-dead", "--date", "2026-11-24"), "gate-dead is a run with days of its own"),
         (("--date", "yesterday"), "'yesterday' is no date"),
         (("--scenario", "bpi", "--date", "2026-11-24"), "bpi is closed on 2026-11-24"),
         (("--to", "http://127.0.0.1:9"), "--to needs a key"),
