@@ -123,7 +123,9 @@ def explain(error: ValidationError) -> str:
     reasons = []
     for each in error.errors(include_input=False, include_url=False, include_context=False)[:5]:
         place = ".".join(str(part) for part in each["loc"][1:]) or ".".join(str(part) for part in each["loc"])
-        words = each["msg"] + (TIME_EXAMPLE if each["type"].startswith(("datetime", "timezone")) else "")
+        words = each["msg"].removeprefix("Value error, ") + (
+            TIME_EXAMPLE if each["type"].startswith(("datetime", "timezone")) else ""
+        )
         reasons.append(f"{place}: {words}" if place else words)
     more = error.error_count() - len(reasons)
     return "; ".join(reasons) + (f"; and {more} more" if more > 0 else "")

@@ -11,12 +11,14 @@ from services.ingest.bodies import Fault
 from services.ingest.senders import Sender, Senders
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import (
+    QUEUE_SENSOR_KINDS,
     AnyWireReading,
     ClockSet,
     GateCount,
     HeadCount,
     HeldSeats,
     QueueAtMarker,
+    Ticket,
 )
 from shared.domain.library import INSIDE
 from shared.domain.reading import HORIZON
@@ -66,7 +68,7 @@ def _one(
     library = senders.library_for(sender, reading.library)
     if isinstance(library, str):
         return Fault(index, "forbidden", library)
-    refusal = _refuse(reading, sender)
+    refusal = _refuse(reading, sender, library)
     if refusal:
         return Fault(index, "forbidden", refusal)
     unknown = _unknown(reading, library)
@@ -80,11 +82,13 @@ def _one(
     update["id"] = reading.id or _identity(reading, device, time, index, idempotency_key)
     if isinstance(reading, GateCount) and reading.start is not None:
         update["start"] = min(reading.start, time)
+    if isinstance(reading, Ticket):  # one clock says both times, so both are off by as much and the wait is not
+        update["joined"] = min(reading.joined + (time - (reading.time or time)), time)
     completed = reading.model_copy(update=update)
     return Accepted(index, completed, remark)
 
 
-def _refuse(reading: AnyWireReading, sender: Sender) -> str:
+def _refuse(reading: AnyWireReading, sender: Sender, library: LibraryConfig) -> str:
     """Return why this sender may not send this reading, or nothing."""
     if sender.key is None:
         return ""
@@ -98,6 +102,10 @@ def _refuse(reading: AnyWireReading, sender: Sender) -> str:
         return f"key {sender.key_id} speaks for its own gates only"
     if sender.key.role == "staff" and reading.device not in {None, sender.key.device}:
         return f"key {sender.key_id} speaks for device {sender.key.device} only"
+    if sender.key.role == "gate" and reading.kind in QUEUE_SENSOR_KINDS:
+        device = _device(reading, sender)
+        if any(key.device == device for key in library.keys if key.role == "staff"):
+            return f"device {device} belongs to staff; a sensor of the queue needs a name of its own"
     return ""
 
 
@@ -145,6 +153,10 @@ def _time(reading: AnyWireReading, sender: Sender, received_at: datetime) -> tup
         remark = f"older than {HORIZON // timedelta(hours=1)} h: stored, but not counted" if is_late else ""
     if isinstance(reading, GateCount) and reading.start is not None and reading.start > (reading.time or time):
         return None, "start: lies after time"
+    if isinstance(reading, Ticket) and reading.time is None:  # else the reading itself has compared the two
+        fault = reading.fault_at(time + MAX_AHEAD)
+        if fault:
+            return None, fault
     return time, remark
 
 

@@ -170,7 +170,24 @@ def _request_body() -> dict[str, Any]:
             },
             "recount": {
                 "summary": "Staff counted heads",
-                "value": {"kind": "head_count", "library": "quartier", "people": 42},
+                "value": {"kind": "head_count", "library": "quartier", "people": 42, "note": "counted twice"},
+            },
+            "throttle": {
+                "summary": "The house is full: one in for one out",
+                "value": {"kind": "throttle", "library": "bpi", "on": True},
+            },
+            "queueing-time": {
+                "summary": "A sensor says how long who joins now will wait",
+                "value": {"kind": "queueing_time", "library": "bpi", "minutes": 12},
+            },
+            "ticket": {
+                "summary": "Somebody has got in who joined the queue at twenty past two",
+                "value": {
+                    "kind": "ticket",
+                    "library": "bpi",
+                    "joined": "2026-11-23T14:20:00+01:00",
+                    "time": "2026-11-23T15:05:00+01:00",
+                },
             },
         },
     }

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from shared.contracts.readings import STAFF_KINDS, Slug
+from shared.contracts.readings import GATE_KINDS, STAFF_KINDS, Slug
 from shared.domain import level
 from shared.domain import library as domain
 from shared.domain.level import Level
@@ -107,7 +107,9 @@ class Key(Table):
     id: Slug
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     device: Slug = Field(description="The device or tablet that holds it; two keys of one device may live at once.")
-    role: Literal["gate", "staff"]
+    role: Literal["gate", "staff"] = Field(
+        description="`gate`: a device that counts, at a gate or in the queue; `staff`: what people say."
+    )
     gates: tuple[Slug, ...] = Field(default=(), description="Gates it may report; empty for all of the library.")
     expires: AwareDatetime | None = None
 
@@ -120,7 +122,7 @@ class Key(Table):
 
     def may_send(self, kind: str) -> bool:
         """Tell whether this key's role covers a kind of reading."""
-        return kind == "gate_count" if self.role == "gate" else kind in STAFF_KINDS
+        return kind in (GATE_KINDS if self.role == "gate" else STAFF_KINDS)
 
 
 class Channel(Table):

@@ -5,12 +5,23 @@ Strict and bounded: a field too many, a naive time or a number out of range is r
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Final, Literal, TypedDict
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal, Self, TypedDict
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    model_validator,
+)
 
 from shared.domain import reading as domain
+from shared.domain.reading import LONGEST_WAIT
 
 MAX_READINGS_PER_REQUEST: Final = 1000
 """What one request may hold; it is also the limit of an atomic batch on the bus."""
@@ -18,6 +29,8 @@ ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/+-]{0,127}$"
 SLUG_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 """Ids of libraries, gates, zones, markers and devices: one token of a bus subject and of a URL."""
 MAX_TEXT: Final = 280
+UNPRINTABLE: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029\\u202a-\\u202e\\u2066-\\u2069]+")
+"""Controls, line ends and marks of direction: in a list of notes they would disturb the neighbours."""
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -28,6 +41,10 @@ def _in_bounds(moment: datetime) -> datetime:
     if not EARLIEST <= moment < LATEST:
         raise ValueError(f"a time between {EARLIEST.year} and {LATEST.year - 1} is wanted")
     return moment
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(UNPRINTABLE.sub(" ", text).split())
 
 
 Moment = Annotated[AwareDatetime, AfterValidator(_in_bounds)]
@@ -43,6 +60,12 @@ class DomainFields(TypedDict):
     at: Moment
     boot: str | None
     sequence: int | None
+
+
+class RemarkFields(DomainFields):
+    """The same, with the reason that a reading may give."""
+
+    note: str
 
 
 class WireReading(BaseModel):
@@ -75,24 +98,65 @@ class WireReading(BaseModel):
 
 
 class GateCount(WireReading):
-    """People counted at a gate in a window; zeros are a welcome sign of life."""
+    """People counted at a gate in a window; zeros are a welcome sign of life.
+
+    A gate that tells directions gives `entries` and `exits`, a beam that does not `count` alone.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["entries", "exits"], "properties": {"count": {"type": "null"}}},
+                {
+                    "required": ["count"],
+                    "properties": {"count": {"type": "integer"}, "entries": {"const": 0}, "exits": {"const": 0}},
+                },
+            ]
+        }
+    )
 
     kind: Literal["gate_count"]
     gate: Slug
-    entries: People
-    exits: People
+    entries: People = Field(default=0, description="How many went from the gate's `from` to its `to`.")
+    exits: People = Field(default=0, description="How many went the other way.")
+    count: People | None = Field(
+        default=None, description='How many went either way, in place of both, at a gate of `kind = "beam"`.'
+    )
     start: Moment | None = Field(
         default=None, description="The window's beginning; its end is `time`. Left out: a single moment."
     )
 
+    @model_validator(mode="after")
+    def _has_one_form(self) -> Self:
+        if self.count is None:
+            is_right = {"entries", "exits"} <= self.model_fields_set
+        else:  # the zeros are how a count that was written out again reads
+            is_right = self.entries == self.exits == 0
+        if not is_right:
+            raise ValueError("give entries and exits, or count alone where the gate is a beam")
+        return self
+
     def to_domain(self) -> domain.GateCount:
-        """Return the domain's reading."""
+        """Return the domain's reading; a beam's crossings stand in its `entries`."""
         common = self.fields_for_domain()
         start = min(self.start or common["at"], common["at"])
-        return domain.GateCount(**common, gate=self.gate, start=start, entries=self.entries, exits=self.exits)
+        entries = self.entries if self.count is None else self.count
+        return domain.GateCount(**common, gate=self.gate, start=start, entries=entries, exits=self.exits)
 
 
-class HeadCount(WireReading):
+class RemarkReading(WireReading):
+    """A reading that may say why it was made."""
+
+    note: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_on_one_line)] = Field(
+        default="", description="Why, in plain words for colleagues; never public."
+    )
+
+    def fields_for_domain(self) -> RemarkFields:
+        """Return the common fields in the domain's names; only for a reading that ingest has completed."""
+        return RemarkFields(**super().fields_for_domain(), note=self.note)
+
+
+class HeadCount(RemarkReading):
     """People counted by staff, in a zone or in the whole library."""
 
     kind: Literal["head_count"]
@@ -104,7 +168,7 @@ class HeadCount(WireReading):
         return domain.HeadCount(**self.fields_for_domain(), zone=self.zone, people=self.people)
 
 
-class QueueAtMarker(WireReading):
+class QueueAtMarker(RemarkReading):
     """The end of the queue stands at a marker of the configuration."""
 
     kind: Literal["queue_at_marker"]
@@ -115,7 +179,7 @@ class QueueAtMarker(WireReading):
         return domain.QueueAtMarker(**self.fields_for_domain(), marker=self.marker)
 
 
-class QueueLength(WireReading):
+class QueueLength(RemarkReading):
     """People in the queue; 0 says that there is none."""
 
     kind: Literal["queue_length"]
@@ -126,7 +190,45 @@ class QueueLength(WireReading):
         return domain.QueueLength(**self.fields_for_domain(), people=self.people)
 
 
-class HeldSeats(WireReading):
+class QueueingTime(RemarkReading):
+    """How long somebody who joins the queue now will wait, as a sensor says or staff were told."""
+
+    kind: Literal["queueing_time"]
+    minutes: Annotated[float, Field(ge=0, le=LONGEST_WAIT / timedelta(minutes=1))]
+
+    def to_domain(self) -> domain.QueueingTime:
+        """Return the domain's reading."""
+        return domain.QueueingTime(**self.fields_for_domain(), minutes=self.minutes)
+
+
+class Ticket(RemarkReading):
+    """Somebody who joined the queue at `joined` has got in, at the reading's time."""
+
+    kind: Literal["ticket"]
+    joined: Moment = Field(description="Not after `time`, and at most twelve hours before it.")
+
+    @model_validator(mode="after")
+    def _is_one_wait(self) -> Self:
+        if self.time is not None:
+            fault = self.fault_at(self.time)
+            if fault:
+                raise ValueError(fault)
+        return self
+
+    def fault_at(self, time: datetime) -> str:
+        """Return why nobody who joined at `joined` can have got in at `time`, or nothing."""
+        if self.joined > time:
+            return "joined: lies after time"
+        if time - self.joined > LONGEST_WAIT:
+            return f"joined: lies more than {LONGEST_WAIT // timedelta(hours=1)} h before time"
+        return ""
+
+    def to_domain(self) -> domain.Ticket:
+        """Return the domain's reading."""
+        return domain.Ticket(**self.fields_for_domain(), joined=self.joined)
+
+
+class HeldSeats(RemarkReading):
     """Seats held by bags, in a zone or in the whole library."""
 
     kind: Literal["held_seats"]
@@ -138,7 +240,7 @@ class HeldSeats(WireReading):
         return domain.HeldSeats(**self.fields_for_domain(), zone=self.zone, seats=self.seats)
 
 
-class Notice(WireReading):
+class Notice(RemarkReading):
     """Words to the public until a time; an empty text takes the notice back."""
 
     kind: Literal["notice"]
@@ -150,7 +252,7 @@ class Notice(WireReading):
         return domain.Notice(**self.fields_for_domain(), text=self.text.strip(), until=self.until)
 
 
-class Closing(WireReading):
+class Closing(RemarkReading):
     """Closed now, against the hours, until a time."""
 
     kind: Literal["closing"]
@@ -162,7 +264,7 @@ class Closing(WireReading):
         return domain.ExceptionalClosing(**self.fields_for_domain(), until=self.until, reason=self.reason)
 
 
-class NotAdmitting(WireReading):
+class NotAdmitting(RemarkReading):
     """The door lets nobody in; with `on` false it does again."""
 
     kind: Literal["not_admitting"]
@@ -173,7 +275,29 @@ class NotAdmitting(WireReading):
         return domain.NotAdmitting(**self.fields_for_domain(), on=self.on)
 
 
-class Mute(WireReading):
+class Throttle(RemarkReading):
+    """The door lets one in for one out, because the house is full; with `on` false everybody again."""
+
+    kind: Literal["throttle"]
+    on: bool
+
+    def to_domain(self) -> domain.Throttle:
+        """Return the domain's reading."""
+        return domain.Throttle(**self.fields_for_domain(), on=self.on)
+
+
+class Evacuation(RemarkReading):
+    """Everybody is sent out, for an alarm or a drill; with `on` false people may come back."""
+
+    kind: Literal["evacuation"]
+    on: bool
+
+    def to_domain(self) -> domain.Evacuation:
+        """Return the domain's reading."""
+        return domain.Evacuation(**self.fields_for_domain(), on=self.on)
+
+
+class Mute(RemarkReading):
     """No posts until a time; a time already past ends the silence."""
 
     kind: Literal["mute"]
@@ -184,7 +308,7 @@ class Mute(WireReading):
         return domain.Mute(**self.fields_for_domain(), until=self.until)
 
 
-class Undo(WireReading):
+class Undo(RemarkReading):
     """Take back an earlier reading of staff by its id."""
 
     kind: Literal["undo"]
@@ -213,10 +337,14 @@ AnyWireReading = Annotated[
     | HeadCount
     | QueueAtMarker
     | QueueLength
+    | QueueingTime
+    | Ticket
     | HeldSeats
     | Notice
     | Closing
     | NotAdmitting
+    | Throttle
+    | Evacuation
     | Mute
     | Undo
     | ClockSet,
@@ -229,14 +357,22 @@ STAFF_KINDS: Final = frozenset(
         "head_count",
         "queue_at_marker",
         "queue_length",
+        "queueing_time",
+        "ticket",
         "held_seats",
         "notice",
         "closing",
         "not_admitting",
+        "throttle",
+        "evacuation",
         "mute",
         "undo",
     }
 )
+QUEUE_SENSOR_KINDS: Final = frozenset({"queue_length", "queueing_time"})
+"""What a sensor of the queue may say as well as staff."""
+GATE_KINDS: Final = frozenset({"gate_count"}) | QUEUE_SENSOR_KINDS
+"""What a device may say: a counter at a gate, a sensor of the queue."""
 
 
 class Pack(BaseModel):

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 HORIZON: Final = timedelta(hours=24)
 """How old a reading may be when it arrives; a tablet or a gate may be offline for most of a day."""
+LONGEST_WAIT: Final = timedelta(hours=12)
+"""How long before getting in somebody may have joined the queue; a ticket of longer ago is another day's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateCount(Reading):
-    """People counted at a gate between `start` and `at`; zeros are a sign of life."""
+    """People counted at a gate between `start` and `at`; zeros are a sign of life.
+
+    Of a beam, which counts crossings and knows no direction, all stand in `entries`; `Gate.is_beam` says so.
+    """
 
     kind: Literal["gate_count"] = "gate_count"
     gate: str
@@ -46,7 +51,14 @@ class GateCount(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeadCount(Reading):
+class Remark(Reading):
+    """A reading that may say why it was made; `note` is plain text for the staff's own ledger, never public."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadCount(Remark):
     """People counted by staff, in one zone or (None) in the whole library."""
 
     kind: Literal["head_count"] = "head_count"
@@ -55,7 +67,7 @@ class HeadCount(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueAtMarker(Reading):
+class QueueAtMarker(Remark):
     """The end of the queue stands at a marker."""
 
     kind: Literal["queue_at_marker"] = "queue_at_marker"
@@ -63,15 +75,31 @@ class QueueAtMarker(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueLength(Reading):
-    """People in the queue, counted."""
+class QueueLength(Remark):
+    """People in the queue, counted by staff or by a sensor."""
 
     kind: Literal["queue_length"] = "queue_length"
     people: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeldSeats(Reading):
+class QueueingTime(Remark):
+    """How long somebody who joins the queue now will wait, in minutes, as a sensor says or staff were told."""
+
+    kind: Literal["queueing_time"] = "queueing_time"
+    minutes: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket(Remark):
+    """Somebody who joined the queue at `joined` has got in at `at`; at most `LONGEST_WAIT` lies between."""
+
+    kind: Literal["ticket"] = "ticket"
+    joined: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldSeats(Remark):
     """Seats held by bags, counted by staff, in one zone or (None) in the whole library."""
 
     kind: Literal["held_seats"] = "held_seats"
@@ -80,7 +108,7 @@ class HeldSeats(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice(Reading):
+class Notice(Remark):
     """Words from staff to the public until a time; an empty text takes the notice back."""
 
     kind: Literal["notice"] = "notice"
@@ -89,7 +117,7 @@ class Notice(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExceptionalClosing(Reading):
+class ExceptionalClosing(Remark):
     """Closed now, against the hours, until a time."""
 
     kind: Literal["closing"] = "closing"
@@ -98,7 +126,7 @@ class ExceptionalClosing(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NotAdmitting(Reading):
+class NotAdmitting(Remark):
     """The door lets nobody in (or, with `on` false, does so again)."""
 
     kind: Literal["not_admitting"] = "not_admitting"
@@ -106,7 +134,23 @@ class NotAdmitting(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mute(Reading):
+class Throttle(Remark):
+    """The door lets one in for one out, because the house is full (or, with `on` false, everybody again)."""
+
+    kind: Literal["throttle"] = "throttle"
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evacuation(Remark):
+    """Everybody is sent out, for an alarm or a drill (or, with `on` false, may come back)."""
+
+    kind: Literal["evacuation"] = "evacuation"
+    on: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute(Remark):
     """No posts until a time; a time already past ends the silence."""
 
     kind: Literal["mute"] = "mute"
@@ -114,7 +158,7 @@ class Mute(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Undo(Reading):
+class Undo(Remark):
     """Take back an earlier reading of staff, named by its id."""
 
     kind: Literal["undo"] = "undo"
@@ -129,5 +173,19 @@ class ClockSet(Reading):
     speed: float
 
 
-StaffReading = HeadCount | QueueAtMarker | QueueLength | HeldSeats | Notice | ExceptionalClosing | NotAdmitting | Mute
+StaffReading = (
+    HeadCount
+    | QueueAtMarker
+    | QueueLength
+    | QueueingTime
+    | Ticket
+    | HeldSeats
+    | Notice
+    | ExceptionalClosing
+    | NotAdmitting
+    | Throttle
+    | Evacuation
+    | Mute
+)
+"""What staff say, or a sensor of the queue in their place."""
 AnyReading = GateCount | StaffReading | Undo | ClockSet

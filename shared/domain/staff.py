@@ -6,6 +6,7 @@ tablet that was offline for an hour, needs no special case.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
@@ -22,7 +23,7 @@ from shared.domain.reading import (
 )
 
 MAX_OF_A_KIND: Final = 64
-"""Readings of staff remembered per library, kind and day; people tap, they do not stream."""
+"""Readings of staff remembered per library, kind and day: people tap, and a sensor's older looks are past use."""
 
 R = TypeVar("R", bound=StaffReading)
 
@@ -42,7 +43,10 @@ class StaffLog:
         self.entries.sort(key=lambda each: (each.at, each.identity))
         of_kind = [each for each in self.entries if each.kind == reading.kind]
         if len(of_kind) > MAX_OF_A_KIND:
-            self.entries.remove(of_kind[0])
+            # A sensor of the queue streams where people tap: it must not push out what they could still take back.
+            told = Counter(each.device for each in of_kind)
+            most = max(told.values())
+            self.entries.remove(next(each for each in of_kind if told[each.device] == most))
         return True
 
     def undo(self, undo: Undo) -> list[StaffReading]:

@@ -23,7 +23,7 @@ from services.ingest.senders import Senders
 from services.ingest.settings import Settings
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
-from shared.contracts.readings import Pack
+from shared.contracts.readings import Pack, Ticket
 from shared.runtime.bus import Bus, BusUnavailable, connected
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReader
@@ -99,6 +99,10 @@ async def ingest(operator: Bus, bus_server: BusServer) -> AsyncIterator[Ingest]:
         transport = httpx.ASGITransport(create_app(door, Readiness()))
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
             yield Ingest(client, door, operator, start)
+
+
+def ticket(**more: Any) -> dict[str, Any]:
+    return {"kind": "ticket", "library": "branch", **more}
 
 
 def count(**more: Any) -> dict[str, Any]:
@@ -245,6 +249,14 @@ async def test_a_lenient_request_stores_the_good_and_quarantines_the_rest(ingest
         ("branch-gate", count(time="9999-12-31T00:00:00Z"), 422, "2199"),
         ("branch-gate", count(entries=1.5), 422, "entries"),
         ("branch-gate", count(surprise=1), 422, "surprise"),
+        ("branch-gate", count(count=4), 422, "count alone where the gate is a beam"),
+        ("branch-gate", {"kind": "gate_count", "library": "branch", "gate": "north"}, 422, "give entries and exits"),
+        ("branch-gate", {"kind": "throttle", "library": "branch", "on": True}, 403, "role gate"),
+        ("branch-gate", {"kind": "queue_at_marker", "library": "branch", "marker": "pillar"}, 403, "role gate"),
+        ("branch-staff", ticket(joined="2026-11-23T02:00:00Z", time="2026-11-23T15:00:00Z"), 422, "more than 12 h"),
+        ("branch-staff", ticket(joined="2026-11-23T16:00:00Z", time="2026-11-23T15:00:00Z"), 422, "after time"),
+        ("branch-staff", ticket(joined="2190-01-01T00:00:00Z"), 422, "after time"),
+        ("branch-staff", ticket(joined="2020-01-01T00:00:00Z"), 422, "more than 12 h"),
     ],
 )
 async def test_what_a_sender_may_not_say_is_refused_with_the_reason(
@@ -254,6 +266,61 @@ async def test_what_a_sender_may_not_say_is_refused_with_the_reason(
     assert answer.status_code == status, answer.text
     assert reason in answer.json()["errors"][0]["reason"]
     assert await ingest.stored() == []
+
+
+QUEUE_SENSOR = (
+    {"kind": "queue_length", "library": "branch", "people": 30},
+    {"kind": "queueing_time", "library": "branch", "minutes": 12},
+)
+
+
+@pytest.mark.parametrize("reading", QUEUE_SENSOR, ids=lambda reading: str(reading["kind"]))
+@pytest.mark.parametrize("key", ["branch-gate", "branch-one-gate", "branch-staff"])
+async def test_the_queue_is_told_by_sensors_and_by_staff(ingest: Ingest, key: str, reading: dict[str, Any]) -> None:
+    assert (await ingest.post(reading, key=key)).status_code == 202
+    [pack] = await ingest.stored()
+    assert pack["readings"][0]["device"] == ("tablet" if key == "branch-staff" else "box")
+
+
+@pytest.mark.parametrize("reading", QUEUE_SENSOR, ids=lambda reading: str(reading["kind"]))
+async def test_a_sensor_of_the_queue_does_not_speak_with_the_voice_of_staff(
+    ingest: Ingest, reading: dict[str, Any]
+) -> None:
+    answer = await ingest.post({**reading, "device": "tablet"}, key="branch-gate")
+    assert answer.status_code == 403
+    assert "tablet belongs to staff" in answer.json()["errors"][0]["reason"]
+    assert await ingest.stored() == []
+    assert (await ingest.post({**reading, "device": "camera"}, key="branch-gate")).status_code == 202
+
+
+async def test_a_ticket_of_a_clock_that_is_fast_keeps_its_wait(ingest: Ingest) -> None:
+    ahead = datetime.now(UTC) + timedelta(hours=1)
+    wait = timedelta(minutes=40)
+    joined = (ahead - wait).isoformat()
+    answer = await ingest.post(ticket(joined=joined, time=ahead.isoformat()), key="branch-staff")
+    assert "future" in answer.json()["readings"][0]["remark"]
+    [pack] = await ingest.stored()
+    [reading] = Pack.model_validate_json(json.dumps(pack)).readings
+    assert isinstance(reading, Ticket)
+    assert reading.time == datetime.fromisoformat(pack["received_at"])
+    assert reading.time - reading.joined == wait
+
+
+async def test_a_ticket_without_a_time_has_got_in_now(ingest: Ingest) -> None:
+    joined = datetime.now(UTC) + timedelta(seconds=10)  # this clock is a little fast
+    answer = await ingest.post(ticket(joined=joined.isoformat()), key="branch-staff")
+    assert answer.status_code == 202, answer.text
+    [pack] = await ingest.stored()
+    [reading] = Pack.model_validate_json(json.dumps(pack)).readings
+    assert isinstance(reading, Ticket)
+    assert reading.joined == reading.time
+
+
+async def test_the_reason_of_a_correction_is_stored_with_it(ingest: Ingest) -> None:
+    recount = {"kind": "head_count", "library": "branch", "people": 30, "note": "counted\ntwice"}
+    assert (await ingest.post(recount, key="branch-staff")).status_code == 202
+    [pack] = await ingest.stored()
+    assert [(each["device"], each["note"]) for each in pack["readings"]] == [("tablet", "counted twice")]
 
 
 @pytest.mark.parametrize("credential", ["", "Bearer branch-gate.wrong", "Bearer nobody.x", "Basic abc", "Bearer x"])
