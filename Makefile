@@ -37,7 +37,7 @@ simulate: install ## Print one simulated day with its ground truth, without a bu
 bench: install ## Measure on this machine; figures beside a reference from the same run
 	@$(BIN)/placelibre bench $(ARGS)
 
-accuracy: install ## Measure how right the estimates are, on seeds that nobody tunes on (50 of each scenario)
+accuracy: install ## Measure how right the estimates are, on seeds that nobody tunes on (50 of each scenario, six minutes on two cores)
 	@$(BIN)/placelibre accuracy --seeds 50 --seed-from 5000 $(ARGS)
 
 fix: install ## Format and mend what can be mended by itself

@@ -12,7 +12,7 @@ from typing import Final
 from cli.accuracy.answer import Answer
 from cli.accuracy.days import simulate_run
 from cli.accuracy.fields import table, tables
-from cli.accuracy.methods import OURS, USUAL, Estimator, estimator
+from cli.accuracy.methods import FAULT_KINDS, OURS, USUAL, Estimator, estimator
 from cli.accuracy.run import Fields, Method, Run
 from cli.accuracy.scenario import AccuracyScenario
 from cli.accuracy.scoring import Score, score
@@ -118,7 +118,7 @@ def watch(ours: Estimator, run: Run) -> tuple[list[Answer], Cost]:
             raise ValueError(f"no answer to the snapshot request {len(answers) + 1}")
         if len(answers) % WEIGHED_EVERY == 0:
             state_bytes = max(state_bytes, ours.state_bytes())
-        answers.append(Answer.of(fields, frozenset((gate, kind) for gate, kind, _ in ours.faults())))
+        answers.append(Answer.of(fields, frozenset((gate, FAULT_KINDS[kind]) for gate, kind, _ in ours.faults())))
     gc.unfreeze()
     gates = len(tables(table(run.lines[0], "config"), "gates"))
     return answers, Cost(gates, events, events_s, len(answers), snapshots_s, state_bytes)

@@ -23,6 +23,14 @@ HOUSE: Final = "all"
 FULL_SHARE: Final = 0.97
 PACE_OVER_S: Final = 30 * 60
 OURS: Final = "placelibre"
+FAULT_KINDS: Final[Mapping[str, str]] = {
+    "silent": "dead",
+    "stuck": "dead",
+    "no_entries": "one_way",
+    "no_exits": "one_way",
+    "swapped": "swapped",
+}
+"""What our method calls a gate's fault, and what the simulation calls it: how a dead gate is dead is not judged."""
 _ESTIMATION: Final = "cli.estimation"
 
 

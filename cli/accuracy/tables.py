@@ -131,7 +131,7 @@ def costs_table(report: Report) -> Table | None:
 def difficulty_table(rows: Sequence[Row]) -> Table | None:
     """Return how wrong the usual methods are here and at the reference: whether its days are as hard as ours."""
     title = "how hard the days are: errors here | of the same methods at the reference; ours by the nightly reset's"
-    table = _table(title, "in-out", "reset", "recount", "others' wait", "ours / reset")
+    table = _table(title, "in-out", "reset", "recount", "wait", "ours/reset")
     for row in rows:
         reference = REFERENCES.get(row.scenario)
         if reference is None:

@@ -75,7 +75,7 @@ def test_the_bar_is_that_of_the_reference_scenarios() -> None:
 
 @dataclass(slots=True)
 class Weighed(Counting):
-    """A method by hand that grows until it is done, and says of each gate that it is dead once anybody has come."""
+    """A method by hand that grows until it is done, and says of its gate that it is stuck once anybody has come."""
 
     heard: int = 0
 
@@ -84,7 +84,7 @@ class Weighed(Counting):
         return Counting.handle(self, line)
 
     def faults(self) -> list[tuple[str, str, float]]:
-        return [("door", "dead", OPEN)] if self._spaces["all"].entries else []
+        return [("door", "stuck", OPEN)] if self._spaces["all"].entries else []
 
     def state_bytes(self) -> int:
         return 10 * self.heard if self.heard < 40 else 0
