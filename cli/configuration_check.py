@@ -168,11 +168,7 @@ def _rule_fault(rule: str, zone: ZoneInfo) -> str | None:
 
 def _warnings(library: LibraryConfig, now: datetime) -> Iterator[tuple[Location, Words]]:
     """Yield what is allowed and yet hardly meant."""
-    if library.zones:
-        total = sum(zone.capacity for zone in library.zones)
-        if total != library.capacity:
-            words = f"the zones hold {total} people together, the library {library.capacity}"
-            yield ("capacity",), (words, "make them add up, or know that the smaller one ends first")
+    yield from _warnings_of_people(library)
     if re.search(r"\bPH\b", library.hours_rule) and library.country is None:
         yield ("opening_hours",), ("PH means nothing without a country", 'add country = "FR", whichever it is')
     enters = {band.level: band.enter for band in library.bands}
@@ -189,6 +185,20 @@ def _warnings(library: LibraryConfig, now: datetime) -> Iterator[tuple[Location,
             yield ("exceptions", index), (f"{exception.dates} is over", "remove it when you next edit the file")
     if library.clock is ClockKind.WALL:
         yield from _warnings_of_keys(library, now)
+
+
+def _warnings_of_people(library: LibraryConfig) -> Iterator[tuple[Location, Words]]:
+    if library.zones:
+        total = sum(zone.capacity for zone in library.zones)
+        if total != library.capacity:
+            words = f"the zones hold {total} people together, the library {library.capacity}"
+            yield ("capacity",), (words, "make them add up, or know that the smaller one ends first")
+    if library.markers and not library.queue_possible:
+        words = "there are markers of a queue that is said never to stand"
+        yield ("queue_possible",), (words, "remove the markers, or queue_possible")
+    if library.staff_inside >= library.capacity:
+        words = f"{library.staff_inside} staff in a house for {library.capacity} leave no room for visitors"
+        yield ("staff_inside",), (words, "name only those who are inside all day")
 
 
 def _warnings_of_keys(library: LibraryConfig, now: datetime) -> Iterator[tuple[Location, Words]]:

@@ -51,6 +51,12 @@ EXAMPLES: Final = {
     "opening_hours": 'opening_hours = "Mo-Fr 09:00-18:00; PH off"',
     "capacity": "capacity = 120",
     "people": "people = 40",
+    "kind": 'kind = "beam"',
+    "interval_s": "interval_s = 60",
+    "staff_inside": "staff_inside = 5",
+    "queue_possible": "queue_possible = false",
+    "last_entry_min": "last_entry_min = 15",
+    "travel_times_min": "travel_times_min = [15, 30, 60]",
     "level": 'level = "few_seats"',
     "enter": "enter = 0.85",
     "leave": "leave = 0.80",
@@ -94,6 +100,8 @@ def describe(error: ErrorDetails) -> tuple[str, str]:
             return f"{error['input']!r} is no time with its offset", _like(key)
         case "too_short" | "string_too_short":
             return "must not be empty", "add a [[libraries]] table" if key == "libraries" else _like(key)
+        case "too_long":
+            return f"has {context['actual_length']} entries where {context['max_length']} may stand", _like(key)
         case "value_error":
             return _own_words(error["msg"].removeprefix("Value error, "))
         case other:
@@ -108,6 +116,7 @@ _OF_TYPES: Final = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
+    "bool_type": "must be true or false",
 }
 
 
@@ -121,7 +130,7 @@ def _remedy_of_type(error_type: str, key: str) -> str:
             return f"put it in double quotes, like {EXAMPLES.get(key, key)}"
         case "int_type" | "int_from_float":
             return f"write it without quotes and without a fraction, like {_number(key)}"
-        case "float_type":
+        case "float_type" | "bool_type":
             return f"write it without quotes, like {_number(key)}"
         case _:
             return _like(key)
@@ -151,6 +160,7 @@ def refine(error: ErrorDetails, data: Mapping[str, Any]) -> Location:
         return (*location, "channels", types.index(found["type"]), "type")
     for words_begin, key in (
         ("leave (", "leave"),
+        ("interval_s (", "interval_s"),
         ("a mastodon channel needs server", "server"),
         ("a mastodon channel needs account", "account"),
     ):
@@ -193,6 +203,8 @@ _REMEDIES: Final = (
     (r"there is no gate '[^']+'; there are (.+)", "use one of {0}, or add the gate"),
     (r"may speak on the console only", 'use type = "console", or remove clock to go live'),
     (r"must be below enter", "choose leave a few hundredths below enter, like enter = 0.85, leave = 0.80"),
+    (r"must be shorter than silent_after_min", "let several reports fit, like interval_s = 60, silent_after_min = 10"),
+    (r"must rise", "write them like travel_times_min = [15, 30, 60]"),
     (r"needs server", 'add server = "https://social.example"'),
     (r"needs account", 'add account = "library", the name of its token file'),
 )

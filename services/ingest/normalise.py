@@ -112,7 +112,7 @@ def _refuse(reading: AnyWireReading, sender: Sender, library: LibraryConfig) -> 
 def _unknown(reading: AnyWireReading, library: LibraryConfig) -> str:
     """Return what the configuration does not know or cannot believe, or nothing."""
     if isinstance(reading, GateCount):
-        return _missing("gate", reading.gate, [gate.id for gate in library.gates])
+        return _unknown_of_gate(reading, library)
     if isinstance(reading, QueueAtMarker):
         return _missing("marker", reading.marker, [marker.id for marker in library.markers])
     if isinstance(reading, HeadCount) and reading.people > INCREDIBLE_SHARE * _most_people(reading, library):
@@ -121,6 +121,13 @@ def _unknown(reading: AnyWireReading, library: LibraryConfig) -> str:
     if isinstance(reading, HeadCount | HeldSeats) and reading.zone is not None:
         return _missing("zone", reading.zone, [zone.id for zone in library.zones] or [INSIDE])
     return ""
+
+
+def _unknown_of_gate(count: GateCount, library: LibraryConfig) -> str:
+    kinds = {gate.id: gate.kind for gate in library.gates}
+    if count.count is not None and kinds.get(count.gate) == "directional":
+        return f'count: gate {count.gate} tells directions; give entries and exits, or configure it with kind = "beam"'
+    return _missing("gate", count.gate, list(kinds))
 
 
 def _most_people(count: HeadCount, library: LibraryConfig) -> int:

@@ -30,6 +30,7 @@ Language = Literal["en", "fr", "nl", "nb", "uk"]
 Capacity = Annotated[int, Field(ge=1, le=100_000)]
 Ratio = Annotated[float, Field(gt=0.0, le=1.5)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
+TravelTime = Annotated[int, Field(ge=1, le=180)]
 Rule = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
@@ -53,11 +54,39 @@ class Gate(Table):
     id: Slug
     origin: Slug = Field(default=OUTSIDE, alias="from", description="`outside`, or a zone's id.")
     destination: Slug = Field(default=INSIDE, alias="to", description="A zone's id; `inside` without zones.")
+    kind: Literal["directional", "beam"] = Field(
+        default="directional", description="A `beam` counts crossings and knows no direction; it may send `count`."
+    )
+    interval_s: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
+        default=None,
+        description="How often it reports, zeros included. Left out, its silence cannot be told from nobody coming,"
+        " and nothing is put in for it.",
+    )
     silent_after_min: Annotated[float, Field(gt=0, le=1440)] = Field(
         default=20.0,
         description="Without a report for this long the library's figures are unknown; longer than it takes to report.",
     )
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _reports_in_time(self) -> Self:
+        if self.interval_s is not None and self.interval_s >= self.silent_after_min * 60:
+            raise ValueError(
+                f"interval_s ({self.interval_s} s) must be shorter than silent_after_min"
+                f" ({self.silent_after_min:g} min), or the gate seems silent between reports"
+            )
+        return self
+
+    def to_domain(self) -> domain.Gate:
+        """Return the domain's gate."""
+        return domain.Gate(
+            id=self.id,
+            origin=self.origin,
+            destination=self.destination,
+            silent_after=timedelta(minutes=self.silent_after_min),
+            is_beam=self.kind == "beam",
+            interval=None if self.interval_s is None else timedelta(seconds=self.interval_s),
+        )
 
 
 class Marker(Table):
@@ -184,6 +213,16 @@ class LibraryConfig(Table):
     door_rate_per_min: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=20.0, description="How many people the door lets in per minute while there is room and a queue."
     )
+    staff_inside: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        default=0, description="People whom gates and head-counts see all day, and who are not visitors."
+    )
+    queue_possible: bool = Field(default=True, description="Whether people ever wait outside to get in.")
+    last_entry_min: Annotated[int, Field(ge=0, le=240)] = Field(
+        default=0, description="Nobody is let in for so many minutes before closing."
+    )
+    travel_times_min: Annotated[tuple[TravelTime, ...], Field(max_length=4)] = Field(
+        default=(15, 30, 60), description="If you leave now: minutes on the way, each once, rising; at most four."
+    )
     channels: tuple[Channel, ...] = ()
     keys: tuple[Key, ...] = ()
 
@@ -192,6 +231,13 @@ class LibraryConfig(Table):
     def _is_a_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"{value!r} is no IANA time zone; one looks like Europe/Paris")
+        return value
+
+    @field_validator("travel_times_min")
+    @classmethod
+    def _rises(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if list(value) != sorted(set(value)):
+            raise ValueError("travel times must rise, each once")
         return value
 
     @field_validator("channels")
@@ -270,10 +316,7 @@ class LibraryConfig(Table):
             languages=languages,
             clock=self.clock,
             zones=tuple(domain.Zone(each.id, each.name, each.capacity) for each in self.zones),
-            gates=tuple(
-                domain.Gate(each.id, each.origin, each.destination, timedelta(minutes=each.silent_after_min))
-                for each in self.gates
-            ),
+            gates=tuple(each.to_domain() for each in self.gates),
             markers=tuple(domain.Marker(each.id, each.name, each.people) for each in self.markers),
             capacity_periods=tuple(
                 domain.CapacityPeriod(engine(each.when, zone, self.country), each.when, each.capacity)
@@ -287,6 +330,10 @@ class LibraryConfig(Table):
             queue_valid_for=timedelta(minutes=self.queue_valid_for_min),
             mean_stay=timedelta(minutes=self.mean_stay_min),
             door_rate_per_min=self.door_rate_per_min,
+            staff_inside=self.staff_inside,
+            is_queue_possible=self.queue_possible,
+            last_entry=timedelta(minutes=self.last_entry_min),
+            travel_times=tuple(timedelta(minutes=each) for each in self.travel_times_min),
             url=self.url,
             channels=self.channel_rules,
         )

@@ -66,13 +66,19 @@ class Gate:
     origin: str
     destination: str
     silent_after: timedelta
+    is_beam: bool = False
+    """Counts crossings without knowing their direction; they stand in `entries`."""
+    interval: timedelta | None = None
+    """How often it reports; None if nobody said, and then its silence cannot be told from nobody coming."""
 
     def __post_init__(self) -> None:
-        """Refuse a gate that leads nowhere or may never be silent."""
+        """Refuse a gate that leads nowhere, may never be silent, or reports without end."""
         if self.origin == self.destination:
             raise ValueError(f"gate {self.id}: leads from {self.origin} to itself")
         if self.silent_after <= timedelta(0):
             raise ValueError(f"gate {self.id}: silent_after must be positive")
+        if self.interval is not None and self.interval <= timedelta(0):
+            raise ValueError(f"gate {self.id}: interval must be positive")
 
     @property
     def places(self) -> tuple[str, str]:
@@ -153,6 +159,13 @@ class Library:
     mean_stay: timedelta = timedelta(minutes=150)
     door_rate_per_min: float = 20.0
     """How many people the door lets in per minute while there is room and a queue."""
+    staff_inside: int = 0
+    """People whom gates and head-counts see all day, and who are not visitors."""
+    is_queue_possible: bool = True
+    last_entry: timedelta = timedelta(0)
+    """How long before closing the door lets in the last."""
+    travel_times: tuple[timedelta, ...] = (timedelta(minutes=15), timedelta(minutes=30), timedelta(minutes=60))
+    """How long people are on their way, for what they find who leave now; each once, rising."""
     url: str = ""
     channels: tuple[ChannelRule, ...] = ()
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.configuration_check import check_text
+from shared.domain.library import Gate, Library
+from shared.runtime.opening_hours import OsmOpeningHours
 from tests.conftest import ROOT
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -42,6 +46,9 @@ ACCOUNT_ON_TWO_SERVERS = "".join(
     for name in ("one", "two")
 )
 STANDS_TWICE = "stands 2 times; give each channel of one type an account of its own name, even where the servers differ"
+TOO_SELDOM = (
+    "interval_s (1800 s) must be shorter than silent_after_min (20 min), or the gate seems silent between reports"
+)
 SECOND = GOOD.replace("central", "branch").replace("front-2026", "branch-2026")
 
 
@@ -69,7 +76,7 @@ FAULTS = {
                 10,
                 "libraries.central.gates.front.sha256",
                 "is not a known key here",
-                "it belongs in keys; keys here are id, from, to, silent_after_min",
+                "it belongs in keys; keys here are id, from, to, kind, interval_s, silent_after_min",
             )
         ],
     ),
@@ -278,6 +285,89 @@ FAULTS = {
             )
         ],
     ),
+    "a gate that reports too seldom for its silence": (
+        replaced('{ id = "front" }', '{ id = "front", interval_s = 1800 }'),
+        [
+            (
+                10,
+                "libraries.central.gates.front.interval_s",
+                TOO_SELDOM,
+                "let several reports fit, like interval_s = 60, silent_after_min = 10",
+            )
+        ],
+    ),
+    "a gate of a kind that does not exist": (
+        replaced('{ id = "front" }', '{ id = "front", kind = "beams" }'),
+        [
+            (
+                10,
+                "libraries.central.gates.front.kind",
+                "'beams' is not one of the choices",
+                'did you mean "beam"? choose one of directional, beam',
+            )
+        ],
+    ),
+    "a queue that is possible in words": (
+        replaced("capacity = 120", 'capacity = 120\nqueue_possible = "no"'),
+        [
+            (
+                9,
+                "libraries.central.queue_possible",
+                "must be true or false",
+                "write it without quotes, like queue_possible = false",
+            )
+        ],
+    ),
+    "fewer staff than none, and a last entry in the middle of a minute": (
+        replaced("capacity = 120", "capacity = 120\nstaff_inside = -1\nlast_entry_min = 7.5"),
+        [
+            (
+                9,
+                "libraries.central.staff_inside",
+                "must be greater than or equal to 0",
+                "write it like staff_inside = 5",
+            ),
+            (
+                10,
+                "libraries.central.last_entry_min",
+                "must be a whole number",
+                "write it without quotes and without a fraction, like last_entry_min = 15",
+            ),
+        ],
+    ),
+    "too many ways to travel": (
+        replaced("capacity = 120", "capacity = 120\ntravel_times_min = [10, 20, 30, 40, 50]"),
+        [
+            (
+                9,
+                "libraries.central.travel_times_min",
+                "has 5 entries where 4 may stand",
+                "write it like travel_times_min = [15, 30, 60]",
+            )
+        ],
+    ),
+    "a way that takes a day": (
+        replaced("capacity = 120", "capacity = 120\ntravel_times_min = [30, 1440]"),
+        [
+            (
+                9,
+                "libraries.central.travel_times_min.#2",
+                "must be less than or equal to 180",
+                "write it like travel_times_min = [15, 30, 60]",
+            )
+        ],
+    ),
+    "one way twice": (
+        replaced("capacity = 120", "capacity = 120\ntravel_times_min = [30, 30]"),
+        [
+            (
+                9,
+                "libraries.central.travel_times_min",
+                "travel times must rise, each once",
+                "write them like travel_times_min = [15, 30, 60]",
+            )
+        ],
+    ),
     "no TOML": (
         replaced("capacity = 120", "capacity = "),
         [
@@ -327,6 +417,17 @@ WARNINGS = {
         replaced("capacity = 120", 'capacity = 120\nzones = [{ id = "inside", name = "All", capacity = 90 }]'),
         (8, "libraries.central.capacity", "the zones hold 90 people together, the library 120"),
     ),
+    "a queue at markers that never stands": (
+        replaced(
+            "capacity = 120",
+            'capacity = 120\nqueue_possible = false\nmarkers = [{ id = "door", name = "the door", people = 20 }]',
+        ),
+        (9, "libraries.central.queue_possible", "there are markers of a queue that is said never to stand"),
+    ),
+    "more staff than the house holds": (
+        replaced("capacity = 120", "capacity = 120\nstaff_inside = 120"),
+        (9, "libraries.central.staff_inside", "120 staff in a house for 120 leave no room for visitors"),
+    ),
     "a key about to expire": (
         replaced('role = "gate"', 'role = "gate"\nexpires = 2026-12-01T00:00:00Z'),
         (19, "libraries.central.keys.front-2026.expires", "the key expires on 2026-12-01"),
@@ -368,6 +469,41 @@ def test_several_faults_are_all_named_in_the_order_of_their_lines() -> None:
 def test_the_example_configuration_is_good_and_free_of_warnings() -> None:
     checked = check_text((ROOT / "libraries.toml").read_text(), NOW)
     assert checked.findings == ()
+
+
+def domain_of(text: str) -> Library:
+    [library] = check_text(text, NOW).libraries
+    return library.to_domain(OsmOpeningHours)
+
+
+def test_what_a_library_leaves_out_has_the_usual_value() -> None:
+    library = domain_of(GOOD)
+    assert (library.gates[0].is_beam, library.gates[0].interval) == (False, None)
+    assert (library.staff_inside, library.is_queue_possible, library.last_entry) == (0, True, timedelta(0))
+    assert library.travel_times == tuple(timedelta(minutes=each) for each in (15, 30, 60))
+
+
+@pytest.mark.parametrize(
+    ("impossible", "reason"),
+    [
+        ({"destination": "outside"}, "to itself"),
+        ({"silent_after": timedelta(0)}, "silent_after must be positive"),
+        ({"interval": timedelta(0)}, "interval must be positive"),
+    ],
+)
+def test_a_gate_that_cannot_be_is_not_built(impossible: dict[str, Any], reason: str) -> None:
+    gate = Gate("front", "outside", "inside", timedelta(minutes=20))
+    with pytest.raises(ValueError, match=reason):
+        replace(gate, **impossible)
+
+
+def test_what_is_said_of_gates_doors_and_ways_reaches_the_domain() -> None:
+    keys = "staff_inside = 4\nqueue_possible = false\nlast_entry_min = 20\ntravel_times_min = [10, 45]"
+    text = replaced('{ id = "front" }', '{ id = "front", kind = "beam", interval_s = 300 }')
+    library = domain_of(text.replace("capacity = 120", f"capacity = 120\n{keys}"))
+    assert (library.gates[0].is_beam, library.gates[0].interval) == (True, timedelta(minutes=5))
+    assert (library.staff_inside, library.is_queue_possible, library.last_entry) == (4, False, timedelta(minutes=20))
+    assert library.travel_times == (timedelta(minutes=10), timedelta(minutes=45))
 
 
 def placelibre(*arguments: str) -> subprocess.CompletedProcess[str]:

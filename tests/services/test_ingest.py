@@ -24,6 +24,7 @@ from services.ingest.settings import Settings
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Pack, Ticket
+from shared.domain.reading import GateCount
 from shared.runtime.bus import Bus, BusUnavailable, connected
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReader
@@ -54,7 +55,7 @@ def library(library_id: str = "branch", **more: Any) -> LibraryConfig:
             "time_zone": "Europe/Paris",
             "opening_hours": "24/7",
             "capacity": 100,
-            "gates": [{"id": "north"}, {"id": "south"}],
+            "gates": [{"id": "north"}, {"id": "south"}, {"id": "light", "kind": "beam"}],
             "markers": [{"id": "pillar", "name": "Pillar", "people": 40}],
             "keys": keys,
             **more,
@@ -99,6 +100,10 @@ async def ingest(operator: Bus, bus_server: BusServer) -> AsyncIterator[Ingest]:
         transport = httpx.ASGITransport(create_app(door, Readiness()))
         async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
             yield Ingest(client, door, operator, start)
+
+
+def crossings(**more: Any) -> dict[str, Any]:
+    return {"kind": "gate_count", "library": "branch", "gate": "light", "count": 4, **more}
 
 
 def ticket(**more: Any) -> dict[str, Any]:
@@ -251,6 +256,8 @@ async def test_a_lenient_request_stores_the_good_and_quarantines_the_rest(ingest
         ("branch-gate", count(surprise=1), 422, "surprise"),
         ("branch-gate", count(count=4), 422, "count alone where the gate is a beam"),
         ("branch-gate", {"kind": "gate_count", "library": "branch", "gate": "north"}, 422, "give entries and exits"),
+        ("branch-gate", crossings(gate="north"), 422, "gate north tells directions"),
+        ("branch-gate", crossings(gate="west"), 422, "it has north, south, light"),
         ("branch-gate", {"kind": "throttle", "library": "branch", "on": True}, 403, "role gate"),
         ("branch-gate", {"kind": "queue_at_marker", "library": "branch", "marker": "pillar"}, 403, "role gate"),
         ("branch-staff", ticket(joined="2026-11-23T02:00:00Z", time="2026-11-23T15:00:00Z"), 422, "more than 12 h"),
@@ -266,6 +273,28 @@ async def test_what_a_sender_may_not_say_is_refused_with_the_reason(
     assert answer.status_code == status, answer.text
     assert reason in answer.json()["errors"][0]["reason"]
     assert await ingest.stored() == []
+
+
+async def test_a_beam_sends_what_it_counts_or_both_directions(ingest: Ingest) -> None:
+    answer = await ingest.post([crossings(), count(gate="light")])
+    assert answer.status_code == 202, answer.text
+    [pack] = await ingest.stored()
+    readings = [reading.to_domain() for reading in Pack.model_validate_json(json.dumps(pack)).readings]
+    counts = [(each.entries, each.exits) for each in readings if isinstance(each, GateCount)]
+    assert counts == [(4, 0), (3, 1)]
+
+
+async def test_of_a_request_with_a_count_in_two_forms_the_item_is_named(ingest: Ingest) -> None:
+    answer = await ingest.post([crossings(), count(gate="light", count=4), crossings(gate="south")])
+    assert answer.status_code == 422
+    assert [(each["index"], each["code"], each["reason"]) for each in answer.json()["errors"]] == [
+        (1, "malformed", "gate_count: give entries and exits, or count alone where the gate is a beam"),
+        (
+            2,
+            "unknown",
+            'count: gate south tells directions; give entries and exits, or configure it with kind = "beam"',
+        ),
+    ]
 
 
 QUEUE_SENSOR = (
