@@ -1,0 +1,320 @@
+"""People inside: a Kalman filter over the people in each place and what each gate misses.
+
+Between two anchors (an empty house, a head-count, a full one) nothing is estimated, only added up: the people in a
+place change by the gates' counts times true crossings per counted one, which is exactly linear in the state. So
+minutes may come in any grouping, and a step costs a few additions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log
+from typing import Final
+
+from shared.domain.estimation.gaussian import Gaussian, Weights
+from shared.domain.estimation.layout import NOWHERE, Layout
+
+GATE_LEVEL: Final = 1.03
+"""True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
+GATE_COMMON_SD: Final = 0.03
+GATE_SINGLE_SD: Final = 0.033
+"""What entries and exits of one gate differ by is what drifts: 4.5 % between them, so 4.5 / sqrt 2 each."""
+DAY_SD: Final = 0.016
+"""How far a gate and direction moves from one day to the next."""
+COUNT_NOISE: Final = 0.12
+"""Variance per crossing: misses and doubles are single events, groups are counted badly together."""
+FLOW_SD_SHARE: Final = 0.006
+"""Unmodelled flow as a share of capacity per square root of an hour: staff, side doors."""
+EMPTY_SD_PEOPLE: Final = 2.0
+EMPTY_SD_SHARE: Final = 0.008
+OPENING_SD_PEOPLE: Final = 0.7
+HOLD_SHARE: Final = 0.985
+"""Where the door holds a full house, as a share of capacity, before it was ever seen."""
+HOLD_SD_SHARE: Final = 0.02
+HOLD_NIGHT_SD_SHARE: Final = 0.006
+MOST_SHARE: Final = 1.1
+"""More people than this share of capacity are a counting error; taken in as knowledge, never by cutting."""
+STAY_SD: Final = 0.3
+"""How far the mean stay that a librarian guesses may be off, in logs."""
+STAY_NIGHT_SD: Final = 0.08
+SCALE_MEMORY: Final = 5.0
+"""How many nights' surprises the noise scale remembers."""
+SCALE_RANGE: Final = (0.4, 16.0)
+
+
+@dataclass(slots=True)
+class Crowd:
+    """The people in each place (by number), what each gate misses, and where a full house is held.
+
+    The state vector: people by place; true crossings per counted entry and exit, by gate; people at which the door
+    holds; log of the mean stay in minutes (used where a gate knows no direction). Means are always up to date;
+    covariances wait for `settle`, which brings the sums since the last one to them.
+    """
+
+    layout: Layout
+    state: Gaussian
+    level: Gaussian
+    """The gates' long-run part: a day's values are these plus that day's effect."""
+    sums: list[float]
+    """Counted entries and exits by gate since the last `settle`."""
+    noise: list[float]
+    """Variance to add by gate at the next `settle`."""
+    hours: float = 0.0
+    scale: float = 1.0
+    """How much noisier than usual these gates are, as a factor of variances."""
+
+    def copy(self) -> Crowd:
+        """Return an independent copy."""
+        return Crowd(
+            self.layout, self.state.copy(), self.level.copy(), self.sums[:], self.noise[:], self.hours, self.scale
+        )
+
+    @property
+    def hold_index(self) -> int:
+        """The place in the state of the people at which the door holds."""
+        return len(self.layout.places) + 2 * len(self.layout.passages)
+
+    @property
+    def stay_index(self) -> int:
+        """The place in the state of the log of the mean stay."""
+        return self.hold_index + 1
+
+    @property
+    def everybody(self) -> Weights:
+        """The sum of the people in all places."""
+        return [(place, 1.0) for place in range(len(self.layout.places))]
+
+    def people(self) -> float:
+        """Return the people inside as of the last minute added; not cut, so it may be below 0."""
+        return sum(self.state.mean[: len(self.layout.places)])
+
+    def factors(self, gate: int) -> tuple[float, float]:
+        """Return true crossings per counted one of a gate: entries, exits."""
+        index = len(self.layout.places) + 2 * gate
+        return self.state.mean[index], self.state.mean[index + 1]
+
+    def add(self, gate: int, entries: float, exits: float, variance: float = 0.0) -> None:
+        """Add people counted (or put in their place, with that variance) at a gate that knows directions."""
+        passage = self.layout.passages[gate]
+        mean = self.state.mean
+        index = len(self.layout.places) + 2 * gate
+        net = mean[index] * entries - mean[index + 1] * exits
+        if passage.destination != NOWHERE:
+            mean[passage.destination] += net
+        if passage.origin != NOWHERE:
+            mean[passage.origin] -= net
+        self.sums[2 * gate] += entries
+        self.sums[2 * gate + 1] += exits
+        self.noise[gate] += variance + COUNT_NOISE * self.scale * (entries + exits)
+
+    def add_beam(self, gate: int, crossings: float, crossing_rate: float, leaving_share: float) -> float:
+        """Add crossings of unknown direction; return how many of them were taken for exits.
+
+        One of them is an exit with probability p = (people / mean stay) / crossing rate: Little (1961) for who
+        leaves, and whoever does not leave comes in. An extended Kalman step; `leaving_share` scales 1 / mean stay
+        (nobody leaves in the first minutes, everybody in the last), `crossing_rate` is people per minute.
+        """
+        self.settle()
+        passage = self.layout.passages[gate]
+        place = passage.destination if passage.destination != NOWHERE else passage.origin
+        mean, covariance = self.state.mean, self.state.covariance
+        factor, stay = len(self.layout.places) + 2 * gate, self.stay_index
+        true = mean[factor] * crossings
+        hazard = leaving_share * exp(-mean[stay])
+        rate = max(crossing_rate, 1e-6)
+        share = hazard * max(mean[place], 0.0) / rate
+        is_cut = not 0.02 < share < 0.98
+        share = min(max(share, 0.02), 0.98)
+        by_people = 0.0 if is_cut else -2 * true * hazard / rate
+        by_stay = 0.0 if is_cut else 2 * true * share
+        by_factor = crossings * (1 - 2 * share)
+        mean[place] += true * (1 - 2 * share)
+        row = [
+            old * (1 + by_people) + by_factor * across + by_stay * other
+            for old, across, other in zip(covariance[place], covariance[factor], covariance[stay], strict=True)
+        ]
+        corner = row[place] * (1 + by_people) + by_factor * row[factor] + by_stay * row[stay]
+        for index, value in enumerate(row):
+            covariance[place][index] = covariance[index][place] = value
+        covariance[place][place] = corner + self.scale * true * (4 * share * (1 - share) + COUNT_NOISE)
+        return true * share
+
+    def pass_minutes(self, minutes: float) -> None:
+        """Let time pass: people also go ways that no gate counts."""
+        self.hours += minutes / 60
+
+    def settle(self) -> None:
+        """Bring the covariance up to date: P' = F P F' + Q over the sums since the last time (Kalman 1960)."""
+        places = len(self.layout.places)
+        covariance = self.state.covariance
+        steps: list[list[tuple[int, float]]] = [[] for _ in range(places)]
+        for number, passage in enumerate(self.layout.passages):
+            entries, exits, noise = self.sums[2 * number], self.sums[2 * number + 1], self.noise[number]
+            if not (entries or exits or noise):
+                continue
+            index = places + 2 * number
+            for place, sign in ((passage.destination, 1.0), (passage.origin, -1.0)):
+                if place != NOWHERE:
+                    steps[place] += [(index, sign * entries), (index + 1, -sign * exits)]
+        rows = [
+            [value + sum(w * covariance[k][j] for k, w in terms) for j, value in enumerate(covariance[place])]
+            for place, terms in enumerate(steps)
+        ]
+        for place, terms in enumerate(steps):
+            if terms:
+                for j in range(places, len(covariance)):
+                    covariance[place][j] = covariance[j][place] = rows[place][j]
+        for place in range(places):
+            for other in range(places):
+                covariance[place][other] = rows[place][other] + sum(w * rows[place][k] for k, w in steps[other])
+        self._add_noise()
+
+    def _add_noise(self) -> None:
+        covariance, layout = self.state.covariance, self.layout
+        for number, passage in enumerate(layout.passages):
+            variance = self.noise[number]
+            if variance:
+                inside = [place for place in (passage.destination, passage.origin) if place != NOWHERE]
+                for place in inside:
+                    covariance[place][place] += variance
+                if len(inside) == 2:
+                    covariance[inside[0]][inside[1]] -= variance
+                    covariance[inside[1]][inside[0]] -= variance
+        if self.hours:
+            drift = (FLOW_SD_SHARE * layout.capacity) ** 2 * self.hours * self.scale + 0.3 * self.hours
+            for place, share in enumerate(place_shares(layout)):
+                covariance[place][place] += drift * share
+        self.sums = [0.0] * len(self.sums)
+        self.noise = [0.0] * len(self.noise)
+        self.hours = 0.0
+
+    def observe(self, place: int | None, people: float, variance: float) -> None:
+        """Take in that so many people are in a place, or (None) in the whole house."""
+        self.settle()
+        self.state.observe([(place, 1.0)] if place is not None else self.everybody, people, variance)
+
+    def hold(self, variance: float) -> None:
+        """Take in that the house is as full as the door lets it become."""
+        self.settle()
+        self.state.observe([*self.everybody, (self.hold_index, -1.0)], 0.0, variance)
+
+    def confine(self) -> None:
+        """Take in that nowhere are fewer than no people, nor many more than the house holds."""
+        self.settle()
+        for place, capacity in enumerate(self.layout.place_capacities):
+            self._confine([(place, 1.0)], MOST_SHARE * capacity if capacity else MOST_SHARE * self.layout.capacity)
+        if len(self.layout.places) > 1:
+            self._confine(self.everybody, MOST_SHARE * self.layout.capacity)
+
+    def _confine(self, weights: Weights, most: float) -> None:
+        mean, variance = self.state.sum_of(weights)
+        reach = 2.0 * variance**0.5
+        if mean - reach < 0 or mean + reach > most:
+            self.state.confine(weights, 0.0, most)
+
+    def empty(self, people_sd: float) -> None:
+        """Take in that nobody is inside, whatever was counted before."""
+        self.settle()
+        for place, share in enumerate(place_shares(self.layout)):
+            self.state.set(place, 0.0, people_sd**2 * share)
+
+    def widen(self, people_sd: float) -> None:
+        """Trust the figures less, by this many people."""
+        for place, share in enumerate(place_shares(self.layout)):
+            self.state.covariance[place][place] += people_sd**2 * share
+
+    def end_day(self) -> None:
+        """Close the books of a day: the house is known to be empty; learn from what was still counted inside.
+
+        The day's factors are level + day effect, jointly normal, so the level's posterior is an exact Gaussian step
+        (conditioning by regression). The scale follows the normalised surprise of the evening.
+        """
+        self.settle()
+        expected, spread = self.state.sum_of(self.everybody)
+        variance = (EMPTY_SD_PEOPLE + EMPTY_SD_SHARE * self.layout.capacity) ** 2
+        surprise = expected**2 / (spread + variance)
+        self.state.observe(self.everybody, 0.0, variance)
+        self._learn_level()
+        scale = (SCALE_MEMORY * self.scale + self.scale * min(surprise, 12.0)) / (SCALE_MEMORY + 1.0)
+        self.scale = min(max(scale, SCALE_RANGE[0]), SCALE_RANGE[1])
+        self.begin_day()
+
+    def begin_day(self) -> None:
+        """Set the factors to their long-run level with a fresh day's uncertainty, and the house to empty."""
+        places, gates = len(self.layout.places), 2 * len(self.layout.passages)
+        covariance = self.state.covariance
+        for i in range(gates):
+            for row in covariance:
+                row[places + i] = 0.0
+            covariance[places + i] = [0.0] * len(covariance)
+        for i in range(gates):
+            self.state.mean[places + i] = self.level.mean[i]
+            for j in range(gates):
+                covariance[places + i][places + j] = self.level.covariance[i][j]
+            covariance[places + i][places + i] += DAY_SD**2 * self.scale
+        covariance[self.hold_index][self.hold_index] += (HOLD_NIGHT_SD_SHARE * self.layout.capacity) ** 2
+        covariance[self.stay_index][self.stay_index] += STAY_NIGHT_SD**2
+        self.empty(EMPTY_SD_PEOPLE)
+
+    def _learn_level(self) -> None:
+        places, gates = len(self.layout.places), 2 * len(self.layout.passages)
+        prior = [row[:] for row in self.level.covariance]
+        for i in range(gates):
+            prior[i][i] += DAY_SD**2 * self.scale
+        posterior = [row[places : places + gates] for row in self.state.covariance[places : places + gates]]
+        gain = _times(self.level.covariance, _inverse(prior))
+        moved = [self.state.mean[places + i] - self.level.mean[i] for i in range(gates)]
+        shrunk = [[prior[i][j] - posterior[i][j] for j in range(gates)] for i in range(gates)]
+        change = _times(_times(gain, shrunk), [list(column) for column in zip(*gain, strict=True)])
+        for i in range(gates):
+            self.level.mean[i] += sum(gain[i][j] * moved[j] for j in range(gates))
+            for j in range(gates):
+                self.level.covariance[i][j] -= (change[i][j] + change[j][i]) / 2
+
+
+def crowd_of(layout: Layout) -> Crowd:
+    """Return the crowd of a library of which nothing was seen yet: any number of people may be inside."""
+    gates = 2 * len(layout.passages)
+    level = Gaussian([GATE_LEVEL] * gates, [[0.0] * gates for _ in range(gates)])
+    for i in range(gates):
+        level.covariance[i][i] = GATE_COMMON_SD**2 + GATE_SINGLE_SD**2
+        level.covariance[i][i ^ 1] = GATE_COMMON_SD**2
+    size = len(layout.places) + gates + 2
+    state = Gaussian([0.0] * size, [[0.0] * size for _ in range(size)])
+    crowd = Crowd(layout, state, level, [0.0] * gates, [0.0] * len(layout.passages))
+    state.set(crowd.hold_index, HOLD_SHARE * layout.capacity, (HOLD_SD_SHARE * layout.capacity) ** 2)
+    state.set(crowd.stay_index, log(layout.mean_stay_min), STAY_SD**2)
+    crowd.begin_day()
+    for place, capacity in enumerate(layout.place_capacities):
+        room = capacity or layout.capacity
+        state.set(place, room / 2, (room / 2) ** 2)
+    return crowd
+
+
+def place_shares(layout: Layout) -> list[float]:
+    """Return the shares of the house's capacity by place; a place of unknown size counts as a tenth of the house."""
+    sizes = [capacity or layout.capacity / 10 for capacity in layout.place_capacities]
+    total = sum(sizes)
+    return [size / total for size in sizes]
+
+
+Matrix = list[list[float]]
+
+
+def _times(a: Matrix, b: Matrix) -> Matrix:
+    columns = list(zip(*b, strict=True))
+    return [[sum(x * y for x, y in zip(row, column, strict=True)) for column in columns] for row in a]
+
+
+def _inverse(matrix: Matrix) -> Matrix:
+    """Invert a positive definite matrix by Gauss-Jordan elimination; such a one needs no pivoting."""
+    size = len(matrix)
+    rows = [[*row, *(1.0 if i == j else 0.0 for j in range(size))] for i, row in enumerate(matrix)]
+    for i in range(size):
+        pivot_row = [value / rows[i][i] for value in rows[i]]
+        rows[i] = pivot_row
+        for j, row in enumerate(rows):
+            if j != i and row[i]:
+                factor = row[i]
+                rows[j] = [value - factor * other for value, other in zip(row, pivot_row, strict=True)]
+    return [row[size:] for row in rows]

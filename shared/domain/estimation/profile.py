@@ -1,0 +1,66 @@
+"""What a day usually looks like at the doors: people per quarter of an hour, learned from day to day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import log
+from typing import Final
+
+from shared.domain.estimation.layout import DAY_S, MINUTE_S
+
+SLOT_MIN: Final = 15
+SLOTS: Final = 96
+LEAST_GAIN: Final = 0.2
+"""Once many days are known, a new one counts this much, so that a season can change."""
+NEIGHBOUR_SHARE: Final = 0.25
+"""How much of its neighbours a slot is smoothed with when it is read: one day's slots are noisy."""
+
+
+MOST_TREND: Final = 0.03
+"""Per minute: half as much again in a quarter of an hour; what is steeper is an opening, not a trend."""
+
+
+def slot_of(minute: int, local_offset_s: int) -> int:
+    """Return the quarter of the local day in which a Unix minute lies."""
+    return (minute * MINUTE_S + local_offset_s) % DAY_S // (SLOT_MIN * MINUTE_S)
+
+
+@dataclass(slots=True)
+class Profile:
+    """People per slot on a usual day, and so far today."""
+
+    days: int = 0
+    usual: list[float] = field(default_factory=lambda: [0.0] * SLOTS)
+    today: list[float] = field(default_factory=lambda: [0.0] * SLOTS)
+
+    def copy(self) -> Profile:
+        """Return an independent copy."""
+        return Profile(self.days, self.usual, self.today[:])  # `usual` is replaced, never changed
+
+    def add(self, slot: int, people: float) -> None:
+        """Add people seen in a slot of today."""
+        self.today[slot] += people
+
+    def per_min(self, slot: int) -> float:
+        """Return the usual people per minute in a slot, a little smoothed."""
+        usual = self.usual
+        around = usual[slot - 1] + usual[(slot + 1) % SLOTS]
+        return ((1 - 2 * NEIGHBOUR_SHARE) * usual[slot] + NEIGHBOUR_SHARE * around) / SLOT_MIN
+
+    def trend(self, slot: int) -> float:
+        """Return how the log of the rate usually changes per minute at this time of day."""
+        if not self.days:
+            return 0.0
+        now, soon = self.per_min(slot), self.per_min((slot + 1) % SLOTS)
+        if min(now, soon) <= 0:
+            return 0.0
+        return max(min(log(soon / now) / SLOT_MIN, MOST_TREND), -MOST_TREND)
+
+    def end_day(self) -> None:
+        """Make today part of what is usual; a day on which nothing was seen teaches nothing."""
+        if any(self.today):
+            self.days += 1
+            gain = max(1.0 / self.days, LEAST_GAIN)
+            # Hundredths are finer than any slot is known, and keep the written state short.
+            self.usual = [round(old + gain * (new - old), 2) for old, new in zip(self.usual, self.today, strict=True)]
+        self.today = [0.0] * SLOTS

@@ -1,0 +1,283 @@
+"""Is there a queue, how long is it, and what is the wait: looks at it, the door's pace, and what fullness tells.
+
+Whether there is a queue at all is a hidden state of its own. It shows by what cannot go together: where there is room
+and the door is idle, nobody waits, whatever button was last pressed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import exp, log
+from typing import Final
+
+from shared.domain.estimation.crowd import Crowd
+from shared.domain.estimation.demand import Demand, demand_of
+from shared.domain.estimation.layout import Layout
+from shared.domain.estimation.normal import share_below
+from shared.domain.estimation.throughput import Throughput
+from shared.domain.estimation.waiting import Expected, expected_minutes, with_interval
+
+WANDER_SHARE: Final = 0.008
+"""How far the doorman lets a full house wander, as a share of capacity."""
+RELEASE_SHARE: Final = 0.022
+RELEASE_PEOPLE: Final = 4.0
+"""So far below the day's own plateau a house is held no longer."""
+RELEASE_MIN: Final = 3
+NEAR_SHARE: Final = 0.05
+SURE: Final = 3.0
+"""Log-odds after a look."""
+MOST_ODDS: Final = 5.0
+DOOR_PACE: Final = 0.9
+"""A queue with room before it goes through the door at this share of what it can do."""
+HOLD_SD_SHARE: Final = 0.012
+HOLD_EVERY_MIN: Final = 5
+HOLD_CORRELATION: Final = 3.0
+"""Looks at a held house five minutes apart are not independent: each counts a third."""
+BUTTON_SD_SHARE: Final = 0.02
+AHEAD_SHARE_PER_HOUR: Final = 0.5
+"""How much less sure the queue of an hour from now is, in relative terms."""
+AHEAD_STEP_MIN: Final = 10.0
+TICKET_SD: Final = 0.6
+BIAS_SD: Final = 0.08
+BIAS_DRIFT: Final = 0.0001
+SAID_EVERY_MIN: Final = 5
+SAID_KEPT: Final = 48
+"""Four hours of forecasts: no measured wait is compared that is longer."""
+
+
+@dataclass(slots=True)
+class Queue:
+    """What is known of the queue of one library."""
+
+    layout: Layout
+    demand: Demand
+    exits: Throughput
+    door: Throughput
+    odds: float = -4.0
+    """Log-odds that somebody queues."""
+    is_throttled: bool = False
+    is_holding: bool = False
+    net: float = 0.0
+    """Entries less exits since the house is held."""
+    plateau: float = 0.0
+    released_min: float = 0.0
+    bias: float = 0.0
+    """Log of measured waits over foretold ones."""
+    bias_variance: float = BIAS_SD**2
+    said: tuple[tuple[int, float], ...] = ()
+    """(Unix minute, minutes): what the wait of somebody who joins then was thought to be."""
+
+    def copy(self) -> Queue:
+        """Return an independent copy."""
+        return replace(self, demand=self.demand.copy(), exits=self.exits.copy(), door=self.door.copy())
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a queue is more likely than not."""
+        return self.odds > 0
+
+    def before_opening(self, minutes: float) -> None:
+        """Let time pass before the doors open: whoever comes waits."""
+        if self.is_there:
+            self.demand.pass_time(minutes, 0.0, self.exits.prior_per_min * 4, 0.0)
+
+    def minute(self, minutes: float, entered: float, left: float, crowd: Crowd, trend: float) -> None:
+        """Take in a minute with its entries and exits (true people, both)."""
+        self.exits.watch((entered + left) / 2 if self.is_holding and self.is_there else left, minutes)
+        people = crowd.people()
+        hold = crowd.state.mean[crowd.hold_index]
+        capacity = self.layout.capacity
+        self._follow_hold(minutes, entered - left, capacity)
+        room = self.room(people, hold)
+        pace = max(self.door.per_min, 0.5)
+        is_door_busy = entered >= 0.8 * pace * minutes
+        if self.is_there:
+            self.demand.pass_time(minutes, entered, max(self.exits.per_min, 0.1), trend)
+            if room > 2 * WANDER_SHARE * capacity and is_door_busy:
+                self.door.watch(entered, minutes)
+        elif not is_door_busy or entered > self.demand.per_min() * minutes:  # a busy door shows the least of demand
+            self.demand.see_entries(entered, minutes, trend)
+        self._weigh(minutes, entered, room, people, hold, pace)
+
+    def room(self, people: float, hold: float) -> float:
+        """Return the free places that the door would let people into."""
+        if self.is_holding:
+            room = self.plateau - self.net
+            return room if room > WANDER_SHARE * self.layout.capacity + 2.0 else 0.0
+        return max(hold - people, 0.0)
+
+    def _follow_hold(self, minutes: float, net: float, capacity: float) -> None:
+        if not self.is_holding:
+            return
+        self.net += net
+        above = self.net > self.plateau
+        self.plateau += (self.net - self.plateau) * (0.3 if above else 1 / 60) * minutes
+        if self.plateau - self.net > RELEASE_SHARE * capacity + RELEASE_PEOPLE:
+            self.released_min += minutes
+            if self.released_min >= RELEASE_MIN:
+                self.is_holding = self.is_throttled = False
+        else:
+            self.released_min = 0.0
+
+    def _weigh(self, minutes: float, entered: float, room: float, people: float, hold: float, pace: float) -> None:
+        """Move the odds of a queue: a two-state hidden Markov model, forward step (Rabiner 1989)."""
+        capacity = self.layout.capacity
+        demand = max(self.demand.per_min(), 0.05)
+        is_near = self.is_holding or people > hold - 0.015 * capacity
+        if self.is_holding and room <= 0:
+            begins = 0.25 if demand > 0.8 * self.exits.per_min else 0.08
+        elif is_near:
+            begins = 0.08 if demand > self.exits.per_min else 0.01
+        elif entered >= 0.95 * pace * minutes:
+            begins = 0.02
+        else:
+            begins = 0.0005
+        mean, variance = self.demand.queue()
+        drains = 0.05 if self.is_throttled and self.is_holding and room <= 0 else 0.3
+        ends = 0.002 + drains * share_below((1.5 - mean) / max(variance, 0.25) ** 0.5)
+        chance = 1 / (1 + exp(-self.odds))
+        chance = chance * (1 - min(ends * minutes, 0.5)) + (1 - chance) * min(begins * minutes, 0.5)
+        before = self.is_there
+        self.odds = log(chance / (1 - chance))
+        if room > (WANDER_SHARE + 0.01) * capacity + 3:
+            quick, slow = DOOR_PACE * pace * minutes, min(demand, 0.6 * pace) * minutes
+            self.odds += max(min(0.5 * (entered * log(quick / slow) - (quick - slow)), 1.5), -1.5)
+        self.odds = max(min(self.odds, MOST_ODDS), -MOST_ODDS)
+        if self.is_there and not before:
+            self.demand.begin(2.0, 25.0)
+        elif before and not self.is_there:
+            self.demand.begin(0.0, 1.0)
+
+    def hold_in(self, crowd: Crowd, minute: int) -> None:
+        """Let the crowd learn from a held house, now and then."""
+        if (
+            self.is_holding
+            and self.odds > 0.5
+            and minute % HOLD_EVERY_MIN == 0
+            and self.plateau - self.net < WANDER_SHARE * self.layout.capacity + 2.0
+        ):
+            crowd.hold((HOLD_SD_SHARE * self.layout.capacity) ** 2 * HOLD_CORRELATION)
+
+    def throttle(self, crowd: Crowd, *, on: bool) -> None:
+        """Hear that the door lets one in for one out, or everybody again."""
+        if on and not self.is_throttled:
+            crowd.hold((BUTTON_SD_SHARE * self.layout.capacity) ** 2)
+            self._begin_hold()
+            self.odds = max(self.odds, 1.0)
+        elif not on:
+            self.is_holding = False
+            self.odds = min(self.odds, 0.5)
+        self.is_throttled = on
+
+    def look(self, people: float, deviation: float, beyond: float, crowd: Crowd) -> None:
+        """Take in a look at the queue."""
+        if people <= 0:
+            self.odds = -SURE
+            self.demand.begin(0.0, 1.0)
+            if not self.is_throttled:
+                self.is_holding = False
+            return
+        if not self.is_there:
+            self.demand.begin(people, (0.5 * people + 5.0) ** 2)
+        self.demand.look(people, deviation**2 + 1.0, beyond)
+        self.odds = max(self.odds, SURE)
+        hold = crowd.state.mean[crowd.hold_index]
+        if not self.is_holding and crowd.people() > hold - NEAR_SHARE * self.layout.capacity:
+            self._begin_hold()
+
+    def measured(self, minute_joined: int, minutes: float) -> None:
+        """Take in a wait that was measured, and compare it with what was thought when it began."""
+        foretold = next((wait for minute, wait in reversed(self.said) if minute <= minute_joined), 0.0)
+        if foretold < 3.0 or minutes < 1.0:
+            return
+        error = max(min(log(minutes / foretold), 1.0), -1.0) - self.bias
+        gain = self.bias_variance / (self.bias_variance + TICKET_SD**2)
+        self.bias += gain * error
+        self.bias_variance *= 1 - gain
+
+    def foretell(self, minute: int, expected: Expected) -> None:
+        """Remember what the wait is thought to be now."""
+        if minute % SAID_EVERY_MIN == 0:
+            raw = expected.minutes / exp(self.bias)
+            self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 2)))
+            self.bias_variance = min(self.bias_variance + BIAS_DRIFT * SAID_EVERY_MIN, BIAS_SD**2)
+
+    def wait(self, crowd: Crowd, until_open_min: float = 0.0, outlook: float = 1.0) -> Expected:
+        """Return the wait of somebody who joins now; `outlook` scales today's exit rate to that of the time ahead."""
+        if not self.is_there:
+            return Expected(until_open_min, until_open_min, until_open_min)
+        queue, variance = self.demand.queue()
+        people = crowd.people() if until_open_min <= 0 else 0.0
+        room = self.room(people, crowd.state.mean[crowd.hold_index])
+        minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min * outlook) * exp(self.bias)
+        expected = with_interval(minutes, queue, variance, self.exits.relative_variance, self.bias_variance)
+        return Expected(
+            expected.minutes + until_open_min, expected.low + until_open_min, expected.high + until_open_min
+        )
+
+    def wait_after(self, minutes: float, crowd: Crowd, until_open_min: float = 0.0) -> Expected:
+        """Return the wait of somebody who joins after some minutes, as things stand now."""
+        if until_open_min > minutes:
+            return self.wait(crowd, until_open_min)
+        queue, variance = self._ahead(minutes, crowd)
+        exits = self.exits.per_min
+        waiting = expected_minutes(queue, 0.0 if queue else 1.0, self.door.per_min, exits) * exp(self.bias)
+        unsure = variance + (AHEAD_SHARE_PER_HOUR * minutes / 60 * max(queue, exits * 10)) ** 2
+        return with_interval(waiting, queue, unsure, self.exits.relative_variance, self.bias_variance)
+
+    def last_useful(self, until_last_entry_min: float, crowd: Crowd) -> float | None:
+        """Return the latest time, in minutes from now, at which joining still leads in; None if it is too late now."""
+        latest: float | None = None
+        minutes = 0.0
+        while minutes <= until_last_entry_min:
+            if minutes + self.wait_after(minutes, crowd).minutes <= until_last_entry_min:
+                latest = minutes
+            minutes += AHEAD_STEP_MIN
+        return latest
+
+    def _ahead(self, minutes: float, crowd: Crowd) -> tuple[float, float]:
+        exits = max(self.exits.per_min, 0.1)
+        _, variance = self.demand.queue() if self.is_there else (0.0, 1.0)
+        if self.is_there:
+            room = self.room(crowd.people(), crowd.state.mean[crowd.hold_index])
+            return max(self.demand.ahead(minutes, exits) - room, 0.0), variance
+        room = max(crowd.state.mean[crowd.hold_index] - crowd.people(), 0.0)
+        return max((self.demand.per_min() - exits) * minutes - room, 0.0), variance
+
+    def reopen(self, returning: float) -> None:
+        """Begin again after an alarm: those who were inside stand before the door, with those who queued."""
+        waiting = returning + (self.demand.queue()[0] if self.is_there else 0.0)
+        self.demand.begin(waiting, (0.35 * waiting) ** 2 + 25.0)
+        self.odds = SURE
+        self.is_throttled = self.is_holding = False
+
+    def begin_session(self, log_demand: float) -> None:
+        """Begin a day: whoever queues before the doors still does."""
+        if self.is_there:
+            log_demand = max(log_demand, log(self.demand.per_min()))
+        else:
+            self.demand.begin(0.0, 1.0)
+        self.demand.expect(log_demand)
+        self.exits.forget()
+        self.door.forget()
+        self.is_throttled = self.is_holding = False
+        self.said = ()
+
+    def end_session(self) -> None:
+        """End a day: nobody queues any more."""
+        self.odds = -4.0
+        self.demand.begin(0.0, 1.0)
+        self.is_throttled = self.is_holding = False
+
+    def _begin_hold(self) -> None:
+        self.is_holding = True
+        self.net = self.plateau = self.released_min = 0.0
+
+
+def queue_of(layout: Layout) -> Queue:
+    """Return the queue of a library of which nothing was seen yet.
+
+    While full, as many leave as there are people over how long they stay (Little 1961).
+    """
+    exits = layout.capacity / layout.mean_stay_min
+    return Queue(layout, demand_of(exits), Throughput(exits), Throughput(layout.door_rate_per_min))

@@ -1,0 +1,57 @@
+"""How long somebody who joins a queue now will wait."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log1p
+from typing import Final
+
+RENEGING_PER_MIN: Final = 0.0015
+"""Share of the queue that gives up in a minute, before anything is known: who queues for hours is patient."""
+FLOOR_SHARE: Final = 0.10
+"""A wait is never known better than this, in relative terms: the doorman is a person."""
+OUTLOOK_SHARE_PER_HOUR: Final = 0.07
+"""How much less sure each hour ahead is: exits will not go on as they do now."""
+FLOOR_MIN: Final = 1.0
+Z_90: Final = 1.645
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """A wait in minutes with its 90 % interval."""
+
+    minutes: float
+    low: float
+    high: float
+
+
+def expected_minutes(queue: float, room: float, door_per_min: float, exits_per_min: float) -> float:
+    """Return the wait behind `queue` people where `room` places are free.
+
+    Those who find room pass at the door's rate; meanwhile places come free as well, so room / (1 - exits / door) of
+    them do. Behind them one enters for each who leaves, while some give up at a rate t each: the fluid limit of a
+    queue with reneging gives ln(1 + t·q / exits) / t (Whitt 1999, Ibrahim & Whitt 2009).
+    """
+    if queue <= 0:
+        return 0.0
+    door, exits = max(door_per_min, 0.1), max(exits_per_min, 0.05)
+    passing = queue if exits >= door else min(queue, max(room, 0.0) / (1 - exits / door))
+    behind = queue - passing
+    return passing / door + log1p(RENEGING_PER_MIN * behind / exits) / RENEGING_PER_MIN
+
+
+def with_interval(
+    minutes: float, queue: float, queue_variance: float, rate_variance: float, bias_variance: float
+) -> Expected:
+    """Return a wait with its interval: relative errors (as variances) combined in logs (delta method)."""
+    if minutes <= 0:
+        return Expected(0.0, 0.0, 0.0)
+    relative = (
+        queue_variance / max(queue, 1.0) ** 2
+        + rate_variance
+        + bias_variance
+        + FLOOR_SHARE**2
+        + (OUTLOOK_SHARE_PER_HOUR * minutes / 60) ** 2
+    )
+    spread = exp(Z_90 * min(relative, 1.0) ** 0.5)
+    return Expected(minutes, max(minutes / spread - FLOOR_MIN, 0.0), minutes * spread + FLOOR_MIN)
