@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from random import Random
 from typing import Final
@@ -12,7 +12,7 @@ from cli.accuracy.scenario import AccuracyScenario, GateTable, NetworkTable
 from cli.simulation.building import Building, Passage
 from cli.simulation.desk import Habit
 from cli.simulation.devices import Device, Trouble
-from cli.simulation.habits import MINUTE_S, Habits, Lunch
+from cli.simulation.habits import HOUR_S, MINUTE_S, Habits, Lunch
 from cli.simulation.network import Network, held_times
 from shared.domain.library import INSIDE, OUTSIDE
 
@@ -51,6 +51,11 @@ class Day:
         if instant < opened - timedelta(seconds=WATCH_BEFORE_S):
             instant += timedelta(days=1)
         return instant.timestamp()
+
+
+def hour_of(at: float) -> int:
+    """Return the hour that a clock shows, in UTC."""
+    return int(at // HOUR_S) % 24
 
 
 def days_of(scenario: AccuracyScenario) -> list[Day]:
@@ -92,6 +97,7 @@ class Crowd:
     daily_visitors: float
     hours: dict[int, float]
     """Weights of the hours of the day."""
+    leaving_paces: dict[int, float]
     habits: Habits
 
     @classmethod
@@ -104,6 +110,7 @@ class Crowd:
         return cls(
             daily_visitors=scenario.daily_visitors * max(rng.gauss(1, scenario.visitors_spread), 0.5),
             hours={hour: around(share) for hour, share in scenario.arrivals_by_hour.items()},
+            leaving_paces={hour: around(pace) for hour, pace in scenario.leaving_pace_by_hour.items()},
             habits=Habits(
                 mean_stay_min=around(scenario.mean_stay_min),
                 stay_spread=scenario.stay_spread,
@@ -118,12 +125,15 @@ class Crowd:
             ),
         )
 
-
-def lunch(scenario: AccuracyScenario, day: Day) -> Lunch | None:
-    """Return the lunch of one day, in seconds of its watch."""
-    if scenario.lunch is None:
-        return None
-    return Lunch(day.instant(scenario.lunch.at) - day.begin, scenario.lunch.share)
+    def habits_on(self, scenario: AccuracyScenario, day: Day) -> Habits:
+        """Return the habits with what is said by the clock, in seconds and hours of the day's watch."""
+        lunch = scenario.lunch
+        hours = range(int((day.end - day.begin) // HOUR_S) + 1) if self.leaving_paces else ()
+        return replace(
+            self.habits,
+            lunch=None if lunch is None else Lunch(day.instant(lunch.at) - day.begin, lunch.share),
+            paces=tuple(self.leaving_paces.get(hour_of(day.begin + hour * HOUR_S), 1.0) for hour in hours),
+        )
 
 
 def device(gate: GateTable, network: NetworkTable, rng: Random) -> Device:

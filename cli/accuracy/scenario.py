@@ -99,7 +99,7 @@ class AlarmTable(Table):
     between: tuple[time, time]
     minutes: Range = (20.0, 40.0)
     back_share: Share = Field(default=0.7, description="Of those who wanted to stay on, who come back.")
-    unwatched_share: Share = Field(default=0.4, description="Who leave by an exit without a gate.")
+    unwatched_share: Share = Field(default=0.5, description="Who leave by an exit without a gate.")
     missed_share: Share = Field(default=0.4, description="Of those leaving by a gate, whom it misses in the crush.")
 
 
@@ -157,6 +157,9 @@ class AccuracyScenario(Table):
     arrivals_by_hour: dict[Annotated[int, Field(ge=0, le=23)], Share]
     mean_stay_min: Minutes
     stay_spread: Positive = Field(default=0.65, description="Sigma of the lognormal stay.")
+    leaving_pace_by_hour: dict[Annotated[int, Field(ge=0, le=23)], Positive] = Field(
+        default={}, description="How much more than usual people tend to leave then; 1 where left out."
+    )
     stay_guess: Range = Field(default=(0.8, 1.2), description="The configured mean stay, of the true one.")
     door_rate_per_min: Positive
     door_guess: Range = Field(default=(0.8, 1.2), description="The configured door rate, of the true one.")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from math import exp, sqrt
 from random import Random
 from typing import Final
 
-from cli.accuracy.drawn import Crowd, Day, building, lunch
+from cli.accuracy.drawn import Crowd, Day, building, hour_of
 from cli.accuracy.scenario import AccuracyScenario
 from cli.simulation.building import Building, choose, ways
 from cli.simulation.devices import Crush
@@ -50,7 +50,7 @@ def live(scenario: AccuracyScenario, crowd: Crowd, day: Day, number: int, rng: R
     span = Span(day.open - day.begin, day.last_entry - day.begin, day.close - day.begin, max(round(base), 1))
     alarm, crush = _alarm(scenario, day, number, rng)
     house = House(
-        replace(crowd.habits, lunch=lunch(scenario, day)),
+        crowd.habits_on(scenario, day),
         place,
         [span],
         rng,
@@ -79,8 +79,8 @@ def _arrivals(scenario: AccuracyScenario, crowd: Crowd, day: Day, rng: Random) -
     people = crowd.daily_visitors * max(rng.gauss(1, scenario.day_spread), 0.3)
     early_share = early.people / scenario.daily_visitors
     come = [day.open - day.begin - rng.uniform(0, early.minutes * MINUTE_S) for _ in range(round(people * early_share))]
-    slots = [at for at in range(int(day.open), int(day.last_entry), SLOT_S) if (at // 3600) % 24 in crowd.hours]
-    weights = list(accumulate(crowd.hours[(at // 3600) % 24] for at in slots))
+    slots = [at for at in range(int(day.open), int(day.last_entry), SLOT_S) if hour_of(at) in crowd.hours]
+    weights = list(accumulate(crowd.hours[hour_of(at)] for at in slots))
     chosen = rng.choices(slots, cum_weights=weights, k=round(people * (1 - early_share)))
     come += [at - day.begin + rng.uniform(0, min(SLOT_S, day.last_entry - at)) for at in chosen]
     return sorted(come)

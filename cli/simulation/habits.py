@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import log
 from random import Random
 from typing import Final
 
 MINUTE_S: Final = 60
+HOUR_S: Final = 3600
 LEAVING_S: Final = (-12 * 60.0, 3 * 60.0)
 """When those who stay to the end go, from closing time: the loudspeaker sends them off, the last ones dawdle."""
 LUNCH_SPREAD_S: Final = 20 * 60.0
@@ -59,12 +61,28 @@ class Habits:
     leaving_mode_s: float | None = None
     """When most of them go; without, evenly between the two."""
     lunch: Lunch | None = None
+    paces: Sequence[float] = ()
+    """By hour of the watch, how fast time passes for those inside: above 1 where people tend to leave."""
 
     def draw_stay_s(self, rng: Random) -> float:
         """Return how long somebody wants to stay."""
         # The lognormal's median, so that its mean is the mean stay.
         median_s = log(self.mean_stay_min * MINUTE_S) - self.stay_spread**2 / 2
         return rng.lognormvariate(median_s, self.stay_spread)
+
+    def lasts_s(self, now_s: float, stay_s: float) -> float:
+        """Return how long a stay really takes that begins at this second of the watch."""
+        if not self.paces:
+            return stay_s
+        at_s = now_s
+        for hour in range(int(now_s // HOUR_S), len(self.paces)):
+            until_s = (hour + 1) * HOUR_S
+            spent_s = (until_s - at_s) * self.paces[hour]
+            if spent_s >= stay_s:
+                return at_s + stay_s / self.paces[hour] - now_s
+            stay_s -= spent_s
+            at_s = until_s
+        return at_s + stay_s - now_s
 
     def draw_sent_off_s(self, rng: Random) -> float:
         """Return when somebody who stays to the end goes, in seconds from closing time."""

@@ -298,7 +298,10 @@ class House:
         visitor.is_waiting = False
         self._door_free_s = max(self._door_free_s, now_s) + 60 / self.habits.door_rate_per_min
         self.fates.admitted += 1
-        stay_s = self.habits.draw_stay_s(self.rng) if visitor.left_to_stay_s is None else visitor.left_to_stay_s
+        if visitor.left_to_stay_s is None:
+            stay_s = self.habits.lasts_s(now_s, self.habits.draw_stay_s(self.rng))
+        else:
+            stay_s = visitor.left_to_stay_s
         sent_off_s = span.close_s + self.habits.draw_sent_off_s(self.rng)
         visitor.leave_s = max(min(now_s + stay_s, sent_off_s), now_s)
         self._plan_lunch(now_s, visitor)

@@ -253,7 +253,7 @@ def test_staff_pass_the_gate_before_the_opening_and_are_nobody_in_the_truth() ->
 def test_an_alarm_empties_the_house_mostly_uncounted_and_people_come_back() -> None:
     run = run_of("fire-alarm")
     states = events(run, "status")
-    assert [each["state"] for each in states] == ["evacuation", "open"] * 2
+    assert [each["state"] for each in states] == ["evacuation", "open"]
     for begins, ends in zip(states[::2], states[1::2], strict=True):
         assert 15 <= (ends["t"] - begins["t"]) / 60 <= 45
         before = next(point for point in reversed(run.truth) if point.t < begins["t"] - 300)
@@ -261,7 +261,7 @@ def test_an_alarm_empties_the_house_mostly_uncounted_and_people_come_back() -> N
         assert before.occupancy > 1200
         assert {(point.occupancy, point.wait_min) for point in empty} == {(0, None)}
         left = [each["out"] - each["in"] for each in events(run, "gate") if begins["t"] - 200 < each["t1"] < ends["t"]]
-        assert 0.2 * before.occupancy < sum(left) < 0.55 * before.occupancy
+        assert 0.15 * before.occupancy < sum(left) < 0.45 * before.occupancy
         assert any(point.occupancy > 600 for point in run.truth if 0 < point.t - ends["t"] < 5400)
 
 
@@ -288,13 +288,12 @@ def test_tickets_say_true_waits_of_about_every_twentieth() -> None:
     tickets = events(run, "wait")
     let_in = sum(each["in"] for each in events(run, "gate"))
     assert 0.03 * let_in < len(tickets) < 0.06 * let_in
-    checked = 0
+    apart = []
     for ticket in tickets:
-        near = [point for point in run.truth if point.wait_min and abs(point.t - ticket["joined"]) < 150]
-        if near and near[0].wait_min is not None:
-            assert (ticket["entered"] - ticket["joined"]) / 60 == pytest.approx(near[0].wait_min, abs=12)
-            checked += 1
-    assert checked > 200
+        near = [point.wait_min for point in run.truth if point.wait_min and abs(point.t - ticket["joined"]) < 150]
+        apart += [abs((ticket["entered"] - ticket["joined"]) / 60 - wait_min) for wait_min in near[:1]]
+    assert len(apart) > 200
+    assert sum(minutes < 10 for minutes in apart) > 0.9 * len(apart)  # not when the door begins to hold
 
 
 def test_looks_at_the_queue_are_as_frequent_as_declared_and_the_marks_are_the_declared_ones() -> None:
