@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -116,16 +116,20 @@ def throttle_taps(habit: Habit, minutes: Sequence[MinuteTruth], begin: float, rn
     """Yield "one in, one out" on and off; the off is forgotten now and then."""
     if not habit.presses_throttle:
         return
-    is_on, held, free = False, 0, 0
-    for minute in minutes:
-        held, free = (held + 1, 0) if minute.is_held else (0, free + 1)
-        is_due = free == 2 * HELD_FOR_MIN if is_on else held == HELD_FOR_MIN
-        if not is_due:
-            continue
-        is_on = not is_on
+    for minute, is_on in holdings(minutes):
         if is_on or rng.random() >= habit.off_forgotten_share:
             at = begin + minute.at_s + rng.uniform(0, MINUTE_S)
             yield _tap(at, {"type": "throttle", "on": is_on}, rng)
+
+
+def holdings(minutes: Iterable[MinuteTruth]) -> Iterator[tuple[MinuteTruth, bool]]:
+    """Yield the minutes at which the doorman notices that he holds people back (true), and that he does so no more."""
+    is_on, held, free = False, 0, 0
+    for minute in minutes:
+        held, free = (held + 1, 0) if minute.is_held else (0, free + 1)
+        if free == 2 * HELD_FOR_MIN if is_on else held == HELD_FOR_MIN:
+            is_on = not is_on
+            yield minute, is_on
 
 
 def _tap(at: float, fields: Told, rng: Random) -> Tap:

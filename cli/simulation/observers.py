@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 from random import Random
 from typing import Final
 
+from cli.simulation.desk import GONE_BELOW_PEOPLE, holdings
 from cli.simulation.house import Crossing, MinuteTruth
 from cli.simulation.scenario import GateFaults, Scenario, Staff
 from cli.wire import WireFields
@@ -16,8 +17,6 @@ from shared.domain.library import Library, Marker
 
 DESK: Final = "desk"
 """The device on which staff tap."""
-GONE_BELOW_PEOPLE: Final = 3
-"""Two people at the door are no queue: they walk through."""
 EARLY_LOOK_MIN: Final = 5
 """How long before opening staff look at who is waiting outside."""
 
@@ -66,8 +65,9 @@ def gate_sightings(
 def staff_sightings(
     scenario: Scenario, library: Library, minutes: Sequence[MinuteTruth], begin: datetime, rng: Random
 ) -> Iterator[Sighting]:
-    """Yield what staff tap over the day, minute by minute."""
+    """Yield what staff tap over the day, one thing after the other; not in order of time."""
     staff = scenario.staff
+    yield from _throttle(staff, minutes, begin)
     last_look: datetime | None = None
     for index, minute in enumerate(minutes):
         at = begin + timedelta(seconds=minute.at_s)
@@ -88,6 +88,13 @@ def staff_sightings(
         ):
             last_look = at
             yield Sighting(at, DESK, _look(minute.queue, library.markers, staff, rng))
+
+
+def _throttle(staff: Staff, minutes: Sequence[MinuteTruth], begin: datetime) -> Iterator[Sighting]:
+    """Yield "one in, one out" on and off, where the doorman says so."""
+    if staff.presses_throttle:
+        for minute, is_on in holdings(minutes):
+            yield Sighting(begin + timedelta(seconds=minute.at_s), DESK, {"kind": "throttle", "on": is_on})
 
 
 def _counts(staff: Staff, minute: MinuteTruth, at: datetime, local: time, rng: Random) -> Iterator[Sighting]:

@@ -57,6 +57,7 @@ class Staff(Table):
     queue_look_every_min: Annotated[int, Field(ge=1)] = 15
     queue_from_people: Annotated[int, Field(ge=1)] = 10
     queue_error_share: Share = 0.05
+    presses_throttle: bool = Field(default=False, description="The doorman says when he begins and ceases to hold.")
     held_seats_counts: tuple[time, ...] = ()
     held_seats_share: Share = 0.0
     notice: Notice | None = None

@@ -176,6 +176,17 @@ def test_every_gate_reports_every_minute_from_before_opening_to_after_closing(
     assert opening - day.begin == timedelta(minutes=30)
 
 
+def test_the_doorman_of_the_large_library_says_when_it_is_one_in_one_out(days: dict[str, SimulatedDay]) -> None:
+    day = days["bpi"]
+    taps = [reading for reading in day.readings if reading["kind"] == "throttle"]
+    assert [tap["on"] for tap in taps] == [index % 2 == 0 for index in range(len(taps))]
+    assert 2 <= len(taps) <= 8
+    first = day.truth.at(datetime.fromisoformat(str(taps[0]["time"])))
+    assert first.queue > 0
+    assert first.inside == max(minute.inside for minute in day.truth.minutes)
+    assert not any(each["kind"] == "throttle" for name in ("quartier", "campus") for each in days[name].readings)
+
+
 def test_staff_count_look_at_the_queue_and_say_when_it_has_gone(days: dict[str, SimulatedDay]) -> None:
     readings = days["bpi"].readings
     kinds = Counter(str(reading["kind"]) for reading in readings)
