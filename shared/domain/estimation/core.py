@@ -6,7 +6,8 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from math import log
@@ -15,6 +16,7 @@ from typing import Final
 from shared.domain.estimation.crowd import EMPTY_SD_PEOPLE, EMPTY_SD_SHARE, OPENING_SD_PEOPLE, Crowd, crowd_of
 from shared.domain.estimation.gates import Balance, Circumstances, Flow, GateFault, GateWatch, faults_of, watch_minute
 from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, judge
+from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
 from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import Profile, slot_of
@@ -78,6 +80,8 @@ class Core:
     """Minutes since everybody was sent out, None without an alarm."""
     doubts: tuple[Doubt, ...] = ()
     last_count_at: float | None = None
+    journal: tuple[Correction, ...] = ()
+    """What was put right since the library opened."""
     crossing_rate: float = 0.0
     """People through the beams per minute, lately."""
 
@@ -102,6 +106,7 @@ class Core:
             self.alarm_min,
             self.doubts,
             self.last_count_at,
+            self.journal,
             self.crossing_rate,
         )
 
@@ -173,7 +178,11 @@ class Core:
         is_from_the_start = start_s <= session.open
         was_closed = before is None or session.open - before.close >= self.layout.empty_after_s
         if is_from_the_start and was_closed:
-            self.crowd.empty(OPENING_SD_PEOPLE)
+            self.journal = ()
+            with self._correcting(session.open, CorrectionKind.OPENED, ""):
+                self.crowd.empty(OPENING_SD_PEOPLE)
+            for watch in self.watches:
+                watch.counted, watch.put_in = (0, 0), (0.0, 0.0)
             self.balance.begin(self.watches)
             self.is_known = self.is_full_day = True
             self.empty_since = session.open
@@ -184,10 +193,11 @@ class Core:
             self.queue.begin_session(log(usual or OPENING_DEMAND * self.layout.capacity / self.layout.mean_stay_min))
 
     def _end_day(self, start_s: float) -> None:
-        if self.is_full_day and self.alarm_min is None:
-            self.crowd.end_day()
-        else:
-            self.crowd.begin_day()
+        with self._correcting(start_s, CorrectionKind.EMPTY, ""):
+            if self.is_full_day and self.alarm_min is None:
+                self.crowd.end_day()
+            else:
+                self.crowd.begin_day()
         self.entries_profile.end_day()
         self.exits_profile.end_day()
         self.demand_profile.end_day()
@@ -219,6 +229,9 @@ class Core:
         )
         flows = watch_minute(self.watches, self.layout.passages, reports, circumstances)
         if phase is not Phase.CLOSED:
+            for watch, report, flow in zip(self.watches, reports, flows, strict=True):
+                watch.counted = (watch.counted[0] + report[0], watch.counted[1] + report[1])
+                watch.put_in = (watch.put_in[0] + flow.put_in[0], watch.put_in[1] + flow.put_in[1])
             for passage, flow in zip(self.layout.passages, flows, strict=True):
                 if passage.is_outer:
                     is_inward = passage.origin == NOWHERE
@@ -248,6 +261,7 @@ class Core:
         else:
             elapsed = (minute * MINUTE_S - self.session.open) / (self.session.close - self.session.open)
             trend = EBB_PER_MIN if elapsed > EBB_FROM else 0.0
+        self.queue.check(minute, length, entered)
         self.queue.minute(length, entered, left, self.crowd, trend)
         self.demand_profile.add(slot, self.queue.demand.per_min() * length)
         self.queue.hold_in(self.crowd, minute)
@@ -259,7 +273,9 @@ class Core:
         watch.is_swapped = not watch.is_swapped
         watch.swapped_since = minute * MINUTE_S
         place = passage.destination if passage.destination != NOWHERE else passage.origin
-        self.crowd.state.mean[place] += people
+        with self._correcting(minute * MINUTE_S, CorrectionKind.SWAPPED, passage.id):
+            self.crowd.state.mean[place] += people
+        watch.counted, watch.put_in = watch.counted[::-1], watch.put_in[::-1]
         watch.lanes = (watch.lanes[1], watch.lanes[0])
 
     def _move_people(
@@ -326,8 +342,11 @@ class Core:
                 self._count_heads(observation, phase, sum(flow.entries + flow.exits for flow in flows))
             case "evacuation":
                 self._hear_alarm(observation, phase)
-            case "throttle" if phase is Phase.OPEN:
-                self.queue.throttle(self.crowd, on=observation.value > 0)
+            case "throttle" if phase is Phase.OPEN and observation.value and not self.queue.is_throttled:
+                with self._correcting(observation.at, CorrectionKind.FULL, observation.id):
+                    self.queue.throttle(self.crowd, on=True)
+            case "throttle" if phase is Phase.OPEN and not observation.value:
+                self.queue.throttle(self.crowd, on=False)
             case "queue" if phase is not Phase.LEAVING:
                 self.queue.look(observation.value, observation.deviation, observation.beyond, self.crowd)
             case "ticket" if phase is Phase.OPEN:
@@ -339,10 +358,12 @@ class Core:
     def _hear_alarm(self, observation: Observation, phase: Phase) -> None:
         if observation.value and phase is not Phase.CLOSED and self.alarm_min is None:
             self.alarm_min = 0
+            self._note(observation.at, CorrectionKind.EVACUATED, observation.id, self.crowd.people())
             self.people_before_alarm = max(self.crowd.people(), 0.0)
         elif not observation.value and self.alarm_min is not None:
             self.alarm_min = None
-            self.crowd.empty(EMPTY_SD_PEOPLE + EMPTY_SD_SHARE * self.layout.capacity)
+            with self._correcting(observation.at, CorrectionKind.REOPENED, observation.id):
+                self.crowd.empty(EMPTY_SD_PEOPLE + EMPTY_SD_SHARE * self.layout.capacity)
             self.balance.begin(self.watches)
             self.empty_since = observation.at
             self.unsettled_until = observation.at + UNSETTLED_S
@@ -357,8 +378,10 @@ class Core:
         people = max(count.value - (self.layout.staff_inside if place is None else 0), 0.0)
         crowd = self.crowd
         variance = count_variance(people, flow_per_min)
+        before = crowd.people()
         if not self.is_known:
             crowd.observe(place, people, variance)
+            self._note(count.at, CorrectionKind.COUNTED, count.id, before, count)
             self.is_known = place is None or len(self.layout.places) == 1
             return
         crowd.settle()
@@ -375,12 +398,29 @@ class Core:
             near = 2 * variance + spread
             if doubt is None or (offset - doubt.offset) ** 2 > DOUBT_MATCH**2 * near:
                 self.doubts = (*self.doubts, Doubt(count.at, place, people, offset, count.id))
+                self._note(count.at, CorrectionKind.DOUBTED, count.id, before, count)
                 return
             verdict = Verdict.SURPRISE
         if verdict is Verdict.SURPRISE:
             # Our figure is off by more than it knows: as much as makes this offset an ordinary one.
             crowd.widen(max(offset**2 - variance - spread, 0.0) ** 0.5)
         crowd.observe(place, people, variance)
+        kind = CorrectionKind.COUNTED if verdict is Verdict.EXPECTED else CorrectionKind.COUNTED_BY_SURPRISE
+        self._note(count.at, kind, count.id, before, count)
+
+    @contextmanager
+    def _correcting(self, at: float, kind: CorrectionKind, source: str) -> Iterator[None]:
+        before = self.crowd.people()
+        yield
+        self._note(at, kind, source, before)
+
+    def _note(
+        self, at: float, kind: CorrectionKind, source: str, before: float, count: Observation | None = None
+    ) -> None:
+        """Write a correction down, with the people before it and now."""
+        said, place = (count.value, count.place) if count else (None, "")
+        correction = Correction(at, kind, source, round(before, 1), round(self.crowd.people(), 1), said, place)
+        self.journal = (*self.journal[-KEPT + 1 :], correction)
 
 
 def _learn_shares(watches: Sequence[GateWatch], index: int, profile: Profile) -> None:

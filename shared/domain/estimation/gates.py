@@ -133,6 +133,10 @@ class GateWatch:
 
     lanes: tuple[Lane, Lane] = field(default_factory=lambda: (Lane(), Lane()))
     """Entries and exits."""
+    counted: tuple[int, int] = (0, 0)
+    """Entries and exits since the house was last empty, as the gate gave them."""
+    put_in: tuple[float, float] = (0.0, 0.0)
+    """Entries and exits put in for those not counted since then."""
     heard_until: float = 0.0
     """End of the last covered time in Unix seconds, 0 for never."""
     is_by_event: bool = False

@@ -11,11 +11,11 @@ from math import exp, log
 from typing import Final
 
 from shared.domain.estimation.crowd import Crowd
-from shared.domain.estimation.demand import Demand, demand_of
+from shared.domain.estimation.demand import PRIORITY_SHARE, Demand, demand_of
 from shared.domain.estimation.layout import Layout
 from shared.domain.estimation.normal import share_below
 from shared.domain.estimation.throughput import Throughput
-from shared.domain.estimation.waiting import Expected, expected_minutes, with_interval
+from shared.domain.estimation.waiting import RENEGING_PER_MIN, Expected, expected_minutes, with_interval
 
 WANDER_SHARE: Final = 0.008
 """How far the doorman lets a full house wander, as a share of capacity."""
@@ -37,12 +37,25 @@ BUTTON_SD_SHARE: Final = 0.02
 AHEAD_SHARE_PER_HOUR: Final = 0.5
 """How much less sure the queue of an hour from now is, in relative terms."""
 AHEAD_STEP_MIN: Final = 10.0
+CHECK_EVERY_MIN: Final = 15
+LEAST_CHECKED_MIN: Final = 2.0
+DAYS_KEPT: Final = 30
+LEAST_TICKET_MIN: Final = 3.0
 TICKET_SD: Final = 0.6
 BIAS_SD: Final = 0.08
 BIAS_DRIFT: Final = 0.0001
 SAID_EVERY_MIN: Final = 5
 SAID_KEPT: Final = 48
 """Four hours of forecasts: no measured wait is compared that is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A wait that was foretold, to be compared with what becomes of it: when, how long, people still before it."""
+
+    minute: int
+    foretold: float
+    ahead: float
 
 
 @dataclass(slots=True)
@@ -64,6 +77,9 @@ class Queue:
     bias: float = 0.0
     """Log of measured waits over foretold ones."""
     bias_variance: float = BIAS_SD**2
+    checks: tuple[Check, ...] = ()
+    days: tuple[tuple[int, int, float], ...] = ()
+    """(day since 1970, waits checked, sum of their absolute errors in minutes), the latest thirty days."""
     said: tuple[tuple[int, float], ...] = ()
     """(Unix minute, minutes): what the wait of somebody who joins then was thought to be."""
 
@@ -174,12 +190,16 @@ class Queue:
         if people <= 0:
             self.odds = -SURE
             self.demand.begin(0.0, 1.0)
+            self.checks = ()  # nobody knows when they got in
             if not self.is_throttled:
                 self.is_holding = False
             return
         if not self.is_there:
             self.demand.begin(people, (0.5 * people + 5.0) ** 2)
+        before = max(self.demand.queue()[0], 1.0)
         self.demand.look(people, deviation**2 + 1.0, beyond)
+        moved = self.demand.queue()[0] / before
+        self.checks = tuple(replace(each, ahead=each.ahead * moved) for each in self.checks)
         self.odds = max(self.odds, SURE)
         hold = crowd.state.mean[crowd.hold_index]
         if not self.is_holding and crowd.people() > hold - NEAR_SHARE * self.layout.capacity:
@@ -188,8 +208,9 @@ class Queue:
     def measured(self, minute_joined: int, minutes: float) -> None:
         """Take in a wait that was measured, and compare it with what was thought when it began."""
         foretold = next((wait for minute, wait in reversed(self.said) if minute <= minute_joined), 0.0)
-        if foretold < 3.0 or minutes < 1.0:
+        if foretold < LEAST_TICKET_MIN or minutes < 1.0:
             return
+        self._compare(minute_joined, abs(minutes - foretold * exp(self.bias)))
         error = max(min(log(minutes / foretold), 1.0), -1.0) - self.bias
         gain = self.bias_variance / (self.bias_variance + TICKET_SD**2)
         self.bias += gain * error
@@ -197,10 +218,39 @@ class Queue:
 
     def foretell(self, minute: int, expected: Expected) -> None:
         """Remember what the wait is thought to be now."""
+        if minute % CHECK_EVERY_MIN == 0 and self.is_there and expected.minutes >= LEAST_CHECKED_MIN:
+            self.checks = (*self.checks, Check(minute, expected.minutes, self.demand.queue()[0]))
         if minute % SAID_EVERY_MIN == 0:
             raw = expected.minutes / exp(self.bias)
             self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 2)))
             self.bias_variance = min(self.bias_variance + BIAS_DRIFT * SAID_EVERY_MIN, BIAS_SD**2)
+
+    def check(self, minute: int, minutes: float, entered: float) -> None:
+        """Let those who queued at a check move up, and compare the waits of those who are in now.
+
+        Whoever was before them has gone in or given up; a look that corrects the queue corrects their place in it.
+        """
+        waiting = []
+        for each in self.checks:
+            ahead = each.ahead * (1 - RENEGING_PER_MIN * minutes) - entered * (1 - PRIORITY_SHARE)
+            if ahead > 0:
+                waiting.append(replace(each, ahead=ahead))
+            else:
+                self._compare(minute, abs(minute + minutes - each.minute - each.foretold))
+        self.checks = tuple(waiting)
+
+    def _compare(self, minute: int, error_min: float) -> None:
+        day = minute // (24 * 60)
+        if self.days and self.days[-1][0] == day:
+            _, count, total = self.days[-1]
+            self.days = (*self.days[:-1], (day, count + 1, round(total + error_min, 1)))
+        else:
+            self.days = (*(each for each in self.days if each[0] > day - DAYS_KEPT), (day, 1, round(error_min, 1)))
+
+    def mean_error_min(self) -> tuple[float, int] | None:
+        """Return the mean absolute error of the waits foretold in the last thirty days, and how many were checked."""
+        count = sum(each[1] for each in self.days)
+        return (sum(each[2] for each in self.days) / count, count) if count else None
 
     def wait(self, crowd: Crowd, until_open_min: float = 0.0, outlook: float = 1.0) -> Expected:
         """Return the wait of somebody who joins now; `outlook` scales today's exit rate to that of the time ahead."""
@@ -267,6 +317,7 @@ class Queue:
         """End a day: nobody queues any more."""
         self.odds = -4.0
         self.demand.begin(0.0, 1.0)
+        self.checks = ()
         self.is_throttled = self.is_holding = False
 
     def _begin_hold(self) -> None:
