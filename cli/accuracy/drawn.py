@@ -27,7 +27,8 @@ LEAVING_S: Final = (-20 * 60.0, 9.5 * 60.0)
 LEAVING_MODE_S: Final = -4 * 60.0
 HABIT_SPREAD: Final = 0.1
 """Sigma by which habits and hours differ between seeds."""
-WHOLE_RUN_S: Final = 86400.0
+BEYOND_RUN_S: Final = 86400.0
+"""What lasts all the time begins before the run and ends after it by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def travels(table: NetworkTable, days: Sequence[Day], rng: Random) -> Network:
 def troubles(scenario: AccuracyScenario, days: Sequence[Day], rng: Random) -> dict[str, list[Trouble]]:
     """Draw when the scenario's faults happen, by gate."""
     drawn: dict[str, list[Trouble]] = {gate.id: [] for gate in scenario.gates}
-    begin, end = days[0].begin - WHOLE_RUN_S, days[-1].end + WHOLE_RUN_S
+    begin, end = days[0].begin - BEYOND_RUN_S, days[-1].end + BEYOND_RUN_S
     for fault in scenario.faults:
         if fault.kind == "swapped":
             drawn[fault.gate].append(Trouble(fault.kind, begin, end))

@@ -14,7 +14,8 @@ from cli.accuracy.scenario import AccuracyScenario
 from cli.simulation.building import Building, choose, ways
 from cli.simulation.devices import Crush
 from cli.simulation.habits import MINUTE_S, Alarm
-from cli.simulation.house import Crossing, House, Span
+from cli.simulation.house import House
+from cli.simulation.people import Crossing, Span
 from shared.domain.library import OUTSIDE
 
 SLOT_S: Final = 300
@@ -22,6 +23,7 @@ SLOT_S: Final = 300
 WANDER_MEMORY_MIN: Final = 20
 """How long the doorman keeps to a mood."""
 UNHELD_SHARE: Final = 2.0
+"""Of the capacity: more than ever come."""
 CRUSH_S: Final = 300.0
 STAFF_BEFORE_S: Final = (10 * 60.0, 50 * 60.0)
 STAFF_AFTER_S: Final = (10 * 60.0, 45 * 60.0)

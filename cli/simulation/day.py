@@ -14,8 +14,9 @@ from typing import Final
 
 from cli.simulation.building import Building
 from cli.simulation.habits import MINUTE_S, Habits
-from cli.simulation.house import Crossing, Fates, House, MinuteTruth, Span
+from cli.simulation.house import House
 from cli.simulation.observers import Sighting, gate_sightings, staff_sightings
+from cli.simulation.people import Crossing, Fates, MinuteTruth, Span
 from cli.simulation.scenario import Scenario
 from cli.wire import WireFields
 from shared.domain.library import Library

@@ -8,7 +8,7 @@ from random import Random
 from typing import Final
 
 from cli.simulation.habits import MINUTE_S
-from cli.simulation.house import MinuteTruth
+from cli.simulation.people import MinuteTruth
 from shared.domain.library import INSIDE
 
 GONE_BELOW_PEOPLE: Final = 3

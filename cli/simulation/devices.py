@@ -13,7 +13,7 @@ from random import Random
 from typing import Final, Literal
 
 from cli.simulation.habits import MINUTE_S
-from cli.simulation.house import Crossing
+from cli.simulation.people import Crossing
 
 CATCH_UP_S: Final = 0.05
 """Between two reports that a device sends after an outage."""

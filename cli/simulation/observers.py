@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 from cli.simulation.desk import GONE_BELOW_PEOPLE, holdings
-from cli.simulation.house import Crossing, MinuteTruth
+from cli.simulation.people import Crossing, MinuteTruth
 from cli.simulation.scenario import GateFaults, Scenario, Staff
 from cli.wire import WireFields
 from shared.domain.library import Library, Marker

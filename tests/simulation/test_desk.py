@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.simulation.desk import Habit, Tap, head_counts, look, mistype, queue_looks, throttle_taps
-from cli.simulation.house import MinuteTruth
+from cli.simulation.people import MinuteTruth
 from shared.domain.library import INSIDE
 
 MARKS = {"lamp": 10, "kiosk": 40, "tram": 100}

@@ -12,8 +12,8 @@ import pytest
 from cli.simulation.building import Building, Passage, choose, ways
 from cli.simulation.devices import Crush, Device, Trouble, hold_back, report, see, spoil
 from cli.simulation.devices import Passage as Seen
-from cli.simulation.house import Crossing
 from cli.simulation.network import Network, held_times
+from cli.simulation.people import Crossing
 from shared.domain.library import INSIDE, OUTSIDE
 
 HOUR_S = 3600.0
