@@ -152,6 +152,32 @@ async def test_a_checkpoint_brings_everything_back(operator: Bus) -> None:
     assert (again.state, again.config, again.revision) == (kept.state, kept.config, kept.revision)
 
 
+def test_whatever_was_said_comes_back_from_a_checkpoint_as_the_kind_it_was() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    fold.apply(subjects.configured(number), configured(config()), 1)
+    later = (NOON + timedelta(hours=1)).isoformat()
+    said: list[dict[str, Any]] = [
+        {"kind": "head_count", "people": 30},
+        {"kind": "queue_length", "people": 3},
+        {"kind": "queueing_time", "minutes": 12},
+        {"kind": "ticket", "joined": (NOON - timedelta(hours=1)).isoformat()},
+        {"kind": "not_admitting", "on": False},
+        {"kind": "throttle", "on": False},
+        {"kind": "evacuation", "on": False},
+        {"kind": "mute", "until": later},
+        {"kind": "closing", "until": later},
+    ]
+    fold.apply(subjects.readings(number), pack(*({"library": "branch", "note": "drill", **each} for each in said)), 2)
+    kept = fold.kept("branch")
+    restored = restore(number, 2, dump(fold.partitions[number]), OsmOpeningHours)
+    assert kept is not None
+    assert restored is not None
+    entries = restored.libraries["branch"].state.staff.entries
+    assert entries == kept.state.staff.entries
+    assert {(each.kind, each.note) for each in entries} == {(each["kind"], "drill") for each in said}
+
+
 async def test_checkpoints_take_turns_and_leave_nothing_behind(operator: Bus) -> None:
     checkpoints = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
     partition = await checkpoints.load(3)

@@ -20,6 +20,14 @@ async def test_provisioning_twice_changes_nothing(operator: Bus) -> None:
     assert {each.action for each in again} == {"as it should be"}
 
 
+@pytest.mark.parametrize("which", ["one test", "the next test"])
+async def test_what_one_test_has_stored_is_no_duplicate_in_the_next(operator: Bus, which: str) -> None:
+    subject = subjects.change("branch")
+    await operator.publish(subject, which.encode(), message_id="branch.1")
+    stored = await operator.jetstream.get_last_msg(subjects.CHANGES, subject)
+    assert stored.data == which.encode()
+
+
 async def test_a_changed_setting_is_reported_and_put_right(operator: Bus) -> None:
     info = await operator.jetstream.stream_info(subjects.CHANGES)
     info.config.max_bytes = 1024 * 1024
