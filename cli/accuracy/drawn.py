@@ -25,6 +25,7 @@ SNAPSHOT_OFFSET_S: Final = 150.0
 """Snapshots fall between the full minutes and the reports."""
 LEAVING_S: Final = (-20 * 60.0, 9.5 * 60.0)
 LEAVING_MODE_S: Final = -4 * 60.0
+SEATLESS_STAY_MIN: Final = (3.0, 12.0)
 HABIT_SPREAD: Final = 0.1
 """Sigma by which habits and hours differ between seeds."""
 BEYOND_RUN_S: Final = 86400.0
@@ -121,6 +122,7 @@ class Crowd:
                 zone_shares={zone.id: zone.share for zone in scenario.zones},
                 move_every_min=scenario.move_every_min,
                 priority_share=scenario.priority_share,
+                seatless_stay_min=None if scenario.queue_possible else SEATLESS_STAY_MIN,
                 leaving_s=LEAVING_S,
                 leaving_mode_s=LEAVING_MODE_S,
             ),

@@ -47,16 +47,22 @@ class Lived:
 def live(scenario: AccuracyScenario, crowd: Crowd, day: Day, number: int, rng: Random) -> Lived:
     """Play one day, the `number`-th from 1. Raises ValueError if a place has no way in."""
     place = building(scenario)
+    held_share = rng.uniform(*scenario.held_share) if scenario.queue_possible else 1.0
+    span = Span(
+        day.open - day.begin,
+        day.last_entry - day.begin,
+        day.close - day.begin,
+        max(round(scenario.capacity * held_share), 1),
+    )
     # Nobody stands at the door of a library that never has a queue.
-    base = scenario.capacity * (rng.uniform(*scenario.held_share) if scenario.queue_possible else UNHELD_SHARE)
-    span = Span(day.open - day.begin, day.last_entry - day.begin, day.close - day.begin, max(round(base), 1))
+    limit = scenario.capacity * (held_share if scenario.queue_possible else UNHELD_SHARE)
     alarm, crush = _alarm(scenario, day, number, rng)
     house = House(
         crowd.habits_on(scenario, day),
         place,
         [span],
         rng,
-        limits=list(_limits(scenario, base, int((day.end - day.begin) // MINUTE_S) + 1, rng)),
+        limits=list(_limits(scenario, limit, int((day.end - day.begin) // MINUTE_S) + 1, rng)),
         alarm=alarm,
     )
     house.run(_arrivals(scenario, crowd, day, rng), day.end - day.begin)

@@ -61,6 +61,8 @@ class Habits:
     leaving_mode_s: float | None = None
     """When most of them go; without, evenly between the two."""
     lunch: Lunch | None = None
+    seatless_stay_min: tuple[float, float] | None = None
+    """How long those look for a seat who come in though the house is full, for nobody stands at the door."""
     paces: Sequence[float] = ()
     """By hour of the watch, how fast time passes for those inside: above 1 where people tend to leave."""
 

@@ -238,10 +238,7 @@ class House:
         visitor.is_waiting = False
         self._door_free_s = max(self._door_free_s, now_s) + 60 / self.habits.door_rate_per_min
         self.fates.admitted += 1
-        if visitor.left_to_stay_s is None:
-            stay_s = self.habits.lasts_s(now_s, self.habits.draw_stay_s(self.rng))
-        else:
-            stay_s = visitor.left_to_stay_s
+        stay_s = self._stay_s(now_s, visitor, span)
         sent_off_s = span.close_s + self.habits.draw_sent_off_s(self.rng)
         visitor.leave_s = max(min(now_s + stay_s, sent_off_s), now_s)
         self._plan_lunch(now_s, visitor)
@@ -249,6 +246,14 @@ class House:
         self._go(now_s, visitor, self._choose_place(visitor))
         self._at(visitor.leave_s, Kind.LEAVE, visitor)
         self._plan_move(now_s, visitor)
+
+    def _stay_s(self, now_s: float, visitor: Visitor, span: Span) -> float:
+        seatless_min = self.habits.seatless_stay_min
+        if seatless_min is not None and len(self._inside) >= span.capacity:
+            return self.rng.uniform(*seatless_min) * MINUTE_S
+        if visitor.left_to_stay_s is not None:
+            return visitor.left_to_stay_s
+        return self.habits.lasts_s(now_s, self.habits.draw_stay_s(self.rng))
 
     def _plan_lunch(self, now_s: float, visitor: Visitor) -> None:
         """Let some of those who would stay over lunch go for it and come back, once."""

@@ -283,6 +283,26 @@ def test_the_large_sunday_has_a_queue_of_about_two_hours() -> None:
         assert 70 <= max(waits) <= 190
 
 
+def test_where_nobody_stands_at_the_door_a_full_house_is_left_again_and_nobody_waits() -> None:
+    run = simulate_run(changed("gate-dead", daily_visitors=2600), 1)
+    shares = [point.occupancy / 400 for point in run.truth]
+    assert sum(share > 0.98 for share in shares) > 40
+    assert max(shares) < 1.15
+    assert max(point.wait_min or 0 for point in run.truth) < 2
+
+
+def test_at_lunch_half_of_the_reading_hall_goes_out_and_most_of_them_come_back() -> None:
+    run = run_of("reading-hall")
+    for day in config(run)["days"]:
+        noon = day["open"] + 4.25 * 3600  # 12:45
+        at = {
+            minutes: next(point.occupancy for point in run.truth if point.t >= noon + 60 * minutes)
+            for minutes in (-60, 20, 100)
+        }
+        assert at[20] < 0.85 * at[-60]
+        assert at[100] > 1.1 * at[20]
+
+
 def test_tickets_say_true_waits_of_about_every_twentieth() -> None:
     run = run_of("sampled-tickets")
     tickets = events(run, "wait")
