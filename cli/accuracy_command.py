@@ -32,9 +32,10 @@ TOLD_FROM_S: Final = 30.0
 
 
 class ScenarioSet(StrEnum):
-    """Which scenarios: those of the reference's table, those on which nothing was tuned, or both."""
+    """Which scenarios: those of the reference's table, those to work on, those on which nothing was tuned, or all."""
 
     REFERENCE = "reference"
+    DEVELOPMENT = "development"
     HELD_OUT = "held-out"
     ALL = "all"
 

@@ -13,7 +13,7 @@ from cli.simulation.devices import TroubleKind
 from cli.simulation.scenario import SHARES_TOLERANCE, Minutes, Share
 from shared.contracts.readings import Slug
 
-ScenarioSet = Literal["reference", "held-out"]
+ScenarioSet = Literal["reference", "development", "held-out"]
 Positive = Annotated[float, Field(gt=0)]
 People = Annotated[int, Field(ge=1)]
 Range = tuple[float, float]
@@ -141,7 +141,7 @@ class AccuracyScenario(Table):
     """Some days of one library. Times are UTC; figures are the usual ones, around which each seed draws its own."""
 
     id: Slug
-    set: ScenarioSet = Field(description="Nobody tunes on the held-out ones.")
+    set: ScenarioSet = Field(description="Nobody tunes on the held-out ones; development ones are for that.")
     purpose: Annotated[str, Field(min_length=10, max_length=100)]
     days: Annotated[int, Field(ge=1, le=31)] = 3
     open: time
