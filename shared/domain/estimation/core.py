@@ -37,6 +37,20 @@ OPENING_DEMAND: Final = 1.5
 ALARM_SD_SHARE: Final = 0.15
 LEAVING_MIN: Final = 25
 """From so long before closing on people are sent home."""
+FLOW_MEMORY_MIN: Final = 5.0
+LEAVING_MEMORY_MIN: Final = 30.0
+EXITS_EVERY_MIN: Final = 30
+EXITS_FROM_MIN: Final = 60.0
+EXITS_UNTIL_MIN: Final = 45.0
+"""People leave otherwise in the first and the last hour."""
+EXITS_LEAST: Final = 12.0
+EXITS_SD_SHARE: Final = 0.15
+"""How far a day's habit of leaving differs from the usual one, in relative terms."""
+FIRST_DAY_SD_SHARE: Final = 0.45
+"""The same where only a guess of the mean stay is known."""
+EXITS_DISPERSION: Final = 1.4
+EXITS_CORRELATION: Final = 2.0
+"""Reckonings half an hour apart share their errors: each counts half."""
 DOUBT_VALID_S: Final = 6 * 3600
 DOUBT_MATCH: Final = 2.0
 """A second count confirms a doubted one if both are off by the same, within this many deviations."""
@@ -66,6 +80,12 @@ class Core:
     entries_profile: Profile = field(default_factory=Profile)
     exits_profile: Profile = field(default_factory=Profile)
     demand_profile: Profile = field(default_factory=Profile)
+    people_profile: Profile = field(default_factory=Profile)
+    leaving: float = 0.0
+    """Exits lately, fading over `LEAVING_MEMORY_MIN`."""
+    leaving_minutes: float = 0.0
+    leaving_due: float = 0.0
+    """Exits that the people believed to be inside should have made in that time."""
     is_known: bool = False
     """Whether anybody ever knew how many were inside."""
     is_full_day: bool = False
@@ -97,6 +117,10 @@ class Core:
             self.entries_profile.copy(),
             self.exits_profile.copy(),
             self.demand_profile.copy(),
+            self.people_profile.copy(),
+            self.leaving,
+            self.leaving_minutes,
+            self.leaving_due,
             self.is_known,
             self.is_full_day,
             self.empty_since,
@@ -142,6 +166,7 @@ class Core:
                 self._queue_minute(minute, length, flows)
             if minute % CONFINE_EVERY_MIN == 0:
                 self.crowd.confine()
+            self._check_by_exits(minute, length, flows)
 
     def faults(self, now_s: float) -> list[GateFault]:
         """Return what is wrong with the gates at this time."""
@@ -201,6 +226,7 @@ class Core:
         self.entries_profile.end_day()
         self.exits_profile.end_day()
         self.demand_profile.end_day()
+        self.people_profile.end_day()
         self.queue.end_session()
         for index, profile in enumerate((self.entries_profile, self.exits_profile)):
             _learn_shares(self.watches, index, profile)
@@ -230,6 +256,7 @@ class Core:
         flows = watch_minute(self.watches, self.layout.passages, reports, circumstances)
         if phase is not Phase.CLOSED:
             for watch, report, flow in zip(self.watches, reports, flows, strict=True):
+                watch.flow += (flow.entries + flow.exits - watch.flow * length) / FLOW_MEMORY_MIN
                 watch.counted = (watch.counted[0] + report[0], watch.counted[1] + report[1])
                 watch.put_in = (watch.put_in[0] + flow.put_in[0], watch.put_in[1] + flow.put_in[1])
             for passage, flow in zip(self.layout.passages, flows, strict=True):
@@ -266,6 +293,47 @@ class Core:
         self.demand_profile.add(slot, self.queue.demand.per_min() * length)
         self.queue.hold_in(self.crowd, minute)
         self.queue.foretell(minute, self.queue.wait(self.crowd))
+
+    def _check_by_exits(self, minute: int, length: float, flows: Sequence[Flow]) -> None:
+        """Reckon the people inside from those who leave: exits per minute over the share of people who leave in one.
+
+        Little (1961). Rough, but it does not drift: it finds out a count that has gone astray, and helps in the evening.
+        """
+        session = self.session
+        assert session is not None
+        left = sum(  # as counted: the usual day is, too
+            flow.exits if passage.origin == NOWHERE else flow.entries
+            for passage, flow in zip(self.layout.passages, flows, strict=True)
+            if passage.is_outer
+        )
+        slot = slot_of(minute, session.local_offset_s)
+        inside = max(self.crowd.people(), 0.0)
+        self.people_profile.add(slot, inside * length)
+        now_s = minute * MINUTE_S
+        since_min, until_min = (now_s - session.open) / MINUTE_S, (session.close - now_s) / MINUTE_S
+        share, relative = self._leaving_share(slot, since_min)
+        keep = 1 - length / LEAVING_MEMORY_MIN
+        self.leaving = self.leaving * keep + left
+        self.leaving_due = self.leaving_due * keep + inside * share * length
+        self.leaving_minutes = self.leaving_minutes * keep + length if share else 0.0
+        is_quiet = self.alarm_min is None and now_s >= self.unsettled_until and not self.queue.is_holding
+        if minute % EXITS_EVERY_MIN or not is_quiet or self.layout.has_beam or until_min < EXITS_UNTIL_MIN:
+            return
+        if self.leaving < EXITS_LEAST or self.leaving_minutes < LEAVING_MEMORY_MIN / 2:
+            return
+        people = max(inside + (self.leaving - self.leaving_due) / (self.leaving_minutes * share), 0.0)
+        relative += EXITS_DISPERSION / self.leaving
+        self.crowd.expect(people, relative * max(people, inside) ** 2 * EXITS_CORRELATION)
+
+    def _leaving_share(self, slot: int, since_min: float) -> tuple[float, float]:
+        """Return the share of people who leave per minute at this time of day, and its squared relative error."""
+        people, exits = self.people_profile.around(slot), self.exits_profile.around(slot)
+        days = self.exits_profile.days
+        if exits >= EXITS_LEAST and people > 0 and since_min > EXITS_FROM_MIN:
+            return exits / people, EXITS_SD_SHARE**2 + EXITS_DISPERSION / (exits * days)
+        if not days and since_min > self.layout.mean_stay_min:
+            return 1 / self.layout.mean_stay_min, FIRST_DAY_SD_SHARE**2
+        return 0.0, 0.0
 
     def _turn(self, number: int, minute: int) -> None:
         watch, passage = self.watches[number], self.layout.passages[number]
@@ -305,7 +373,7 @@ class Core:
             if self.layout.passages[number].is_beam:
                 self._cross_beam(number, entries + exits)
             elif entries or exits:
-                self.crowd.add(number, entries, exits, flow.variance * share)
+                self.crowd.add(number, entries, exits, flow.variance * share, watch.flow)
 
     def _cross_beam(self, number: int, crossings: float) -> None:
         self.crossing_rate += (crossings - self.crossing_rate) / 20.0

@@ -17,13 +17,18 @@ from shared.domain.estimation.layout import NOWHERE, Layout
 GATE_LEVEL: Final = 1.03
 """True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
 GATE_COMMON_SD: Final = 0.03
-GATE_SINGLE_SD: Final = 0.033
-"""What entries and exits of one gate differ by is what drifts: 4.5 % between them, so 4.5 / sqrt 2 each."""
-DAY_SD: Final = 0.016
+GATE_SINGLE_SD: Final = 0.028
+"""What entries and exits of one gate differ by is what drifts: 4 % between them, so 4 / sqrt 2 each."""
+COARSE_INTERVAL_S: Final = 240
+COARSE_LEVEL: Final = 1.06
+COARSE_COMMON_SD: Final = 0.06
+COARSE_SINGLE_SD: Final = 0.04
+"""Gates that report so seldom run on a battery: light barriers, which miss a tenth and more of a crowd."""
+DAY_SD: Final = 0.0125
 """How far a gate and direction moves from one day to the next."""
-COUNT_NOISE: Final = 0.12
+COUNT_NOISE: Final = 0.05
 """Variance per crossing: misses and doubles are single events, groups are counted badly together."""
-FLOW_SD_SHARE: Final = 0.006
+FLOW_SD_SHARE: Final = 0.004
 """Unmodelled flow as a share of capacity per square root of an hour: staff, side doors."""
 EMPTY_SD_PEOPLE: Final = 2.0
 EMPTY_SD_SHARE: Final = 0.008
@@ -34,6 +39,19 @@ HOLD_SD_SHARE: Final = 0.02
 HOLD_NIGHT_SD_SHARE: Final = 0.006
 MOST_SHARE: Final = 1.1
 """More people than this share of capacity are a counting error; taken in as knowledge, never by cutting."""
+LEAST_FACTOR: Final = 0.97
+MOST_FACTOR: Final = 2.0
+CONFINE_REACH: Final = 1.6
+"""A bound so many deviations away tells nothing."""
+CREDIBLE: Final = 1.6
+"""Figures that lie beyond a bound by more deviations than this were too sure of themselves."""
+HIDDEN_SHARE: Final = 0.0012
+HIDDEN_SD: Final = 0.0015
+HIDDEN_NIGHT_SD: Final = 0.0003
+"""Per person a minute: where twenty go through in one, some 2 to 6 % more are hidden behind others."""
+MOST_FLOW: Final = 25.0
+FAR_OFF: Final = 5.0
+"""A squared distance in variances from which two ways of reckoning contradict each other."""
 STAY_SD: Final = 0.3
 """How far the mean stay that a librarian guesses may be off, in logs."""
 STAY_NIGHT_SD: Final = 0.08
@@ -46,9 +64,10 @@ SCALE_RANGE: Final = (0.4, 16.0)
 class Crowd:
     """The people in each place (by number), what each gate misses, and where a full house is held.
 
-    The state vector: people by place; true crossings per counted entry and exit, by gate; people at which the door
-    holds; log of the mean stay in minutes (used where a gate knows no direction). Means are always up to date;
-    covariances wait for `settle`, which brings the sums since the last one to them.
+    The state vector: people by place; true crossings per counted entry and exit, by gate; people at which the door holds;
+    log of the mean stay in minutes (used where a gate knows no direction); how many more a gate misses per person a
+    minute that goes through it, for people hide each other. Means are always up to date; covariances wait for `settle`,
+    which brings the sums since the last one to them.
     """
 
     layout: Layout
@@ -57,8 +76,12 @@ class Crowd:
     """The gates' long-run part: a day's values are these plus that day's effect."""
     sums: list[float]
     """Counted entries and exits by gate since the last `settle`."""
+    crush: list[float]
+    """Entries less exits by gate since then, each times the flow in which it was counted."""
     noise: list[float]
     """Variance to add by gate at the next `settle`."""
+    fallen: list[float]
+    """By place, and last for the house: how far the people have gone down by the gates' counts since the lowest."""
     hours: float = 0.0
     scale: float = 1.0
     """How much noisier than usual these gates are, as a factor of variances."""
@@ -66,7 +89,15 @@ class Crowd:
     def copy(self) -> Crowd:
         """Return an independent copy."""
         return Crowd(
-            self.layout, self.state.copy(), self.level.copy(), self.sums[:], self.noise[:], self.hours, self.scale
+            self.layout,
+            self.state.copy(),
+            self.level.copy(),
+            self.sums[:],
+            self.crush[:],
+            self.noise[:],
+            self.fallen[:],
+            self.hours,
+            self.scale,
         )
 
     @property
@@ -78,6 +109,11 @@ class Crowd:
     def stay_index(self) -> int:
         """The place in the state of the log of the mean stay."""
         return self.hold_index + 1
+
+    @property
+    def hidden_index(self) -> int:
+        """The place in the state of the share that is missed per person a minute."""
+        return self.hold_index + 2
 
     @property
     def everybody(self) -> Weights:
@@ -93,16 +129,22 @@ class Crowd:
         index = len(self.layout.places) + 2 * gate
         return self.state.mean[index], self.state.mean[index + 1]
 
-    def add(self, gate: int, entries: float, exits: float, variance: float = 0.0) -> None:
-        """Add people counted (or put in their place, with that variance) at a gate that knows directions."""
+    def add(self, gate: int, entries: float, exits: float, variance: float = 0.0, flow: float = 0.0) -> None:
+        """Add people counted (or put in their place, with that variance) at a gate that knows directions.
+
+        `flow` is people per minute through the gate, both ways.
+        """
         passage = self.layout.passages[gate]
         mean = self.state.mean
         index = len(self.layout.places) + 2 * gate
-        net = mean[index] * entries - mean[index + 1] * exits
-        if passage.destination != NOWHERE:
-            mean[passage.destination] += net
-        if passage.origin != NOWHERE:
-            mean[passage.origin] -= net
+        crush = (entries - exits) * min(flow, MOST_FLOW)
+        net = mean[index] * entries - mean[index + 1] * exits + mean[self.hidden_index] * crush
+        self.crush[gate] += crush
+        for place, moved in ((passage.destination, net), (passage.origin, -net)):
+            if place != NOWHERE:
+                mean[place] += moved
+                self.fallen[place] -= moved
+                self.fallen[-1] -= moved
         self.sums[2 * gate] += entries
         self.sums[2 * gate + 1] += exits
         self.noise[gate] += variance + COUNT_NOISE * self.scale * (entries + exits)
@@ -156,6 +198,7 @@ class Crowd:
             for place, sign in ((passage.destination, 1.0), (passage.origin, -1.0)):
                 if place != NOWHERE:
                     steps[place] += [(index, sign * entries), (index + 1, -sign * exits)]
+                    steps[place].append((self.hidden_index, sign * self.crush[number]))
         rows = [
             [value + sum(w * covariance[k][j] for k, w in terms) for j, value in enumerate(covariance[place])]
             for place, terms in enumerate(steps)
@@ -185,6 +228,7 @@ class Crowd:
             for place, share in enumerate(place_shares(layout)):
                 covariance[place][place] += drift * share
         self.sums = [0.0] * len(self.sums)
+        self.crush = [0.0] * len(self.crush)
         self.noise = [0.0] * len(self.noise)
         self.hours = 0.0
 
@@ -193,28 +237,66 @@ class Crowd:
         self.settle()
         self.state.observe([(place, 1.0)] if place is not None else self.everybody, people, variance)
 
+    def expect(self, people: float, variance: float) -> None:
+        """Take in what should be inside by another way of reckoning; what is far off makes our own figure less sure."""
+        self.settle()
+        mean, spread = self.state.sum_of(self.everybody)
+        surplus = (people - mean) ** 2 - FAR_OFF * (spread + variance)
+        if surplus > 0:
+            self.widen(surplus**0.5)
+        self.state.observe(self.everybody, people, variance)
+
     def hold(self, variance: float) -> None:
         """Take in that the house is as full as the door lets it become."""
         self.settle()
         self.state.observe([*self.everybody, (self.hold_index, -1.0)], 0.0, variance)
 
     def confine(self) -> None:
-        """Take in that nowhere are fewer than no people, nor many more than the house holds."""
-        self.settle()
-        for place, capacity in enumerate(self.layout.place_capacities):
-            self._confine([(place, 1.0)], MOST_SHARE * capacity if capacity else MOST_SHARE * self.layout.capacity)
-        if len(self.layout.places) > 1:
-            self._confine(self.everybody, MOST_SHARE * self.layout.capacity)
+        """Take in that nowhere are fewer than no people, nor many more than the house holds.
 
-    def _confine(self, weights: Weights, most: float) -> None:
-        mean, variance = self.state.sum_of(weights)
-        reach = 2.0 * variance**0.5
-        if mean - reach < 0 or mean + reach > most:
-            self.state.confine(weights, 0.0, most)
+        Only a new extreme of the counts tells anything new: the same bound taken in again and again would pull the gates'
+        factors anywhere. What breaks a bound by far shows that the factors are less sure than they claim.
+        """
+        self.settle()
+        bounds: list[tuple[Weights, float]] = [
+            ([(place, 1.0)], MOST_SHARE * (capacity or self.layout.capacity))
+            for place, capacity in enumerate(self.layout.place_capacities)
+        ]
+        bounds.append((self.everybody, MOST_SHARE * self.layout.capacity))
+        for number, (weights, most) in enumerate(bounds):
+            mean, variance = self.state.sum_of(weights)
+            deviation = variance**0.5
+            if mean < CONFINE_REACH * deviation and self.fallen[number] > 0:
+                self._confine(weights, -mean / max(deviation, 0.5), 0.0, 4 * most)
+            elif mean > most - CONFINE_REACH * deviation and self.fallen[number] < 0:
+                self._confine(weights, (mean - most) / max(deviation, 0.5), -most, most)
+            else:
+                continue
+            self.fallen[number] = 0.0
+
+    def _confine(self, weights: Weights, beyond: float, low: float, high: float) -> None:
+        if beyond > CREDIBLE:
+            self._doubt_factors((beyond / CREDIBLE) ** 2)
+        self.state.confine(weights, low, high)
+        self._confine_factors(self.state, len(self.layout.places))
+
+    def _confine_factors(self, state: Gaussian, first: int) -> None:
+        """Take in that gates miss people, and hardly ever count one twice."""
+        for index in range(first, first + 2 * len(self.layout.passages)):
+            mean, variance = state.sum_of([(index, 1.0)])
+            if mean - 2 * variance**0.5 < LEAST_FACTOR:
+                state.confine([(index, 1.0)], LEAST_FACTOR, MOST_FACTOR)
+
+    def _doubt_factors(self, times: float) -> None:
+        """Make everything less sure by a factor of variances: the gates do worse than they were thought to."""
+        for row in self.state.covariance:
+            row[:] = [value * times for value in row]
+        self.scale = min(self.scale * times, SCALE_RANGE[1])
 
     def empty(self, people_sd: float) -> None:
         """Take in that nobody is inside, whatever was counted before."""
         self.settle()
+        self.fallen = [0.0] * len(self.fallen)
         for place, share in enumerate(place_shares(self.layout)):
             self.state.set(place, 0.0, people_sd**2 * share)
 
@@ -254,6 +336,7 @@ class Crowd:
             covariance[places + i][places + i] += DAY_SD**2 * self.scale
         covariance[self.hold_index][self.hold_index] += (HOLD_NIGHT_SD_SHARE * self.layout.capacity) ** 2
         covariance[self.stay_index][self.stay_index] += STAY_NIGHT_SD**2
+        covariance[self.hidden_index][self.hidden_index] += HIDDEN_NIGHT_SD**2
         self.empty(EMPTY_SD_PEOPLE)
 
     def _learn_level(self) -> None:
@@ -277,13 +360,18 @@ def crowd_of(layout: Layout) -> Crowd:
     gates = 2 * len(layout.passages)
     level = Gaussian([GATE_LEVEL] * gates, [[0.0] * gates for _ in range(gates)])
     for i in range(gates):
-        level.covariance[i][i] = GATE_COMMON_SD**2 + GATE_SINGLE_SD**2
-        level.covariance[i][i ^ 1] = GATE_COMMON_SD**2
-    size = len(layout.places) + gates + 2
+        is_coarse = (layout.passages[i // 2].interval_s or 0) >= COARSE_INTERVAL_S
+        common, single = (COARSE_COMMON_SD, COARSE_SINGLE_SD) if is_coarse else (GATE_COMMON_SD, GATE_SINGLE_SD)
+        level.mean[i] = COARSE_LEVEL if is_coarse else GATE_LEVEL
+        level.covariance[i][i] = common**2 + single**2
+        level.covariance[i][i ^ 1] = common**2
+    size = len(layout.places) + gates + 3
     state = Gaussian([0.0] * size, [[0.0] * size for _ in range(size)])
-    crowd = Crowd(layout, state, level, [0.0] * gates, [0.0] * len(layout.passages))
+    none = [0.0] * len(layout.passages)
+    crowd = Crowd(layout, state, level, [0.0] * gates, none[:], none[:], [0.0] * (len(layout.places) + 1))
     state.set(crowd.hold_index, HOLD_SHARE * layout.capacity, (HOLD_SD_SHARE * layout.capacity) ** 2)
     state.set(crowd.stay_index, log(layout.mean_stay_min), STAY_SD**2)
+    state.set(crowd.hidden_index, HIDDEN_SHARE, HIDDEN_SD**2)
     crowd.begin_day()
     for place, capacity in enumerate(layout.place_capacities):
         room = capacity or layout.capacity

@@ -133,6 +133,8 @@ class GateWatch:
 
     lanes: tuple[Lane, Lane] = field(default_factory=lambda: (Lane(), Lane()))
     """Entries and exits."""
+    flow: float = 0.0
+    """People per minute through it, both ways, lately."""
     counted: tuple[int, int] = (0, 0)
     """Entries and exits since the house was last empty, as the gate gave them."""
     put_in: tuple[float, float] = (0.0, 0.0)

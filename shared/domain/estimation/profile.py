@@ -47,6 +47,10 @@ class Profile:
         around = usual[slot - 1] + usual[(slot + 1) % SLOTS]
         return ((1 - 2 * NEIGHBOUR_SHARE) * usual[slot] + NEIGHBOUR_SHARE * around) / SLOT_MIN
 
+    def around(self, slot: int) -> float:
+        """Return the usual people over this slot and two on either side."""
+        return sum(self.usual[(slot + step) % SLOTS] for step in (-2, -1, 0, 1, 2))
+
     def trend(self, slot: int) -> float:
         """Return how the log of the rate usually changes per minute at this time of day."""
         if not self.days:
