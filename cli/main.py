@@ -11,7 +11,19 @@ from typer.core import TyperCommand, TyperGroup
 
 from cli.terminal import Trouble, tell
 
-COMMANDS: Final = ("up", "check", "apply", "keys", "doctor", "simulate", "replay", "bench", "accuracy", "run")
+COMMANDS: Final = (
+    "up",
+    "check",
+    "apply",
+    "keys",
+    "doctor",
+    "simulate",
+    "replay",
+    "bench",
+    "accuracy",
+    "estimate",
+    "run",
+)
 """In the order in which people meet them. The module `cli.<name>` holds a typer application named `app`."""
 
 MODULES: Final = {"accuracy": "cli.accuracy_command"}

@@ -1,0 +1,1 @@
+"""`placelibre estimate`: the estimator as a filter of JSON lines."""
