@@ -101,9 +101,16 @@ class Estimator:
             self.sessions = tuple(sessions)
             self._redo_from(self.window.start)
 
+    def pass_to(self, at: float) -> None:
+        """Let time pass: what is older than the window is settled from now on."""
+        self._tip_at(int(at // MINUTE_S))
+
     def answer(self, at: float) -> Answer:
         """Return what is known at a time; times before the window are answered as of its beginning."""
-        core = self.at(at)
+        return self.answer_by(self.at(at), at)
+
+    def answer_by(self, core: Core, at: float) -> Answer:
+        """Return what a core that has seen everything up to a time knows of it; the core is settled by this."""
         crowd = core.crowd
         crowd.settle()
         mean, variance = crowd.state.sum_of(crowd.everybody)
