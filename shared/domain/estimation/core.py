@@ -19,7 +19,7 @@ from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, 
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
 from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
-from shared.domain.estimation.profile import Profile, slot_of
+from shared.domain.estimation.profile import SLOT_MIN, SLOTS, Profile, slot_of
 from shared.domain.estimation.queue import Queue, queue_of
 from shared.domain.estimation.window import TICK_S, TICKS, Cell
 
@@ -31,7 +31,8 @@ RETURNING_SHARE: Final = 0.6
 """Of those whom an alarm sent out, so many wait at the door when it opens again."""
 EBB_FROM: Final = 0.45
 EBB_PER_MIN: Final = -0.006
-"""Before any day is known: in the second half of the day fewer come from hour to hour, by some 30 %."""
+"""In the second half of the day fewer come from hour to hour, by some 30 %. (The demand of other days, known from looks
+at a queue alone, is too noisy to tell more.)"""
 OPENING_DEMAND: Final = 1.5
 """Before any day is known: a library fills faster than people leave a full one."""
 ALARM_SD_SHARE: Final = 0.15
@@ -39,6 +40,11 @@ LEAVING_MIN: Final = 25
 """From so long before closing on people are sent home."""
 FLOW_MEMORY_MIN: Final = 5.0
 LEAVING_MEMORY_MIN: Final = 30.0
+OUTLOOK_SLOTS: Final = 16
+"""Four hours; no wait is foretold that is longer."""
+OUTLOOK_TRUST: Final = 0.85
+"""A usual day's ups and downs are partly chance: they count to this power."""
+LEAST_OUTLOOK: Final = 0.5
 EXITS_EVERY_MIN: Final = 30
 EXITS_FROM_MIN: Final = 60.0
 EXITS_UNTIL_MIN: Final = 45.0
@@ -283,21 +289,38 @@ class Core:
                 )
         assert self.session is not None
         slot = slot_of(minute, self.session.local_offset_s)
-        if self.demand_profile.days:
-            trend = self.demand_profile.trend(slot)
-        else:
-            elapsed = (minute * MINUTE_S - self.session.open) / (self.session.close - self.session.open)
-            trend = EBB_PER_MIN if elapsed > EBB_FROM else 0.0
+        elapsed = (minute * MINUTE_S - self.session.open) / (self.session.close - self.session.open)
+        trend = EBB_PER_MIN if elapsed > EBB_FROM else 0.0
+        if self.queue.is_there and (minute % SLOT_MIN == 0 or len(self.queue.outlook) == 1):
+            self.queue.outlook = self._outlook(slot)
         self.queue.check(minute, length, entered)
         self.queue.minute(length, entered, left, self.crowd, trend)
         self.demand_profile.add(slot, self.queue.demand.per_min() * length)
         self.queue.hold_in(self.crowd, minute)
         self.queue.foretell(minute, self.queue.wait(self.crowd))
 
+    def _outlook(self, slot: int) -> tuple[float, ...]:
+        """Return how exits usually go from a slot on, as factors of those just seen: the share who leave, by slot."""
+        if not self.exits_profile.days:
+            return (1.0,)
+
+        def share(at: int) -> float:
+            people = self.people_profile.per_min(at % SLOTS)
+            return self.exits_profile.per_min(at % SLOTS) / people if people > 0 else 0.0
+
+        recent = (share(slot - 2) + 2 * share(slot - 1) + share(slot)) / 4  # as the throughput remembers
+        if recent <= 0:
+            return (1.0,)
+        return tuple(
+            min(max((share(slot + ahead) / recent) ** OUTLOOK_TRUST, LEAST_OUTLOOK), 1 / LEAST_OUTLOOK)
+            for ahead in range(OUTLOOK_SLOTS)
+        )
+
     def _check_by_exits(self, minute: int, length: float, flows: Sequence[Flow]) -> None:
         """Reckon the people inside from those who leave: exits per minute over the share of people who leave in one.
 
-        Little (1961). Rough, but it does not drift: it finds out a count that has gone astray, and helps in the evening.
+        Little (1961). Rough, but it does not drift: it finds out a count that has gone astray, and helps in the
+        evening.
         """
         session = self.session
         assert session is not None
@@ -416,7 +439,13 @@ class Core:
             case "throttle" if phase is Phase.OPEN and not observation.value:
                 self.queue.throttle(self.crowd, on=False)
             case "queue" if phase is not Phase.LEAVING:
-                self.queue.look(observation.value, observation.deviation, observation.beyond, self.crowd)
+                self.queue.look(
+                    observation.value,
+                    observation.deviation,
+                    observation.beyond,
+                    self.crowd,
+                    is_open=phase is Phase.OPEN,
+                )
             case "ticket" if phase is Phase.OPEN:
                 waited = (observation.at - observation.value) / MINUTE_S
                 self.queue.measured(int(observation.value // MINUTE_S), waited)

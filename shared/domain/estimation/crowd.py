@@ -64,10 +64,10 @@ SCALE_RANGE: Final = (0.4, 16.0)
 class Crowd:
     """The people in each place (by number), what each gate misses, and where a full house is held.
 
-    The state vector: people by place; true crossings per counted entry and exit, by gate; people at which the door holds;
-    log of the mean stay in minutes (used where a gate knows no direction); how many more a gate misses per person a
-    minute that goes through it, for people hide each other. Means are always up to date; covariances wait for `settle`,
-    which brings the sums since the last one to them.
+    The state vector: people by place; true crossings per counted entry and exit, by gate; people at which the door
+    holds; log of the mean stay in minutes (used where a gate knows no direction); how many more a gate misses per
+    person a minute that goes through it, for people hide each other. Means are always up to date; covariances wait
+    for `settle`, which brings the sums since the last one to them.
     """
 
     layout: Layout
@@ -254,8 +254,8 @@ class Crowd:
     def confine(self) -> None:
         """Take in that nowhere are fewer than no people, nor many more than the house holds.
 
-        Only a new extreme of the counts tells anything new: the same bound taken in again and again would pull the gates'
-        factors anywhere. What breaks a bound by far shows that the factors are less sure than they claim.
+        Only a new extreme of the counts tells anything new: the same bound taken in again and again would pull the
+        gates' factors anywhere. What breaks a bound by far shows that the factors are less sure than they claim.
         """
         self.settle()
         bounds: list[tuple[Weights, float]] = [

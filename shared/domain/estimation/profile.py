@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import log
 from typing import Final
 
 from shared.domain.estimation.layout import DAY_S, MINUTE_S
@@ -14,10 +13,6 @@ LEAST_GAIN: Final = 0.2
 """Once many days are known, a new one counts this much, so that a season can change."""
 NEIGHBOUR_SHARE: Final = 0.25
 """How much of its neighbours a slot is smoothed with when it is read: one day's slots are noisy."""
-
-
-MOST_TREND: Final = 0.03
-"""Per minute: half as much again in a quarter of an hour; what is steeper is an opening, not a trend."""
 
 
 def slot_of(minute: int, local_offset_s: int) -> int:
@@ -50,15 +45,6 @@ class Profile:
     def around(self, slot: int) -> float:
         """Return the usual people over this slot and two on either side."""
         return sum(self.usual[(slot + step) % SLOTS] for step in (-2, -1, 0, 1, 2))
-
-    def trend(self, slot: int) -> float:
-        """Return how the log of the rate usually changes per minute at this time of day."""
-        if not self.days:
-            return 0.0
-        now, soon = self.per_min(slot), self.per_min((slot + 1) % SLOTS)
-        if min(now, soon) <= 0:
-            return 0.0
-        return max(min(log(soon / now) / SLOT_MIN, MOST_TREND), -MOST_TREND)
 
     def end_day(self) -> None:
         """Make today part of what is usual; a day on which nothing was seen teaches nothing."""

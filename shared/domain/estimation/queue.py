@@ -15,7 +15,13 @@ from shared.domain.estimation.demand import PRIORITY_SHARE, Demand, demand_of
 from shared.domain.estimation.layout import Layout
 from shared.domain.estimation.normal import share_below
 from shared.domain.estimation.throughput import Throughput
-from shared.domain.estimation.waiting import RENEGING_PER_MIN, Expected, expected_minutes, with_interval
+from shared.domain.estimation.waiting import (
+    OUTLOOK_STEP_MIN,
+    RENEGING_PER_MIN,
+    Expected,
+    expected_minutes,
+    with_interval,
+)
 
 WANDER_SHARE: Final = 0.008
 """How far the doorman lets a full house wander, as a share of capacity."""
@@ -29,6 +35,12 @@ SURE: Final = 3.0
 MOST_ODDS: Final = 5.0
 DOOR_PACE: Final = 0.9
 """A queue with room before it goes through the door at this share of what it can do."""
+PACE_MEMORY_MIN: Final = 8.0
+LOOK_HOLDS_MIN: Final = 40.0
+SHORT_PEOPLE: Final = 10.0
+LONG_PEOPLE: Final = 15.0
+IDLE_SHARE: Final = 0.7
+"""A door that lets in fewer than this share of what it can do is not the reason for a queue."""
 HOLD_SD_SHARE: Final = 0.012
 HOLD_EVERY_MIN: Final = 5
 HOLD_CORRELATION: Final = 3.0
@@ -74,9 +86,14 @@ class Queue:
     """Entries less exits since the house is held."""
     plateau: float = 0.0
     released_min: float = 0.0
+    since_look_min: float = 1e6
+    pace: float = 0.0
+    """People who enter per minute, lately."""
     bias: float = 0.0
     """Log of measured waits over foretold ones."""
     bias_variance: float = BIAS_SD**2
+    outlook: tuple[float, ...] = (1.0,)
+    """How exits usually go from now on, as factors of the present rate, by quarter of an hour."""
     checks: tuple[Check, ...] = ()
     days: tuple[tuple[int, int, float], ...] = ()
     """(day since 1970, waits checked, sum of their absolute errors in minutes), the latest thirty days."""
@@ -100,6 +117,8 @@ class Queue:
     def minute(self, minutes: float, entered: float, left: float, crowd: Crowd, trend: float) -> None:
         """Take in a minute with its entries and exits (true people, both)."""
         self.exits.watch((entered + left) / 2 if self.is_holding and self.is_there else left, minutes)
+        self.since_look_min += minutes
+        self.pace += (entered - self.pace * minutes) / PACE_MEMORY_MIN
         people = crowd.people()
         hold = crowd.state.mean[crowd.hold_index]
         capacity = self.layout.capacity
@@ -128,7 +147,7 @@ class Queue:
         self.net += net
         above = self.net > self.plateau
         self.plateau += (self.net - self.plateau) * (0.3 if above else 1 / 60) * minutes
-        if self.plateau - self.net > RELEASE_SHARE * capacity + RELEASE_PEOPLE:
+        if self.plateau - self.net > RELEASE_SHARE * capacity + RELEASE_PEOPLE and self._may_be_gone():
             self.released_min += minutes
             if self.released_min >= RELEASE_MIN:
                 self.is_holding = self.is_throttled = False
@@ -155,7 +174,7 @@ class Queue:
         chance = chance * (1 - min(ends * minutes, 0.5)) + (1 - chance) * min(begins * minutes, 0.5)
         before = self.is_there
         self.odds = log(chance / (1 - chance))
-        if room > (WANDER_SHARE + 0.01) * capacity + 3:
+        if room > (WANDER_SHARE + 0.01) * capacity + 3 and (not self.is_there or self._may_be_gone()):
             quick, slow = DOOR_PACE * pace * minutes, min(demand, 0.6 * pace) * minutes
             self.odds += max(min(0.5 * (entered * log(quick / slow) - (quick - slow)), 1.5), -1.5)
         self.odds = max(min(self.odds, MOST_ODDS), -MOST_ODDS)
@@ -163,6 +182,11 @@ class Queue:
             self.demand.begin(2.0, 25.0)
         elif before and not self.is_there:
             self.demand.begin(0.0, 1.0)
+
+    def _may_be_gone(self) -> bool:
+        """Tell whether the queue can have dissolved: a long one that was just seen cannot, whatever the gates say."""
+        mean, variance = self.demand.queue()
+        return self.since_look_min > LOOK_HOLDS_MIN or mean - 2 * variance**0.5 < SHORT_PEOPLE
 
     def hold_in(self, crowd: Crowd, minute: int) -> None:
         """Let the crowd learn from a held house, now and then."""
@@ -185,8 +209,9 @@ class Queue:
             self.odds = min(self.odds, 0.5)
         self.is_throttled = on
 
-    def look(self, people: float, deviation: float, beyond: float, crowd: Crowd) -> None:
+    def look(self, people: float, deviation: float, beyond: float, crowd: Crowd, *, is_open: bool) -> None:
         """Take in a look at the queue."""
+        self.since_look_min = 0.0
         if people <= 0:
             self.odds = -SURE
             self.demand.begin(0.0, 1.0)
@@ -202,7 +227,13 @@ class Queue:
         self.checks = tuple(replace(each, ahead=each.ahead * moved) for each in self.checks)
         self.odds = max(self.odds, SURE)
         hold = crowd.state.mean[crowd.hold_index]
-        if not self.is_holding and crowd.people() > hold - NEAR_SHARE * self.layout.capacity:
+        if self.is_holding or not is_open:
+            return
+        if crowd.people() > hold - NEAR_SHARE * self.layout.capacity:
+            self._begin_hold()
+        elif people >= LONG_PEOPLE and self.pace < IDLE_SHARE * self.door.per_min:
+            # Nobody waits before an idle door unless the house is full: it is our figure that is wrong.
+            crowd.hold((BUTTON_SD_SHARE * self.layout.capacity) ** 2)
             self._begin_hold()
 
     def measured(self, minute_joined: int, minutes: float) -> None:
@@ -252,14 +283,14 @@ class Queue:
         count = sum(each[1] for each in self.days)
         return (sum(each[2] for each in self.days) / count, count) if count else None
 
-    def wait(self, crowd: Crowd, until_open_min: float = 0.0, outlook: float = 1.0) -> Expected:
-        """Return the wait of somebody who joins now; `outlook` scales today's exit rate to that of the time ahead."""
+    def wait(self, crowd: Crowd, until_open_min: float = 0.0) -> Expected:
+        """Return the wait of somebody who joins now."""
         if not self.is_there:
             return Expected(until_open_min, until_open_min, until_open_min)
         queue, variance = self.demand.queue()
         people = crowd.people() if until_open_min <= 0 else 0.0
         room = self.room(people, crowd.state.mean[crowd.hold_index])
-        minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min * outlook) * exp(self.bias)
+        minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min, self.outlook) * exp(self.bias)
         expected = with_interval(minutes, queue, variance, self.exits.relative_variance, self.bias_variance)
         return Expected(
             expected.minutes + until_open_min, expected.low + until_open_min, expected.high + until_open_min
@@ -271,7 +302,8 @@ class Queue:
             return self.wait(crowd, until_open_min)
         queue, variance = self._ahead(minutes, crowd)
         exits = self.exits.per_min
-        waiting = expected_minutes(queue, 0.0 if queue else 1.0, self.door.per_min, exits) * exp(self.bias)
+        later = self.outlook[min(int(minutes / OUTLOOK_STEP_MIN), len(self.outlook) - 1) :]
+        waiting = expected_minutes(queue, 0.0, self.door.per_min, exits, later) * exp(self.bias)
         unsure = variance + (AHEAD_SHARE_PER_HOUR * minutes / 60 * max(queue, exits * 10)) ** 2
         return with_interval(waiting, queue, unsure, self.exits.relative_variance, self.bias_variance)
 
@@ -299,6 +331,7 @@ class Queue:
         waiting = returning + (self.demand.queue()[0] if self.is_there else 0.0)
         self.demand.begin(waiting, (0.35 * waiting) ** 2 + 25.0)
         self.odds = SURE
+        self.pace = self.door.per_min
         self.is_throttled = self.is_holding = False
 
     def begin_session(self, log_demand: float) -> None:
@@ -312,6 +345,7 @@ class Queue:
         self.door.forget()
         self.is_throttled = self.is_holding = False
         self.said = ()
+        self.pace = self.door.per_min
 
     def end_session(self) -> None:
         """End a day: nobody queues any more."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log1p
 from typing import Final
 
 RENEGING_PER_MIN: Final = 0.0015
 """Share of the queue that gives up in a minute, before anything is known: who queues for hours is patient."""
+OUTLOOK_STEP_MIN: Final = 15.0
 FLOOR_SHARE: Final = 0.10
 """A wait is never known better than this, in relative terms: the doorman is a person."""
 OUTLOOK_SHARE_PER_HOUR: Final = 0.07
@@ -25,19 +27,33 @@ class Expected:
     high: float
 
 
-def expected_minutes(queue: float, room: float, door_per_min: float, exits_per_min: float) -> float:
+def expected_minutes(
+    queue: float, room: float, door_per_min: float, exits_per_min: float, outlook: Sequence[float] = (1.0,)
+) -> float:
     """Return the wait behind `queue` people where `room` places are free.
 
     Those who find room pass at the door's rate; meanwhile places come free as well, so room / (1 - exits / door) of
     them do. Behind them one enters for each who leaves, while some give up at a rate t each: the fluid limit of a
-    queue with reneging gives ln(1 + t·q / exits) / t (Whitt 1999, Ibrahim & Whitt 2009).
+    queue with reneging, dq/dt = -t·q - exits, reaches nobody after ln(1 + t·q / exits) / t (Whitt 1999, Ibrahim &
+    Whitt 2009). `outlook` is how exits will go, as factors of the present rate by quarter of an hour; the last one
+    holds on.
     """
     if queue <= 0:
         return 0.0
     door, exits = max(door_per_min, 0.1), max(exits_per_min, 0.05)
     passing = queue if exits >= door else min(queue, max(room, 0.0) / (1 - exits / door))
     behind = queue - passing
-    return passing / door + log1p(RENEGING_PER_MIN * behind / exits) / RENEGING_PER_MIN
+    minutes = 0.0
+    for factor in outlook[:-1]:
+        rate = exits * factor
+        ends = log1p(RENEGING_PER_MIN * behind / rate) / RENEGING_PER_MIN
+        if ends <= OUTLOOK_STEP_MIN:
+            return passing / door + minutes + ends
+        stay = exp(-RENEGING_PER_MIN * OUTLOOK_STEP_MIN)
+        behind = behind * stay - rate * (1 - stay) / RENEGING_PER_MIN
+        minutes += OUTLOOK_STEP_MIN
+    rest = log1p(RENEGING_PER_MIN * behind / (exits * outlook[-1])) / RENEGING_PER_MIN
+    return passing / door + minutes + rest
 
 
 def with_interval(
