@@ -229,10 +229,9 @@ class Core:
                 self.crowd.end_day()
             else:
                 self.crowd.begin_day()
-        self.entries_profile.end_day()
-        self.exits_profile.end_day()
-        self.demand_profile.end_day()
-        self.people_profile.end_day()
+        is_usual = self.session is None or self.unsettled_until < self.session.open
+        for profile in (self.entries_profile, self.exits_profile, self.demand_profile, self.people_profile):
+            profile.end_day(is_usual=is_usual)
         self.queue.end_session()
         for index, profile in enumerate((self.entries_profile, self.exits_profile)):
             _learn_shares(self.watches, index, profile)
@@ -444,7 +443,7 @@ class Core:
                     observation.deviation,
                     observation.beyond,
                     self.crowd,
-                    is_open=phase is Phase.OPEN,
+                    is_open=phase is Phase.OPEN and self.alarm_min is None,
                 )
             case "ticket" if phase is Phase.OPEN:
                 waited = (observation.at - observation.value) / MINUTE_S

@@ -17,14 +17,15 @@ from shared.domain.estimation.layout import NOWHERE, Layout
 GATE_LEVEL: Final = 1.03
 """True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
 GATE_COMMON_SD: Final = 0.03
-GATE_SINGLE_SD: Final = 0.028
-"""What entries and exits of one gate differ by is what drifts: 4 % between them, so 4 / sqrt 2 each."""
+GATE_SINGLE_SD: Final = 0.031
+"""What entries and exits of one gate differ by is what drifts: 4.4 % between them, so 4.4 / sqrt 2 each."""
 COARSE_INTERVAL_S: Final = 240
 COARSE_LEVEL: Final = 1.06
-COARSE_COMMON_SD: Final = 0.06
-COARSE_SINGLE_SD: Final = 0.04
+COARSE_COMMON_SD: Final = 0.09
+COARSE_SINGLE_SD: Final = 0.05
+COARSE_SCALE: Final = 6.0
 """Gates that report so seldom run on a battery: light barriers, which miss a tenth and more of a crowd."""
-DAY_SD: Final = 0.0125
+DAY_SD: Final = 0.0115
 """How far a gate and direction moves from one day to the next."""
 COUNT_NOISE: Final = 0.05
 """Variance per crossing: misses and doubles are single events, groups are counted badly together."""
@@ -55,7 +56,7 @@ FAR_OFF: Final = 5.0
 STAY_SD: Final = 0.3
 """How far the mean stay that a librarian guesses may be off, in logs."""
 STAY_NIGHT_SD: Final = 0.08
-SCALE_MEMORY: Final = 5.0
+SCALE_MEMORY: Final = 3.0
 """How many nights' surprises the noise scale remembers."""
 SCALE_RANGE: Final = (0.4, 16.0)
 
@@ -367,8 +368,9 @@ def crowd_of(layout: Layout) -> Crowd:
         level.covariance[i][i ^ 1] = common**2
     size = len(layout.places) + gates + 3
     state = Gaussian([0.0] * size, [[0.0] * size for _ in range(size)])
+    scale = COARSE_SCALE if any((each.interval_s or 0) >= COARSE_INTERVAL_S for each in layout.passages) else 1.0
     none = [0.0] * len(layout.passages)
-    crowd = Crowd(layout, state, level, [0.0] * gates, none[:], none[:], [0.0] * (len(layout.places) + 1))
+    crowd = Crowd(layout, state, level, [0.0] * gates, none[:], none[:], [0.0] * (len(layout.places) + 1), scale=scale)
     state.set(crowd.hold_index, HOLD_SHARE * layout.capacity, (HOLD_SD_SHARE * layout.capacity) ** 2)
     state.set(crowd.stay_index, log(layout.mean_stay_min), STAY_SD**2)
     state.set(crowd.hidden_index, HIDDEN_SHARE, HIDDEN_SD**2)

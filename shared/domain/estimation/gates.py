@@ -18,8 +18,8 @@ PACE_KNOWN_MIN: Final = 20.0
 USUAL_WEIGHT: Final = 6.0
 """People for which the usual day counts when today's pace is worked out."""
 LATE_INTERVALS: Final = 1.6
-LATE_SLACK_S: Final = 90.0
-"""A report may be late by the network's delay without the gate being dead."""
+LATE_SLACK_S: Final = 400.0
+"""A report may be late by the network's delay without the gate being dead; an alarm has to mean something."""
 INCREDIBLE_ZEROS: Final = 14.0
 """People that should have been counted before zeros are not believed: exp(-14) is one in a million."""
 SILENT_ALONE: Final = 25.0

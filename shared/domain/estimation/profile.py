@@ -46,9 +46,9 @@ class Profile:
         """Return the usual people over this slot and two on either side."""
         return sum(self.usual[(slot + step) % SLOTS] for step in (-2, -1, 0, 1, 2))
 
-    def end_day(self) -> None:
-        """Make today part of what is usual; a day on which nothing was seen teaches nothing."""
-        if any(self.today):
+    def end_day(self, *, is_usual: bool) -> None:
+        """Make today part of what is usual; a day with an alarm, or on which nothing was seen, teaches nothing."""
+        if is_usual and any(self.today):
             self.days += 1
             gain = max(1.0 / self.days, LEAST_GAIN)
             # Hundredths are finer than any slot is known, and keep the written state short.

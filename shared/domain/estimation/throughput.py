@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from math import exp
 from typing import Final
 
-MEMORY_MIN: Final = 25.0
+MEMORY_MIN: Final = 20.0
 PRIOR_MIN: Final = 8.0
 """How many minutes of watching the prior is worth."""
 DISPERSION: Final = 1.5
