@@ -181,6 +181,11 @@ class Core:
             return []
         return faults_of(self.watches, self.layout.passages, now_s, session.open)
 
+    def is_shut(self, at: float) -> bool:
+        """Tell whether nobody can be inside: before opening, or once everybody has left after closing."""
+        session = self.session
+        return session is None or not session.open <= at < session.close + self.layout.empty_after_s
+
     def add_late(self, gate: int, at: float, entries: int, exits: int) -> None:
         """Take in people counted in a minute that is closed: they still count since the last empty house."""
         if at >= self.empty_since and self.session is not None and self.session.open <= at < self.session.close:

@@ -12,19 +12,20 @@ from math import exp, log
 from typing import Final
 
 from shared.domain.estimation.gaussian import Gaussian, Weights
-from shared.domain.estimation.layout import NOWHERE, Layout
+from shared.domain.estimation.layout import NOWHERE, Layout, Passage
 
 GATE_LEVEL: Final = 1.03
 """True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
 GATE_COMMON_SD: Final = 0.03
 GATE_SINGLE_SD: Final = 0.031
 """What entries and exits of one gate differ by is what drifts: 4.4 % between them, so 4.4 / sqrt 2 each."""
-COARSE_INTERVAL_S: Final = 240
+COARSE_INTERVAL_S: Final = (240, 900)
 COARSE_LEVEL: Final = 1.06
 COARSE_COMMON_SD: Final = 0.09
 COARSE_SINGLE_SD: Final = 0.05
 COARSE_SCALE: Final = 6.0
-"""Gates that report so seldom run on a battery: light barriers, which miss a tenth and more of a crowd."""
+"""Gates that report so seldom run on a battery: light barriers, which miss a tenth and more of a crowd. (Still longer
+intervals are sums that somebody made of a better gate.)"""
 DAY_SD: Final = 0.0115
 """How far a gate and direction moves from one day to the next."""
 COUNT_NOISE: Final = 0.05
@@ -361,14 +362,14 @@ def crowd_of(layout: Layout) -> Crowd:
     gates = 2 * len(layout.passages)
     level = Gaussian([GATE_LEVEL] * gates, [[0.0] * gates for _ in range(gates)])
     for i in range(gates):
-        is_coarse = (layout.passages[i // 2].interval_s or 0) >= COARSE_INTERVAL_S
+        is_coarse = _is_coarse(layout.passages[i // 2])
         common, single = (COARSE_COMMON_SD, COARSE_SINGLE_SD) if is_coarse else (GATE_COMMON_SD, GATE_SINGLE_SD)
         level.mean[i] = COARSE_LEVEL if is_coarse else GATE_LEVEL
         level.covariance[i][i] = common**2 + single**2
         level.covariance[i][i ^ 1] = common**2
     size = len(layout.places) + gates + 3
     state = Gaussian([0.0] * size, [[0.0] * size for _ in range(size)])
-    scale = COARSE_SCALE if any((each.interval_s or 0) >= COARSE_INTERVAL_S for each in layout.passages) else 1.0
+    scale = COARSE_SCALE if any(_is_coarse(each) for each in layout.passages) else 1.0
     none = [0.0] * len(layout.passages)
     crowd = Crowd(layout, state, level, [0.0] * gates, none[:], none[:], [0.0] * (len(layout.places) + 1), scale=scale)
     state.set(crowd.hold_index, HOLD_SHARE * layout.capacity, (HOLD_SD_SHARE * layout.capacity) ** 2)
@@ -379,6 +380,11 @@ def crowd_of(layout: Layout) -> Crowd:
         room = capacity or layout.capacity
         state.set(place, room / 2, (room / 2) ** 2)
     return crowd
+
+
+def _is_coarse(passage: Passage) -> bool:
+    shortest, longest = COARSE_INTERVAL_S
+    return shortest <= (passage.interval_s or 0) <= longest
 
 
 def place_shares(layout: Layout) -> list[float]:

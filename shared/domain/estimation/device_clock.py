@@ -24,9 +24,9 @@ SMALL_S: Final = 300.0
 STEP_S: Final = 10.0
 """The offset moves in such steps, so that it does not follow every delay."""
 AGREE_S: Final = 30.0
-"""Half of the differences so near to the least are a clock, however few there are and whatever it shows."""
+"""Three quarters of the differences so near to the least are a clock, however few there are, whatever it shows."""
 NEAR_S: Final = 120.0
-"""The same for as many differences as are kept. Deliveries in disorder do not come so near to each other."""
+"""Of as many differences as are kept, half so near are one too. Deliveries in disorder do not come so near."""
 
 
 @dataclass(slots=True)
@@ -71,11 +71,12 @@ class DeviceClock:
         count = len(self.differences)
         if count < (FEWEST_BEHIND if 0 < least <= SMALL_S else FEWEST):
             return False
-        scatter = sorted(self.differences)[count // 2] - least
-        if scatter <= AGREE_S:
+        ordered = sorted(self.differences)
+        if ordered[count * 3 // 4] - least <= AGREE_S:
             return True
         if count < KEPT:
             return False
+        scatter = ordered[count // 2] - least
         if least < 0:  # no network is faster than time
             return least >= -SMALL_S or scatter <= NEAR_S
         return scatter <= min(NEAR_S, least / 2)

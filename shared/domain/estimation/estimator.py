@@ -25,6 +25,8 @@ WINDOW_MIN: Final = 90
 STAND_EVERY_MIN: Final = 15
 MOST_SHARE: Final = 1.15
 """The answer never exceeds this share of capacity."""
+SHUT_SD_PEOPLE: Final = 0.5
+"""Before opening and once everybody has left after closing, only staff are inside."""
 LOW_SHARE: Final = 0.05
 HIGH_SHARE: Final = 0.95
 
@@ -112,6 +114,8 @@ class Estimator:
     def answer_by(self, core: Core, at: float) -> Answer:
         """Return what a core that has seen everything up to a time knows of it; the core is settled by this."""
         crowd = core.crowd
+        if core.is_shut(at):
+            crowd.empty(SHUT_SD_PEOPLE)
         crowd.settle()
         mean, variance = crowd.state.sum_of(crowd.everybody)
         deviation = max(variance, 0.25) ** 0.5
