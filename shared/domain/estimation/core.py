@@ -229,6 +229,9 @@ class Core:
             self.queue.begin_session(log(usual or OPENING_DEMAND * self.layout.capacity / self.layout.mean_stay_min))
 
     def _end_day(self, start_s: float) -> None:
+        self.crowd.settle()
+        surplus, spread = self.crowd.state.sum_of(self.crowd.everybody)
+        self._weigh_turn(surplus, spread + 1.0, start_s)
         with self._correcting(start_s, CorrectionKind.EMPTY, ""):
             if self.is_full_day and self.alarm_min is None:
                 self.crowd.end_day()
@@ -277,7 +280,7 @@ class Core:
             if phase is Phase.OPEN and self.alarm_min is None:
                 swapped = self.balance.add(self.watches, self.layout.passages, flows)
                 if swapped is not None:
-                    self._turn(swapped, minute)
+                    self._turn(swapped, minute, self.watches[swapped].since_anchor)
                     flow = flows[swapped]
                     flow.entries, flow.exits = flow.exits, flow.entries
         return flows
@@ -362,9 +365,9 @@ class Core:
             return 1 / self.layout.mean_stay_min, FIRST_DAY_SD_SHARE**2
         return 0.0, 0.0
 
-    def _turn(self, number: int, minute: int) -> None:
+    def _turn(self, number: int, minute: int, since_anchor: float) -> None:
         watch, passage = self.watches[number], self.layout.passages[number]
-        people = self.balance.turn(self.watches, number)
+        people = self.balance.turn(self.watches, number, since_anchor)
         watch.is_swapped = not watch.is_swapped
         watch.swapped_since = minute * MINUTE_S
         place = passage.destination if passage.destination != NOWHERE else passage.origin
@@ -490,6 +493,9 @@ class Core:
         expected, spread = crowd.state.sum_of(weights)
         room = self.layout.place_capacities[place] if place is not None else 0.0
         verdict = judge(people, expected, spread, variance, room or self.layout.capacity)
+        if place is None and self._weigh_turn(expected - people, spread + variance, count.at):
+            expected, spread = crowd.state.sum_of(weights)
+            verdict = judge(people, expected, spread, variance, room or self.layout.capacity)
         offset = people - expected
         doubt = next((each for each in self.doubts if each.place == place), None)
         if doubt is not None and count.at - doubt.at > DOUBT_VALID_S:
@@ -508,6 +514,16 @@ class Core:
         crowd.observe(place, people, variance)
         kind = CorrectionKind.COUNTED if verdict is Verdict.EXPECTED else CorrectionKind.COUNTED_BY_SURPRISE
         self._note(count.at, kind, count.id, before, count)
+
+    def _weigh_turn(self, surplus: float, variance: float, at: float) -> bool:
+        """Ask, at a moment when the people inside are known, whether a gate is the wrong way round; turn it if so."""
+        if not self.is_full_day or self.layout.has_beam:
+            return False
+        since = [watch.since_anchor for watch in self.watches]
+        number = self.balance.weigh(self.watches, surplus, variance)
+        if number is not None:
+            self._turn(number, int(at // MINUTE_S), since[number])
+        return number is not None
 
     @contextmanager
     def _correcting(self, at: float, kind: CorrectionKind, source: str) -> Iterator[None]:

@@ -16,9 +16,9 @@ from shared.domain.estimation.layout import NOWHERE, Layout, Passage
 
 GATE_LEVEL: Final = 1.03
 """True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
-GATE_COMMON_SD: Final = 0.03
-GATE_SINGLE_SD: Final = 0.031
-"""What entries and exits of one gate differ by is what drifts: 4.4 % between them, so 4.4 / sqrt 2 each."""
+GATE_COMMON_SD: Final = 0.025
+GATE_SINGLE_SD: Final = 0.035
+"""What entries and exits of one gate differ by is what drifts: 5 % between them, so 5 / sqrt 2 each."""
 COARSE_INTERVAL_S: Final = (240, 900)
 COARSE_LEVEL: Final = 1.06
 COARSE_COMMON_SD: Final = 0.09
@@ -26,18 +26,18 @@ COARSE_SINGLE_SD: Final = 0.05
 COARSE_SCALE: Final = 6.0
 """Gates that report so seldom run on a battery: light barriers, which miss a tenth and more of a crowd. (Still longer
 intervals are sums that somebody made of a better gate.)"""
-DAY_SD: Final = 0.0115
+DAY_SD: Final = 0.0105
 """How far a gate and direction moves from one day to the next."""
 COUNT_NOISE: Final = 0.05
 """Variance per crossing: misses and doubles are single events, groups are counted badly together."""
-FLOW_SD_SHARE: Final = 0.004
+FLOW_SD_SHARE: Final = 0.0035
 """Unmodelled flow as a share of capacity per square root of an hour: staff, side doors."""
 EMPTY_SD_PEOPLE: Final = 2.0
 EMPTY_SD_SHARE: Final = 0.008
 OPENING_SD_PEOPLE: Final = 0.7
 HOLD_SHARE: Final = 0.985
 """Where the door holds a full house, as a share of capacity, before it was ever seen."""
-HOLD_SD_SHARE: Final = 0.02
+HOLD_SD_SHARE: Final = 0.03
 HOLD_NIGHT_SD_SHARE: Final = 0.006
 MOST_SHARE: Final = 1.1
 """More people than this share of capacity are a counting error; taken in as knowledge, never by cutting."""

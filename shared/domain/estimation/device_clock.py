@@ -35,27 +35,32 @@ class DeviceClock:
 
     offset_s: float = 0.0
     minutes: list[int] = field(default_factory=list)
-    """The Unix minutes of receipt that `differences` belong to, one of each: what a gate had kept back while it was
+    """The Unix minutes of receipt that the differences belong to, one of each: what a gate had kept back while it was
     cut off arrives in one minute and must not outvote the rest."""
-    differences: list[float] = field(default_factory=list)
-    """The least receipt less report of each of these minutes, in seconds."""
+    least: list[float] = field(default_factory=list)
+    """The least receipt less report of each of these minutes, in seconds: the one with the shortest delay."""
+    latest: list[float] = field(default_factory=list)
+    """That of the report that arrived last in each: of a hundred in disorder one always seems to come from the future,
+    so only these tell how far they scatter."""
 
     def hear(self, received_s: float, reported_s: float) -> float:
         """Take in when a report arrived (Unix seconds) and when its gate says that it was made; return the offset."""
         minute, difference = int(received_s // MINUTE_S), received_s - reported_s
-        minutes, differences = self.minutes, self.differences
+        minutes = self.minutes
         if minutes and minutes[-1] == minute:
-            if difference >= differences[-1]:
+            self.latest[-1] = difference
+            if difference >= self.least[-1]:
                 return self.offset_s
-            differences[-1] = difference
+            self.least[-1] = difference
         else:
             minutes.append(minute)
-            differences.append(difference)
+            self.least.append(difference)
+            self.latest.append(difference)
             while len(minutes) > KEPT or (len(minutes) > FEWEST and minutes[0] < minute - KEPT_MIN):
-                del minutes[0], differences[0]
-        least = min(differences)
+                del minutes[0], self.least[0], self.latest[0]
+        least = min(self.least)
         if abs(least) <= NEGLIGIBLE_S:
-            if self.offset_s and len(differences) >= FEWEST:
+            if self.offset_s and len(minutes) >= FEWEST:
                 self.offset_s = 0.0
         elif not 0 <= least - self.offset_s < 2 * STEP_S or not self.offset_s:
             self._judge(least)
@@ -68,15 +73,15 @@ class DeviceClock:
             self.offset_s = 0.0
 
     def _is_credible(self, least: float) -> bool:
-        count = len(self.differences)
+        count = len(self.minutes)
         if count < (FEWEST_BEHIND if 0 < least <= SMALL_S else FEWEST):
             return False
-        ordered = sorted(self.differences)
+        ordered = sorted(self.latest if least < 0 else self.least)
         if ordered[count * 3 // 4] - least <= AGREE_S:
             return True
         if count < KEPT:
             return False
         scatter = ordered[count // 2] - least
         if least < 0:  # no network is faster than time
-            return least >= -SMALL_S or scatter <= NEAR_S
+            return scatter <= (SMALL_S if least >= -SMALL_S else NEAR_S)
         return scatter <= min(NEAR_S, least / 2)

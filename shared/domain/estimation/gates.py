@@ -30,6 +30,10 @@ WITNESS_SHARE: Final = 0.4
 IMPUTED_SD_SHARE: Final = 0.3
 SWAPPED_PEOPLE: Final = 8.0
 SWAPPED_SHARE: Final = 0.06
+MOST_EVIDENCE: Final = 6.0
+TURN_SCORE: Final = 7.0
+TURN_MARGIN: Final = 2.5
+"""Log-likelihood ratios: what one anchor can add, what it takes to turn a gate, and to prefer it to another."""
 SWAPPED_CROSSINGS: Final = 40
 
 
@@ -121,6 +125,13 @@ class Lane:
         self.imputed += people
         return IMPUTED_SD_SHARE**2 * (self.imputed**2 - before**2) + people
 
+    def rest(self) -> None:
+        """Pass a time in which zeros mean nothing; a lane found dead stays so until it counts again."""
+        if self.is_dead:
+            self.imputed = 0.0
+        else:
+            self.end_hole()
+
     def end_hole(self) -> None:
         """Forget the hole: people are counted again."""
         self.zeros_since, self.missing, self.is_dead, self.imputed = 0, 0.0, False, 0.0
@@ -147,6 +158,10 @@ class GateWatch:
     swapped_since: float = 0.0
     net: float = 0.0
     """Entries less exits since the house was last empty, as we read the gate now."""
+    since_anchor: float = 0.0
+    """The same since the people inside were last known otherwise."""
+    turn_score: float = 0.0
+    """Evidence that it is the wrong way round (log-likelihood ratio)."""
     least_if_swapped: float = 0.0
     """The fewest people that would have been inside if this gate were the other way round."""
 
@@ -217,8 +232,10 @@ def watch_minute(
                 missing = rate * uncovered / now.length
             else:
                 missing = 0.0
-            if people or not now.is_settled or not (now.may_enter or index):
+            if people:
                 lane.end_hole()
+            elif not now.is_settled or not (now.may_enter or index):
+                lane.rest()
             elif covered:
                 lane.others_seen += all_seen
                 lane.others_due += all_due - rate
@@ -226,6 +243,7 @@ def watch_minute(
             if missing:
                 put_in[index] = missing
                 variance += lane.impute(missing)
+                lane.today += missing  # what was not counted is no change of habits
         flows.append(Flow(entries + put_in[0], exits + put_in[1], (put_in[0], put_in[1]), variance))
     return flows
 
@@ -274,7 +292,7 @@ class Balance:
         """Begin anew: the house is empty."""
         self.net = self.least = self.crossings = 0.0
         for watch in watches:
-            watch.net = watch.least_if_swapped = 0.0
+            watch.net = watch.since_anchor = watch.least_if_swapped = 0.0
 
     def add(self, watches: Sequence[GateWatch], passages: Sequence[Passage], flows: Sequence[Flow]) -> int | None:
         """Take in a minute; return the number of a gate that turns out to be swapped, or None."""
@@ -282,6 +300,7 @@ class Balance:
             if passage.is_outer and not passage.is_beam:
                 net = flow.entries - flow.exits if passage.origin < 0 else flow.exits - flow.entries
                 watch.net += net
+                watch.since_anchor += net
                 self.net += net
                 self.crossings += flow.entries + flow.exits
         self.least = min(self.least, self.net)
@@ -295,13 +314,33 @@ class Balance:
             return None
         return best
 
-    def turn(self, watches: Sequence[GateWatch], number: int) -> float:
-        """Read a gate the other way round from now on; return the people to add for what it counted since the start."""
+    def weigh(self, watches: Sequence[GateWatch], surplus: float, variance: float) -> int | None:
+        """Weigh by an anchor which gate may be the wrong way round; return the one that must be, or None.
+
+        The surplus is how many more people were counted than are there; turning a gate would take away twice its
+        balance since the last anchor. Each anchor adds the log-likelihood ratio of the two, so that several small
+        signs convince as well as a large one (Wald's sequential test, 1945).
+        """
+        for watch in watches:
+            left = surplus - 2 * watch.since_anchor
+            ratio = (surplus**2 - left**2) / (2 * variance)
+            watch.turn_score += max(min(ratio, MOST_EVIDENCE), -MOST_EVIDENCE)
+            watch.turn_score = max(watch.turn_score, 0.0)
+            watch.since_anchor = 0.0
+        scores = sorted((watch.turn_score for watch in watches), reverse=True)
+        rival = scores[1] if len(scores) > 1 else 0.0
+        if scores[0] < TURN_SCORE or scores[0] < rival + TURN_MARGIN:
+            return None
+        return max(range(len(watches)), key=lambda number: watches[number].turn_score)
+
+    def turn(self, watches: Sequence[GateWatch], number: int, since_anchor: float) -> float:
+        """Read a gate the other way round; return the people to add for what it counted since the last anchor."""
         watch = watches[number]
-        correction = -2 * watch.net
-        self.net += correction
+        self.net -= 2 * watch.net
         self.least = watch.least_if_swapped
         watch.net = -watch.net
+        watch.since_anchor = -watch.since_anchor
         for each in watches:
             each.least_if_swapped = self.least
-        return correction
+            each.turn_score = 0.0
+        return -2 * since_anchor

@@ -53,6 +53,9 @@ CHECK_EVERY_MIN: Final = 15
 LEAST_CHECKED_MIN: Final = 2.0
 DAYS_KEPT: Final = 30
 LEAST_TICKET_MIN: Final = 3.0
+UNSEEN_CHANCE: Final = 0.05
+UNSEEN_PEOPLE: Final = 6.0
+SURE_ODDS: Final = 2.0
 TICKET_SD: Final = 0.6
 BIAS_SD: Final = 0.03
 BIAS_DRIFT: Final = 0.0001
@@ -286,15 +289,17 @@ class Queue:
     def wait(self, crowd: Crowd, until_open_min: float = 0.0) -> Expected:
         """Return the wait of somebody who joins now."""
         if not self.is_there:
-            return Expected(until_open_min, until_open_min, until_open_min)
+            # A queue that is not thought to be there may still be: a short one.
+            chance = 1 / (1 + exp(-self.odds))
+            high = UNSEEN_PEOPLE / max(self.exits.per_min, 0.1) if chance > UNSEEN_CHANCE else 0.0
+            return Expected(until_open_min, until_open_min, until_open_min + high)
         queue, variance = self.demand.queue()
         people = crowd.people() if until_open_min <= 0 else 0.0
         room = self.room(people, crowd.state.mean[crowd.hold_index])
         minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min, self.outlook) * exp(self.bias)
         expected = with_interval(minutes, queue, variance, self.exits.relative_variance, self.bias_variance)
-        return Expected(
-            expected.minutes + until_open_min, expected.low + until_open_min, expected.high + until_open_min
-        )
+        low = 0.0 if self.odds < SURE_ODDS else expected.low
+        return Expected(expected.minutes + until_open_min, low + until_open_min, expected.high + until_open_min)
 
     def wait_after(self, minutes: float, crowd: Crowd, until_open_min: float = 0.0) -> Expected:
         """Return the wait of somebody who joins after some minutes, as things stand now."""
