@@ -10,7 +10,7 @@ from cli.estimation.lines import Fields
 from cli.estimation.setup import Setup
 from shared.domain.estimation.estimator import Answer
 from shared.domain.estimation.gates import FaultKind, GateFault
-from shared.domain.estimation.layout import Session
+from shared.domain.estimation.layout import MINUTE_S, Session
 from shared.domain.estimation.levels import Stand, move
 
 DWELL_S: Final = 240.0
@@ -35,7 +35,8 @@ def stand_at(stand: Stand | None, answer: Answer, setup: Setup) -> Stand:
 def answer_fields(answer: Answer, stand: Stand, setup: Setup, sessions: Sequence[Session]) -> Fields:
     """Return an answer line. Numbers are finite, in people or minutes, and each lies within its interval.
 
-    The wait is 0 where nobody can join, for the protocol has no other word for it.
+    The wait is 0 where nobody can join, for the protocol has no other word for it. Whoever gets in at all is in by the
+    last entry, so no wait is longer.
     """
     occupancy, low, high = _in_order(answer.people.value, answer.people.low, answer.people.high)
     queue = wait = wait_low = wait_high = 0.0
@@ -44,7 +45,9 @@ def answer_fields(answer: Answer, stand: Stand, setup: Setup, sessions: Sequence
         if answer.queue is not None:
             queue = round(answer.queue.value, DECIMALS)
         if answer.wait is not None:
-            wait, wait_low, wait_high = _in_order(answer.wait.minutes, answer.wait.low, answer.wait.high)
+            longest = (session.last_entry - answer.at) / MINUTE_S
+            waits = (answer.wait.minutes, answer.wait.low, answer.wait.high)
+            wait, wait_low, wait_high = _in_order(*(min(each, longest) for each in waits))
     return {
         "occupancy": occupancy,
         "occ_lo": low,

@@ -12,7 +12,7 @@ from typing import Final
 from cli.estimation.answers import answer_fields, fault_fields, stand_at
 from cli.estimation.checkpoint import packed
 from cli.estimation.events import Reader, said_at
-from cli.estimation.lines import LATEST_S, Fields, MalformedLine, instant, optional_number, shown, table
+from cli.estimation.lines import Fields, MalformedLine, instant, shown, table
 from cli.estimation.seen import Seen, identity_of
 from cli.estimation.setup import Setup, read_setup
 from shared.domain.estimation.estimator import Estimator, estimator_of
@@ -93,16 +93,15 @@ class Session:
         identity = identity_of(event)
         if identity in self._seen:
             return
-        received = optional_number(event, "recv", LATEST_S)
-        if received is None:
-            received = max(said_at(event), self._now)
+        is_stamped = event.get("recv") is not None
+        received = instant(event, "recv") if is_stamped else max(said_at(event), self._now)
         estimator = self._reach(setup, received, may_jump=self._may_jump)
         assert self._reader is not None  # it came with the configuration
         self._reader.take(event, identity, received, estimator)
         self._may_jump = False
         self._seen.add(identity, self._now)
         if self._now - self._folded_at > FOLDED_AFTER_S:
-            estimator.at(self._now)
+            estimator.pass_to(self._now)
             self._folded_at = self._now
 
     def _answer(self, at: float) -> Fields:
