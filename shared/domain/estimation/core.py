@@ -58,6 +58,9 @@ EXITS_DISPERSION: Final = 1.4
 EXITS_CORRELATION: Final = 2.0
 """Reckonings half an hour apart share their errors: each counts half."""
 DOUBT_VALID_S: Final = 6 * 3600
+COUNT_EVIDENCE: Final = 4.0
+EVENING_EVIDENCE: Final = 6.0
+"""How much a head-count, which may be a slip, and an empty house can say against a gate (log-likelihood ratio)."""
 DOUBT_MATCH: Final = 2.0
 """A second count confirms a doubted one if both are off by the same, within this many deviations."""
 CONFINE_EVERY_MIN: Final = 5
@@ -231,7 +234,7 @@ class Core:
     def _end_day(self, start_s: float) -> None:
         self.crowd.settle()
         surplus, spread = self.crowd.state.sum_of(self.crowd.everybody)
-        self._weigh_turn(surplus, spread + 1.0, start_s)
+        self._weigh_turn(surplus, spread + 1.0, EVENING_EVIDENCE, start_s)
         with self._correcting(start_s, CorrectionKind.EMPTY, ""):
             if self.is_full_day and self.alarm_min is None:
                 self.crowd.end_day()
@@ -493,7 +496,7 @@ class Core:
         expected, spread = crowd.state.sum_of(weights)
         room = self.layout.place_capacities[place] if place is not None else 0.0
         verdict = judge(people, expected, spread, variance, room or self.layout.capacity)
-        if place is None and self._weigh_turn(expected - people, spread + variance, count.at):
+        if place is None and self._weigh_turn(expected - people, spread + variance, COUNT_EVIDENCE, count.at):
             expected, spread = crowd.state.sum_of(weights)
             verdict = judge(people, expected, spread, variance, room or self.layout.capacity)
         offset = people - expected
@@ -515,12 +518,12 @@ class Core:
         kind = CorrectionKind.COUNTED if verdict is Verdict.EXPECTED else CorrectionKind.COUNTED_BY_SURPRISE
         self._note(count.at, kind, count.id, before, count)
 
-    def _weigh_turn(self, surplus: float, variance: float, at: float) -> bool:
+    def _weigh_turn(self, surplus: float, variance: float, most: float, at: float) -> bool:
         """Ask, at a moment when the people inside are known, whether a gate is the wrong way round; turn it if so."""
         if not self.is_full_day or self.layout.has_beam:
             return False
         since = [watch.since_anchor for watch in self.watches]
-        number = self.balance.weigh(self.watches, surplus, variance)
+        number = self.balance.weigh(self.watches, surplus, variance, most)
         if number is not None:
             self._turn(number, int(at // MINUTE_S), since[number])
         return number is not None

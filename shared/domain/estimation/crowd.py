@@ -37,7 +37,7 @@ EMPTY_SD_SHARE: Final = 0.008
 OPENING_SD_PEOPLE: Final = 0.7
 HOLD_SHARE: Final = 0.985
 """Where the door holds a full house, as a share of capacity, before it was ever seen."""
-HOLD_SD_SHARE: Final = 0.03
+HOLD_SD_SHARE: Final = 0.022
 HOLD_NIGHT_SD_SHARE: Final = 0.006
 MOST_SHARE: Final = 1.1
 """More people than this share of capacity are a counting error; taken in as knowledge, never by cutting."""

@@ -30,10 +30,9 @@ WITNESS_SHARE: Final = 0.4
 IMPUTED_SD_SHARE: Final = 0.3
 SWAPPED_PEOPLE: Final = 8.0
 SWAPPED_SHARE: Final = 0.06
-MOST_EVIDENCE: Final = 6.0
 TURN_SCORE: Final = 7.0
 TURN_MARGIN: Final = 2.5
-"""Log-likelihood ratios: what one anchor can add, what it takes to turn a gate, and to prefer it to another."""
+"""Log-likelihood ratios: what it takes to turn a gate, and to prefer it to another."""
 SWAPPED_CROSSINGS: Final = 40
 
 
@@ -314,17 +313,17 @@ class Balance:
             return None
         return best
 
-    def weigh(self, watches: Sequence[GateWatch], surplus: float, variance: float) -> int | None:
+    def weigh(self, watches: Sequence[GateWatch], surplus: float, variance: float, most: float) -> int | None:
         """Weigh by an anchor which gate may be the wrong way round; return the one that must be, or None.
 
         The surplus is how many more people were counted than are there; turning a gate would take away twice its
         balance since the last anchor. Each anchor adds the log-likelihood ratio of the two, so that several small
-        signs convince as well as a large one (Wald's sequential test, 1945).
+        signs convince as well as a large one, but none by more than `most` (Wald's sequential test, 1945).
         """
         for watch in watches:
             left = surplus - 2 * watch.since_anchor
             ratio = (surplus**2 - left**2) / (2 * variance)
-            watch.turn_score += max(min(ratio, MOST_EVIDENCE), -MOST_EVIDENCE)
+            watch.turn_score += max(min(ratio, most), -most)
             watch.turn_score = max(watch.turn_score, 0.0)
             watch.since_anchor = 0.0
         scores = sorted((watch.turn_score for watch in watches), reverse=True)
