@@ -99,9 +99,14 @@ class Estimator:
 
     def set_sessions(self, sessions: Sequence[Session]) -> None:
         """Say when the library is open, for the time around now; sessions long past may be left out."""
-        if tuple(sessions) != self.sessions:
-            self.sessions = tuple(sessions)
-            self._redo_from(self.window.start)
+        different = set(sessions) ^ set(self.sessions)
+        self.sessions = tuple(sessions)
+        start_s = self.window.start * MINUTE_S
+        first = min(
+            (each.open for each in different if each.close + self.layout.empty_after_s >= start_s), default=None
+        )
+        if first is not None:
+            self._redo_from(max(int(first // MINUTE_S), self.window.start))
 
     def pass_to(self, at: float) -> None:
         """Let time pass: what is older than the window is settled from now on."""
@@ -148,11 +153,21 @@ class Estimator:
         minute = int(at // MINUTE_S)
         tip = self._tip_at(minute)
         core = tip.copy()
-        if core.minute <= minute:
+        if core.minute <= minute and not self._is_still(core, at, minute):
             tick = int(at - minute * MINUTE_S) // TICK_S + 1
             observations = [each for each in self.window.seen_in(minute) if each.at <= at]
             core.step(self.window.minutes.get(minute), observations, self.sessions, min(tick, TICKS))
         return core
+
+    def _is_still(self, core: Core, at: float, minute: int) -> bool:
+        """Tell whether a minute has only just begun, in the middle of a session, with nothing seen in it yet."""
+        return (
+            at == minute * MINUTE_S
+            and core.session is not None
+            and core.session.open < at < core.session.close
+            and minute not in self.window.minutes
+            and not self.window.seen_in(minute)
+        )
 
     def _tip_at(self, minute: int) -> Core:
         tip = self._tip
