@@ -70,12 +70,12 @@ class Reader:
             raise MalformedLine("t1 is before t0")
         entries, exits = whole(event, "in"), whole(event, "out")
         crossings = event.get("count")
-        if is_beam and crossings is not None:
-            entries, exits = whole(event, "count"), 0
-        elif not entries + exits and crossings:
-            raise MalformedLine(f"gate {shown(gate)} knows directions: it has in and out, not count")
-        elif crossings is None and "in" not in event and "out" not in event:
+        if crossings is None and "in" not in event and "out" not in event:
             raise MalformedLine("a gate's report has in and out, or count")
+        if is_beam:
+            entries, exits = entries + exits if crossings is None else whole(event, "count"), 0
+        elif crossings and not entries + exits:
+            raise MalformedLine(f"gate {shown(gate)} knows directions: it has in and out, not count")
         if event.get("recv") is not None:
             clock = self.clocks.get(gate)
             if clock is None:
