@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import log1p
 from typing import Final
 
 from shared.domain.estimation.layout import MINUTE_S, Passage
@@ -20,20 +21,26 @@ USUAL_WEIGHT: Final = 6.0
 LATE_INTERVALS: Final = 1.6
 LATE_SLACK_S: Final = 400.0
 """A report may be late by the network's delay without the gate being dead; an alarm has to mean something."""
-INCREDIBLE_ZEROS: Final = 14.0
-"""People that should have been counted before zeros are not believed: exp(-14) is one in a million."""
+INCREDIBLE: Final = 12.0
+"""Zeros with less than this chance, exp(-12), are not believed."""
+KNOWN_WEIGHT: Final = 2.0
+"""People for which the usual day counts when today's pace is judged."""
+MOST_BUSY: Final = 1.5
+"""A broken gate is put in for as the others are busy today, up to this factor of a usual day."""
 SILENT_ALONE: Final = 25.0
 """The same where no other gate or direction bears witness and only the usual day speaks against the zeros."""
+USUAL_PACE: Final = 0.4
 WITNESSES: Final = 10.0
 WITNESS_SHARE: Final = 0.4
 """Others go on if they count this many people and this share of what they should."""
 IMPUTED_SD_SHARE: Final = 0.3
-SWAPPED_PEOPLE: Final = 8.0
-SWAPPED_SHARE: Final = 0.06
+SWAPPED: Final = ((40, 0.6), (80, 0.35), (150, 0.2))
+"""After so many crossings, so large a share more exits than entries since the house was empty: with a gate the right
+way round that cannot be. (A side door may make a quiet day's balance negative, too: few crossings need a clear
+case.)"""
 TURN_SCORE: Final = 7.0
 TURN_MARGIN: Final = 2.5
 """Log-likelihood ratios: what it takes to turn a gate, and to prefer it to another."""
-SWAPPED_CROSSINGS: Final = 40
 
 
 class FaultKind(StrEnum):
@@ -72,6 +79,10 @@ class Lane:
     missing: float = 0.0
     """People that should have come since the zeros began."""
     pace_before: float = 0.0
+    seen_before: tuple[float, float] = (0.0, 0.0)
+    """People counted, and usual, in the time before the zeros."""
+    ahead: float = 0.0
+    """What is usual for the time of the zeros."""
     others_seen: float = 0.0
     others_due: float = 0.0
     is_dead: bool = False
@@ -99,21 +110,33 @@ class Lane:
         """Return the pace to expect, which a run of zeros does not slow down."""
         return self.pace_before if self.zeros_since else self.pace()
 
-    def zeros(self, minute: int, due: float, *, is_alone: bool) -> float:
+    def zeros(self, minute: int, usual: float, due: float, *, is_alone: bool) -> float:
         """Take in a minute of zeros where `due` people should have come; return how many to put in for those missing.
 
-        Nothing as long as zeros can be chance; once they cannot, all that were missed since the first.
+        Nothing as long as zeros can be chance; once they cannot, all that were missed since the first. The pace is
+        known from people counted, so zeros have the chance of a negative binomial: (1 + ahead / seen) ^ -counted,
+        with what is usual of the time ahead and of the time seen (Gamma-Poisson, Gelman et al., Bayesian Data
+        Analysis, 2.6).
         """
-        if self.is_dead:
-            return due
         if not self.zeros_since:
             self.zeros_since, self.pace_before = minute, self.pace()
-            self.others_seen = self.others_due = self.missing = 0.0
+            weight = KNOWN_WEIGHT if self.share > 0 else 0.0
+            self.seen_before = (self.counted + weight, self.usual + weight)
+            self.others_seen = self.others_due = self.missing = self.ahead = 0.0
+        busy = min((self.others_seen + 1) / (self.others_due + 1), MOST_BUSY)
+        if self.is_dead:
+            return due * busy
         self.missing += due
+        self.ahead += usual
+        counted, seen = self.seen_before
+        if seen <= 0 or counted * log1p(self.ahead / seen) < INCREDIBLE:
+            return 0.0
         has_witness = self.others_seen >= WITNESSES and self.others_seen >= WITNESS_SHARE * self.others_due
-        is_against_the_usual = is_alone and self.share > 0 and self.missing > SILENT_ALONE
-        self.is_dead = (self.missing > INCREDIBLE_ZEROS and has_witness) or is_against_the_usual
-        return self.missing if self.is_dead else 0.0
+        # A day without people is no fault: where nobody bears witness, the day must have begun like others.
+        is_usual_day = self.today > SILENT_ALONE and self.pace_before > USUAL_PACE
+        is_against_the_usual = is_alone and self.share > 0 and is_usual_day and self.missing > SILENT_ALONE
+        self.is_dead = has_witness or is_against_the_usual
+        return self.missing * (busy if has_witness else 1.0) if self.is_dead else 0.0
 
     def impute(self, people: float) -> float:
         """Put in people not counted; return the variance that comes with them.
@@ -127,7 +150,7 @@ class Lane:
     def rest(self) -> None:
         """Pass a time in which zeros mean nothing; a lane found dead stays so until it counts again."""
         if self.is_dead:
-            self.imputed = 0.0
+            self.imputed = self.others_seen = self.others_due = 0.0
         else:
             self.end_hole()
 
@@ -238,7 +261,7 @@ def watch_minute(
             elif covered:
                 lane.others_seen += all_seen
                 lane.others_due += all_due - rate
-                missing += lane.zeros(now.minute, rate, is_alone=len(watches) == 1)
+                missing += lane.zeros(now.minute, usual[number][index] * covered, rate, is_alone=len(watches) == 1)
             if missing:
                 put_in[index] = missing
                 variance += lane.impute(missing)
@@ -305,9 +328,9 @@ class Balance:
         self.least = min(self.least, self.net)
         for watch in watches:
             watch.least_if_swapped = min(watch.least_if_swapped, self.net - 2 * watch.net)
-        allowed = max(SWAPPED_PEOPLE, SWAPPED_SHARE * self.crossings)
-        if self.crossings < SWAPPED_CROSSINGS or self.least > -allowed:
+        if not any(self.crossings >= least and -self.least > share * self.crossings for least, share in SWAPPED):
             return None
+        allowed = -self.least
         best = max(range(len(watches)), key=lambda number: watches[number].least_if_swapped)
         if watches[best].least_if_swapped < -allowed / 2:
             return None
