@@ -66,7 +66,7 @@ class Session:
         return None
 
     def faults(self) -> list[tuple[str, str, float]]:
-        """Return the gates that are broken as of the last request: gate, kind of fault, since when (Unix seconds)."""
+        """Return the gates that are broken at the latest time known: gate, kind of fault, since when (Unix seconds)."""
         return [(fault.gate, str(fault.kind), fault.since) for fault in self._faults()]
 
     def state_bytes(self) -> int:
