@@ -20,7 +20,7 @@ from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
 from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOT_MIN, SLOTS, Profile, slot_of
-from shared.domain.estimation.queue import Queue, queue_of
+from shared.domain.estimation.queue import SAID_EVERY_MIN, Queue, queue_of
 from shared.domain.estimation.window import TICK_S, TICKS, Cell
 
 NO_CELL: Final = Cell()
@@ -266,8 +266,8 @@ class Core:
             length,
             is_settled=phase is Phase.OPEN and self.alarm_min is None and minute * MINUTE_S >= self.unsettled_until,
             may_enter=session is not None and minute * MINUTE_S < session.last_entry - LEAVING_MIN * MINUTE_S,
-            usual_entries=self.entries_profile.per_min(slot),
-            usual_exits=self.exits_profile.per_min(slot),
+            usual_entries=self.entries_profile.per_min(slot) if self.entries_profile.days else 0.0,
+            usual_exits=self.exits_profile.per_min(slot) if self.exits_profile.days else 0.0,
         )
         flows = watch_minute(self.watches, self.layout.passages, reports, circumstances)
         if phase is not Phase.CLOSED:
@@ -307,7 +307,8 @@ class Core:
         self.queue.minute(length, entered, left, self.crowd, trend)
         self.demand_profile.add(slot, self.queue.demand.per_min() * length)
         self.queue.hold_in(self.crowd, minute)
-        self.queue.foretell(minute, self.queue.wait(self.crowd))
+        if minute % SAID_EVERY_MIN == 0:
+            self.queue.foretell(minute, self.queue.wait(self.crowd))
 
     def _outlook(self, slot: int) -> tuple[float, ...]:
         """Return how exits usually go from a slot on, as factors of those just seen: the share who leave, by slot."""

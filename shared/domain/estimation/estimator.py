@@ -160,11 +160,12 @@ class Estimator:
         return core
 
     def _is_still(self, core: Core, at: float, minute: int) -> bool:
-        """Tell whether a minute has only just begun, in the middle of a session, with nothing seen in it yet."""
+        """Tell whether nothing was seen yet in a minute that has begun in the middle of a session."""
+        session = core.session
         return (
-            at == minute * MINUTE_S
-            and core.session is not None
-            and core.session.open < at < core.session.close
+            session is not None
+            and session.open < minute * MINUTE_S
+            and at < session.close
             and minute not in self.window.minutes
             and not self.window.seen_in(minute)
         )

@@ -251,13 +251,12 @@ class Queue:
         self.bias_variance *= 1 - gain
 
     def foretell(self, minute: int, expected: Expected) -> None:
-        """Remember what the wait is thought to be now."""
+        """Remember what the wait is thought to be now; called every `SAID_EVERY_MIN` minutes."""
         if minute % CHECK_EVERY_MIN == 0 and self.is_there and expected.minutes >= LEAST_CHECKED_MIN:
             self.checks = (*self.checks, Check(minute, expected.minutes, self.demand.queue()[0]))
-        if minute % SAID_EVERY_MIN == 0:
-            raw = expected.minutes / exp(self.bias)
-            self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 2)))
-            self.bias_variance = min(self.bias_variance + BIAS_DRIFT * SAID_EVERY_MIN, BIAS_SD**2)
+        raw = expected.minutes / exp(self.bias)
+        self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 2)))
+        self.bias_variance = min(self.bias_variance + BIAS_DRIFT * SAID_EVERY_MIN, BIAS_SD**2)
 
     def check(self, minute: int, minutes: float, entered: float) -> None:
         """Let those who queued at a check move up, and compare the waits of those who are in now.
