@@ -278,8 +278,12 @@ class Core:
             for passage, flow in zip(self.layout.passages, flows, strict=True):
                 if passage.is_outer:
                     is_inward = passage.origin == NOWHERE
-                    self.entries_profile.add(slot, flow.entries if is_inward else flow.exits)
-                    self.exits_profile.add(slot, flow.exits if is_inward else flow.entries)
+                    # What was put in for a lone gate is our own guess: it must not teach us what is usual.
+                    own = len(self.watches) == 1
+                    along = flow.entries - flow.put_in[0] if own else flow.entries
+                    back = flow.exits - flow.put_in[1] if own else flow.exits
+                    self.entries_profile.add(slot, along if is_inward else back)
+                    self.exits_profile.add(slot, back if is_inward else along)
             if phase is Phase.OPEN and self.alarm_min is None:
                 swapped = self.balance.add(self.watches, self.layout.passages, flows)
                 if swapped is not None:

@@ -32,6 +32,8 @@ COUNT_NOISE: Final = 0.05
 """Variance per crossing: misses and doubles are single events, groups are counted badly together."""
 FLOW_SD_SHARE: Final = 0.0035
 """Unmodelled flow as a share of capacity per square root of an hour: staff, side doors."""
+UNCOUNTED_SD_SHARE: Final = 0.3
+"""The same where no gate counts at all."""
 EMPTY_SD_PEOPLE: Final = 2.0
 EMPTY_SD_SHARE: Final = 0.008
 OPENING_SD_PEOPLE: Final = 0.7
@@ -43,6 +45,9 @@ MOST_SHARE: Final = 1.1
 """More people than this share of capacity are a counting error; taken in as knowledge, never by cutting."""
 LEAST_FACTOR: Final = 0.97
 MOST_FACTOR: Final = 2.0
+LOG_STAY_RANGE: Final = (1.6, 7.3)
+"""Five minutes to a day."""
+MOST_DOUBT: Final = 9.0
 CONFINE_REACH: Final = 1.6
 """A bound so many deviations away tells nothing."""
 CREDIBLE: Final = 1.6
@@ -164,6 +169,7 @@ class Crowd:
         mean, covariance = self.state.mean, self.state.covariance
         factor, stay = len(self.layout.places) + 2 * gate, self.stay_index
         true = mean[factor] * crossings
+        mean[stay] = min(max(mean[stay], LOG_STAY_RANGE[0]), LOG_STAY_RANGE[1])
         hazard = leaving_share * exp(-mean[stay])
         rate = max(crossing_rate, 1e-6)
         share = hazard * max(mean[place], 0.0) / rate
@@ -226,9 +232,10 @@ class Crowd:
                     covariance[inside[0]][inside[1]] -= variance
                     covariance[inside[1]][inside[0]] -= variance
         if self.hours:
-            drift = (FLOW_SD_SHARE * layout.capacity) ** 2 * self.hours * self.scale + 0.3 * self.hours
-            for place, share in enumerate(place_shares(layout)):
-                covariance[place][place] += drift * share
+            share = FLOW_SD_SHARE if any(each.is_outer for each in layout.passages) else UNCOUNTED_SD_SHARE
+            drift = (share * layout.capacity) ** 2 * self.hours * self.scale + 0.3 * self.hours
+            for place, part in enumerate(place_shares(layout)):
+                covariance[place][place] += drift * part
         self.sums = [0.0] * len(self.sums)
         self.crush = [0.0] * len(self.crush)
         self.noise = [0.0] * len(self.noise)
@@ -291,8 +298,11 @@ class Crowd:
 
     def _doubt_factors(self, times: float) -> None:
         """Make everything less sure by a factor of variances: the gates do worse than they were thought to."""
-        for row in self.state.covariance:
-            row[:] = [value * times for value in row]
+        times = min(times, MOST_DOUBT)
+        _, variance = self.state.sum_of(self.everybody)
+        if variance * times < self.layout.capacity**2:  # less sure than that nobody can be
+            for row in self.state.covariance:
+                row[:] = [value * times for value in row]
         self.scale = min(self.scale * times, SCALE_RANGE[1])
 
     def empty(self, people_sd: float) -> None:

@@ -192,8 +192,8 @@ class Estimator:
     def _redo_from(self, minute: int) -> None:
         if self._tip is not None and self._tip.minute > minute:
             self._tip = None
-            while self._stands and self._stands[-1].minute > minute:
-                self._stands.pop()
+        while self._stands and self._stands[-1].minute > minute:
+            self._stands.pop()
 
 
 def _interval(mean: float, variance: float, capacity: float) -> Interval:

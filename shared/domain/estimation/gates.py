@@ -34,7 +34,7 @@ WITNESSES: Final = 10.0
 WITNESS_SHARE: Final = 0.4
 """Others go on if they count this many people and this share of what they should."""
 IMPUTED_SD_SHARE: Final = 0.3
-SWAPPED: Final = ((40, 0.6), (80, 0.35), (150, 0.2))
+SWAPPED: Final = ((40, 0.6), (80, 0.25), (150, 0.15))
 """After so many crossings, so large a share more exits than entries since the house was empty: with a gate the right
 way round that cannot be. (A side door may make a quiet day's balance negative, too: few crossings need a clear
 case.)"""
@@ -230,8 +230,9 @@ def watch_minute(
         tuple(lane.pace_now() * each * now.length for lane, each in zip(watch.lanes, pair, strict=True))
         for watch, pair in zip(watches, usual, strict=True)
     ]
-    all_seen = sum(entries + exits for entries, exits, _ in reports)
-    all_due = sum(first + second for first, second in due)
+    ways_seen = [sum(report[way] for report in reports) for way in (0, 1)]
+    ways_due = [sum(rates[way] for rates in due) for way in (0, 1)]
+    all_seen, all_due = sum(ways_seen), sum(ways_due)
     flows = []
     for number, (watch, passage, report) in enumerate(zip(watches, passages, reports, strict=True)):
         entries, exits, covered_s = report
@@ -259,8 +260,10 @@ def watch_minute(
             elif not now.is_settled or not (now.may_enter or index):
                 lane.rest()
             elif covered:
-                lane.others_seen += all_seen
-                lane.others_due += all_due - rate
+                # Before any day is known people may well come in the morning and leave in the afternoon: only other
+                # gates that count the same way bear witness then.
+                lane.others_seen += all_seen if lane.share > 0 else ways_seen[index]
+                lane.others_due += (all_due if lane.share > 0 else ways_due[index]) - rate
                 missing += lane.zeros(now.minute, usual[number][index] * covered, rate, is_alone=len(watches) == 1)
             if missing:
                 put_in[index] = missing
@@ -349,9 +352,8 @@ class Balance:
             watch.turn_score += max(min(ratio, most), -most)
             watch.turn_score = max(watch.turn_score, 0.0)
             watch.since_anchor = 0.0
-        scores = sorted((watch.turn_score for watch in watches), reverse=True)
-        rival = scores[1] if len(scores) > 1 else 0.0
-        if scores[0] < TURN_SCORE or scores[0] < rival + TURN_MARGIN:
+        first, second = sorted([0.0, 0.0, *(watch.turn_score for watch in watches)])[:-3:-1]
+        if first < TURN_SCORE or first < second + TURN_MARGIN:
             return None
         return max(range(len(watches)), key=lambda number: watches[number].turn_score)
 

@@ -189,7 +189,7 @@ class Queue:
     def _may_be_gone(self) -> bool:
         """Tell whether the queue can have dissolved: a long one that was just seen cannot, whatever the gates say."""
         mean, variance = self.demand.queue()
-        return self.since_look_min > LOOK_HOLDS_MIN or mean - 2 * variance**0.5 < SHORT_PEOPLE
+        return self.since_look_min > LOOK_HOLDS_MIN or mean - 2 * max(variance, 0.0) ** 0.5 < SHORT_PEOPLE
 
     def hold_in(self, crowd: Crowd, minute: int) -> None:
         """Let the crowd learn from a held house, now and then."""
