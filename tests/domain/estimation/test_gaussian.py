@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.estimation.gaussian import Gaussian, Weights
+from tests.domain.estimation.conftest import least_pivot
 
 SIZE = 3
 NUMBERS = st.floats(-30, 30)
@@ -49,19 +50,6 @@ def take(gaussian: Gaussian, step: Step) -> None:
 
 def flat(gaussian: Gaussian) -> list[float]:
     return [*gaussian.mean, *(value for row in gaussian.covariance for value in row)]
-
-
-def least_pivot(covariance: list[list[float]]) -> float:
-    """Return the least pivot of Gaussian elimination: none is negative in a positive semidefinite matrix."""
-    rows = [row[:] for row in covariance]
-    least = 0.0
-    for i, pivot_row in enumerate(rows):
-        pivot = pivot_row[i]
-        least = min(least, pivot)
-        for row in rows[i + 1 :]:
-            factor = row[i] / pivot if pivot > 1e-9 else 0.0
-            row[:] = [value - factor * other for value, other in zip(row, pivot_row, strict=True)]
-    return least
 
 
 def test_observing_one_number_moves_it_and_what_goes_with_it_as_by_hand() -> None:

@@ -1,0 +1,96 @@
+"""Small libraries, and days whose every passage is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from shared.domain.estimation.estimator import Estimator, estimator_of
+from shared.domain.estimation.layout import DAY_S, MINUTE_S, NOWHERE, Layout, Passage, Session
+
+MONDAY_S = 1_760_313_600.0
+"""A midnight; the libraries are in a place where local time is UTC."""
+OPENS_H, CLOSES_H = 9.0, 19.0
+MINUTES = 600
+CAPACITY = 400
+FRONT = Passage("front", NOWHERE, 0, interval_s=60)
+SIDE = Passage("side", NOWHERE, 0, interval_s=60)
+Minute = tuple[int, int]
+"""Who enters and who leaves."""
+
+
+def layout_of(*passages: Passage, capacity: int = CAPACITY, mean_stay_min: float = 120.0, **more: bool) -> Layout:
+    """Return a library of one space."""
+    return Layout(("",), (float(capacity),), passages or (FRONT,), capacity, mean_stay_min=mean_stay_min, **more)
+
+
+def three_floors() -> Layout:
+    """Return a library of three floors, one above the other."""
+    return Layout(
+        ("ground", "first", "second"),
+        (200.0, 120.0, 80.0),
+        (FRONT, Passage("stairs", 0, 1, interval_s=60), Passage("lift", 1, 2, interval_s=60)),
+        CAPACITY,
+    )
+
+
+def opening(day: int = 0) -> float:
+    """Return when the library opens, in Unix seconds."""
+    return MONDAY_S + day * DAY_S + OPENS_H * 3600
+
+
+def session_of(day: int = 0, capacity: int = CAPACITY) -> Session:
+    """Return a day from nine to seven, with the last entry half an hour before closing."""
+    closes = MONDAY_S + day * DAY_S + CLOSES_H * 3600
+    return Session(opening(day), closes, closes - 1800, capacity)
+
+
+def quiet_day(people: int = 900, stay: int = 120) -> list[Minute]:
+    """Return who enters and leaves in each minute of a day: people come steadily, stay so long, and all have left."""
+    came = [round(people * min(minute / (MINUTES - 60), 1.0)) for minute in range(MINUTES + 11)]
+    left = [came[max(minute - stay, 0)] for minute in range(MINUTES + 11)]
+    last = MINUTES - 30
+    for minute in range(last, MINUTES + 11):
+        left[minute] = max(left[minute], round(left[last] + (people - left[last]) * min((minute - last) / 36, 1.0)))
+    return [(came[minute + 1] - came[minute], left[minute + 1] - left[minute]) for minute in range(MINUTES + 10)]
+
+
+def inside(day: Sequence[Minute]) -> list[int]:
+    """Return how many are inside at the end of each minute."""
+    return list(accumulate(entries - exits for entries, exits in day))
+
+
+def counted(day: Sequence[Minute], entries_share: float = 1.0, exits_share: float = 1.0) -> list[Minute]:
+    """Return what a gate counts that misses some of them, evenly over the day."""
+    columns = []
+    for people, share in zip(zip(*day, strict=True), (entries_share, exits_share), strict=True):
+        sums = [0, *(int(total * share) for total in accumulate(people))]
+        columns.append([later - before for before, later in pairwise(sums)])
+    return list(zip(*columns, strict=True))
+
+
+def estimator_for(layout: Layout, days: int = 1, before_s: float = 3600.0) -> Estimator:
+    """Return an estimator that is told the hours of some days and was first asked before the first of them."""
+    estimator = estimator_of(layout, opening() - before_s)
+    estimator.set_sessions([session_of(day, layout.capacity) for day in range(days)])
+    return estimator
+
+
+def report(estimator: Estimator, minutes: Sequence[Minute], gate: str = "front", day: int = 0, first: int = 0) -> None:
+    """Let a gate report minute by minute, from some minutes after opening on."""
+    for minute, (entries, exits) in enumerate(minutes, first):
+        start = opening(day) + minute * MINUTE_S
+        estimator.add_count(gate, start, start + MINUTE_S, entries, exits)
+
+
+def least_pivot(covariance: Sequence[Sequence[float]]) -> float:
+    """Return the least pivot of Gaussian elimination: none is negative in a positive semidefinite matrix."""
+    rows = [list(row) for row in covariance]
+    least = 0.0
+    for i, pivot_row in enumerate(rows):
+        pivot = pivot_row[i]
+        least = min(least, pivot)
+        for row in rows[i + 1 :]:
+            factor = row[i] / pivot if pivot > 1e-9 else 0.0
+            row[:] = [value - factor * other for value, other in zip(row, pivot_row, strict=True)]
+    return least
