@@ -30,7 +30,7 @@ log = logger(__name__)
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Half of what a message on our bus may hold."""
 SLOTS: Final = ("a", "b")
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew."""
 
 _STATE: Final[TypeAdapter[LibraryState]] = TypeAdapter(LibraryState)

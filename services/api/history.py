@@ -122,7 +122,7 @@ class History:
 
 def _read(entry: Entry) -> StoredDay | None:
     try:
-        return StoredDay(entry.revision, DayHistory.model_validate_json(entry.value))
+        return StoredDay(entry.revision, DayHistory.model_validate_json(entry.value).in_public())
     except ValidationError as error:
         log.warning("day_unreadable", key=entry.key, fields=error.error_count())
         return None

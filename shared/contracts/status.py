@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from shared.domain import library_state, occupancy, queue_wait
+from shared.domain import ledger, library_state, occupancy, queue_wait
 from shared.domain import status as domain
+from shared.domain.estimation.gates import FaultKind
+from shared.domain.estimation.journal import CorrectionKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
+from shared.domain.sight import moment
 from shared.domain.status import ReasonCode, State, Trend
 
 
@@ -71,6 +74,23 @@ class ZoneStatus(Wire):
     level: Level | None
     people: Estimate | None
     free_seats: int | None
+
+
+class GateFault(Wire):
+    """A gate whose counts cannot be believed as they come, what is wrong with it, and since when."""
+
+    gate: str
+    kind: FaultKind
+    since: AwareDatetime
+
+
+class WaitIfLeaving(Wire):
+    """The wait that somebody finds who leaves now and is `travel_min` on the way: minutes with a 90 % interval."""
+
+    travel_min: int
+    minutes: int
+    low: int
+    high: int
 
 
 class Span(Wire):
@@ -137,6 +157,24 @@ class PublicStatus(Wire):
     exits_today: int
     clock: Clock
     url: str
+    gate_faults: tuple[GateFault, ...] = Field(
+        default=(), description="Gates that cannot be believed just now; what they miss is put in as well as can be."
+    )
+    wait_if_leaving: tuple[WaitIfLeaving, ...] = Field(
+        default=(), description="By how long one is on the way; empty where nobody would wait or is let in any more."
+    )
+    last_useful_arrival: AwareDatetime | None = Field(
+        default=None, description="Who joins the queue later does not get in before the last entry; null without one."
+    )
+    wait_error_min: float | None = Field(
+        default=None, description="By how much the waits told in the last thirty days were off, on average."
+    )
+    waits_checked: int = Field(default=0, description="How many of those waits could be checked.")
+    corrected_entries_today: int | None = Field(
+        default=None, description="Entries with what the gates miss put right; `entries_today` is as counted."
+    )
+    corrected_exits_today: int | None = None
+    rule_version: str = Field(default="", description="The version of the rules by which counts were corrected.")
     sentences: dict[str, Sentences] = Field(default_factory=dict, description="Ready-made, by language.")
 
     @classmethod
@@ -202,6 +240,20 @@ class PublicStatus(Wire):
             exits_today=status.exits_today,
             clock=Clock(kind=status.clock, speed=status.speed),
             url=status.url,
+            gate_faults=tuple(
+                GateFault(gate=each.gate, kind=each.kind, since=each.since.astimezone(zone))
+                for each in status.gate_faults
+            ),
+            wait_if_leaving=tuple(
+                WaitIfLeaving(travel_min=each.travel_min, minutes=each.minutes, low=each.low, high=each.high)
+                for each in status.wait_if_leaving
+            ),
+            last_useful_arrival=status.last_useful_arrival.astimezone(zone) if status.last_useful_arrival else None,
+            wait_error_min=status.wait_error_min,
+            waits_checked=status.waits_checked,
+            corrected_entries_today=status.corrected_entries_today,
+            corrected_exits_today=status.corrected_exits_today,
+            rule_version=status.rule_version,
             sentences=sentences,
         )
 
@@ -251,6 +303,17 @@ class PublicStatus(Wire):
             clock=self.clock.kind,
             speed=self.clock.speed,
             url=self.url,
+            gate_faults=tuple(domain.GateFault(each.gate, each.kind, each.since) for each in self.gate_faults),
+            wait_if_leaving=tuple(
+                domain.WaitIfLeaving(each.travel_min, each.minutes, each.low, each.high)
+                for each in self.wait_if_leaving
+            ),
+            last_useful_arrival=self.last_useful_arrival,
+            wait_error_min=self.wait_error_min,
+            waits_checked=self.waits_checked,
+            corrected_entries_today=self.corrected_entries_today,
+            corrected_exits_today=self.corrected_exits_today,
+            rule_version=self.rule_version,
         )
 
 
@@ -332,14 +395,64 @@ class HistorySample(Wire):
     wait_min: int | None
 
 
+class Correction(Wire):
+    """One correction of a day: what moved the estimate beside the gates' counts, and the people before and after.
+
+    `source` is the reading behind it, or the gate that was put right. Reading, `who` and `why` are for staff alone.
+    """
+
+    at: AwareDatetime
+    kind: CorrectionKind
+    source: str = ""
+    before: float
+    after: float
+    said: float | None = Field(default=None, description="The figure that was given, where one was.")
+    place: str = ""
+    who: str = ""
+    why: str = ""
+    taken_back: AwareDatetime | None = Field(
+        default=None, description="When staff took it back, too late to undo what had followed from it."
+    )
+
+    @classmethod
+    def of(cls, entry: ledger.Entry, zone: ZoneInfo) -> Self:
+        """Return the wire form of an entry of the ledger, in the library's own time zone."""
+        return cls(
+            at=moment(entry.at).astimezone(zone),
+            kind=entry.kind,
+            source=entry.source,
+            before=entry.before,
+            after=entry.after,
+            said=entry.said,
+            place=entry.place,
+            who=entry.who,
+            why=entry.why,
+            taken_back=entry.taken_back.astimezone(zone) if entry.taken_back else None,
+        )
+
+    def in_public(self) -> Self:
+        """Return what anybody may see of it: neither who made it nor their words."""
+        is_gate = self.kind is CorrectionKind.SWAPPED
+        return self.model_copy(update={"source": self.source if is_gate else "", "who": "", "why": ""})
+
+
 class DayHistory(Wire):
-    """A local day of one library: entries and exits at its outer gates, and its curve."""
+    """A local day of one library: entries and exits at its outer gates, as counted and corrected, and its curve."""
 
     library: str
     date: str
     entries: int
     exits: int
+    corrected_entries: int | None = Field(
+        default=None, description="With what the gates miss put right; null where nobody has worked it out."
+    )
+    corrected_exits: int | None = None
+    corrections: tuple[Correction, ...] = ()
     samples: tuple[HistorySample, ...]
+
+    def in_public(self) -> Self:
+        """Return what anybody may see of it; who corrected a figure, and their words, are for staff alone."""
+        return self.model_copy(update={"corrections": tuple(each.in_public() for each in self.corrections)})
 
     @classmethod
     def of(cls, library: str, date: str, day: library_state.Day, zone: ZoneInfo) -> Self:
@@ -349,6 +462,9 @@ class DayHistory(Wire):
             date=date,
             entries=day.entries,
             exits=day.exits,
+            corrected_entries=round(day.corrected_entries),
+            corrected_exits=round(day.corrected_exits),
+            corrections=tuple(Correction.of(each, zone) for each in day.ledger.entries),
             samples=tuple(
                 HistorySample(
                     at=sample.at.astimezone(zone),

@@ -12,11 +12,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.domain.evaluation import EARLY, QUEUE_GONE_AFTER, heard_of, queue_look, status_of
+from shared.domain.agenda import next_due
+from shared.domain.days import DAYS_KEPT, day_key, day_of, keep_books, sample
+from shared.domain.estimation.core import core_of
+from shared.domain.estimation.estimator import Estimator
+from shared.domain.estimation.layout import MINUTE_S
+from shared.domain.estimation.window import Window
+from shared.domain.evaluation import status_of
+from shared.domain.glance import Glance
+from shared.domain.level import Level
 from shared.domain.library import ClockKind, Library
-from shared.domain.library_state import Day, LibraryState, Outcome, Sample
-from shared.domain.occupancy import Anchor, empty_anchor
-from shared.domain.queue_wait import QueueSeen, counted, seen_at_marker
+from shared.domain.library_state import LibraryState, Outcome
 from shared.domain.reading import (
     HORIZON,
     AnyReading,
@@ -25,21 +31,19 @@ from shared.domain.reading import (
     HeadCount,
     HeldSeats,
     QueueAtMarker,
-    QueueLength,
     StaffReading,
     Undo,
 )
-from shared.domain.status import Change, State, Status
+from shared.domain.relaying import relaid
+from shared.domain.sight import layout_of, observation_of, unix_s
+from shared.domain.status import Change, ReasonCode, State, Status
+from shared.domain.timetable import timetable_of
 
-SAMPLE_EVERY: Final = timedelta(minutes=15)
-"""The grid of the day's curve."""
 REFRESH_EVERY: Final = timedelta(seconds=60)
 """An open library's status is published anew this often even when nothing changed, so that its age stays true."""
-DAYS_KEPT: Final = 2
 MAX_UNPLACED: Final = 1024
 """Readings that wait for the configuration to name their gate, marker or zone."""
 FORGET_EVERY: Final = timedelta(hours=1)
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def advance(state: LibraryState, library: Library, at: datetime, readings: Sequence[AnyReading] = ()) -> Outcome:
@@ -56,7 +60,7 @@ def advance(state: LibraryState, library: Library, at: datetime, readings: Seque
         if isinstance(reading, ClockSet):
             if library.clock is not ClockKind.WALL:
                 if is_dirty:
-                    _evaluate(state, library, outcome)
+                    _evaluate(state, library, outcome, is_told=True)
                     is_dirty = False
                 state.speed = reading.speed
                 _pass_time(state, library, reading.at, outcome)
@@ -65,22 +69,24 @@ def advance(state: LibraryState, library: Library, at: datetime, readings: Seque
         else:  # a simulation that sends before it has said what time it is
             state.totals.ignored += 1
     if is_dirty:
-        _evaluate(state, library, outcome)
+        _evaluate(state, library, outcome, is_told=True)
     return outcome
 
 
 def reconfigure(state: LibraryState, library: Library, at: datetime) -> Outcome:
     """Take a new configuration into account, from `at` on for a library on the wall clock."""
     outcome = Outcome()
+    if state.now is not None and state.estimator is not None:
+        state.timetable = None
+        state.estimator = relaid(state.estimator, layout_of(library, library.capacity_at(state.now)))
     if library.clock is ClockKind.WALL:
         _pass_time(state, library, at, outcome)
     if state.now is None:
         return outcome
-    state.occupancy.lead_elsewhere(library.gates)
     unplaced, state.unplaced = state.unplaced, []
     for reading in unplaced:
         _apply(state, library, reading, outcome)
-    _evaluate(state, library, outcome)
+    _evaluate(state, library, outcome, is_told=True)
     return outcome
 
 
@@ -101,17 +107,30 @@ def _pass_time(state: LibraryState, library: Library, at: datetime, outcome: Out
 
 
 def _refresh(state: LibraryState, library: Library, outcome: Outcome) -> None:
-    """Publish an open library's status again when it has grown old; any other one before its validity ends."""
+    """Publish an open library's status again when it has grown old; any other one before its validity ends.
+
+    What an open library's figures come to is decided on the grid and when readings come. In between they are told
+    afresh as long as that changes nothing but numbers, so that the ticks decide nothing.
+    """
     assert state.now is not None
     status = state.status
     if status is None:
-        is_due = True
-    elif status.state in {State.OPEN, State.NOT_ADMITTING}:
-        is_due = state.now - status.as_of >= REFRESH_EVERY
-    else:
-        is_due = state.now >= status.valid_until - library.valid_for
-    if is_due:
         _evaluate(state, library, outcome)
+    elif status.state in {State.OPEN, State.NOT_ADMITTING}:
+        if state.now - status.as_of >= REFRESH_EVERY:
+            told = status_of(replace(state), _look(state, library))
+            if told.situation == status.situation and _zone_levels(told) == _zone_levels(status):
+                state.status = told
+                outcome.is_status_new = True
+    elif status.reason is not None and status.reason.code is ReasonCode.EVACUATED:
+        if state.now - status.as_of >= REFRESH_EVERY:
+            _evaluate(state, library, outcome)
+    elif state.now >= status.valid_until - library.valid_for:
+        _evaluate(state, library, outcome)
+
+
+def _zone_levels(status: Status) -> list[Level | None]:
+    return [zone.level for zone in status.zones]
 
 
 def _apply(state: LibraryState, library: Library, reading: AnyReading, outcome: Outcome) -> bool:
@@ -131,7 +150,7 @@ def _apply(state: LibraryState, library: Library, reading: AnyReading, outcome: 
     if isinstance(reading, GateCount):
         _count(state, library, reading, outcome)
     elif isinstance(reading, Undo):
-        _undo(state, reading)
+        _undo(state, reading, outcome)
     elif not isinstance(reading, ClockSet):  # advance has dealt with those
         _hear_staff(state, library, reading)
     return True
@@ -160,52 +179,50 @@ def _wait_for_its_place(state: LibraryState, reading: AnyReading) -> None:
 
 def _count(state: LibraryState, library: Library, count: GateCount, outcome: Outcome) -> None:
     assert state.now is not None
+    assert state.estimator is not None
     gate = library.gate(count.gate)
     assert gate is not None
-    state.occupancy.add_count(count, gate)
+    seen_at = min(count.at, state.now)  # a gate whose clock is fast has seen them by now
+    state.estimator.pass_to(unix_s(state.now))
+    state.estimator.add_count(gate.id, unix_s(min(count.start, seen_at)), unix_s(seen_at), count.entries, count.exits)
     last = state.last_report.get(gate.id)
     if last is None or count.at > last:
-        state.last_report[gate.id] = min(count.at, state.now)
+        state.last_report[gate.id] = seen_at
     if gate.is_outer:
         is_inward = gate.destination in library.places
         entries, exits = (count.entries, count.exits) if is_inward else (count.exits, count.entries)
         # A window that ends at midnight belongs to the day before it.
-        key = _day_key(library, max(min(count.start, count.at), count.at - timedelta(microseconds=1)))
-        day = _day(state, key)
+        key = day_key(library, max(min(count.start, count.at), count.at - timedelta(microseconds=1)))
+        day = day_of(state, key)
         day.entries += entries
         day.exits += exits
         state.totals.entries += entries
         state.totals.exits += exits
-        if key != _day_key(library, state.now):
+        if key != day_key(library, state.now):
             outcome.days[key] = day
 
 
 def _hear_staff(state: LibraryState, library: Library, reading: StaffReading) -> None:
+    assert state.now is not None
+    assert state.estimator is not None
     if not state.staff.add(reading):
         return
-    if isinstance(reading, HeadCount):
-        people = (
-            {reading.zone: float(reading.people)}
-            if reading.zone is not None
-            else state.occupancy.spread_count(reading.people, library)
-        )
-        state.occupancy.add_anchor(Anchor(reading.at, reading.identity, people, is_count=True))
-    elif isinstance(reading, QueueAtMarker):
-        marker = library.marker(reading.marker)
-        assert marker is not None
-        _look_at_queue(state, seen_at_marker(reading.at, reading.identity, marker.people))
-    elif isinstance(reading, QueueLength):
-        _look_at_queue(state, counted(reading.at, reading.identity, reading.people))
+    observation = observation_of(reading, library, state.now)
+    if observation is not None:
+        state.estimator.pass_to(unix_s(state.now))
+        state.estimator.observe(observation)
 
 
-def _undo(state: LibraryState, undo: Undo) -> None:
+def _undo(state: LibraryState, undo: Undo, outcome: Outcome) -> None:
+    assert state.now is not None
+    assert state.estimator is not None
+    state.estimator.pass_to(unix_s(state.now))
     for reading in state.staff.undo(undo):
-        state.occupancy.remove_anchor(reading.identity)
-        state.queue_looks = [look for look in state.queue_looks if look.id != reading.identity]
-
-
-def _look_at_queue(state: LibraryState, look: QueueSeen) -> None:
-    state.queue_looks = sorted([*state.queue_looks, look], key=lambda each: (each.at, each.id))
+        if not state.estimator.take_back(reading.identity):
+            # Too long ago to be undone: what followed from it stands, and the day's books say so.
+            for key, day in state.days.items():
+                if day.ledger.take_back(reading.identity, state.now):
+                    outcome.days[key] = day
 
 
 def _forget(state: LibraryState, library: Library) -> None:
@@ -216,8 +233,6 @@ def _forget(state: LibraryState, library: Library) -> None:
     limit = state.now - HORIZON
     state.seen.forget_before_horizon(state.now)
     state.staff.forget_before_horizon(state.now)
-    state.occupancy.forget_before(limit, library.gates)
-    state.queue_looks = [look for look in state.queue_looks if look.at >= limit]
     state.totals.ignored += sum(each.at < limit for each in state.unplaced)
     state.unplaced = [each for each in state.unplaced if each.at >= limit]
     # A day is dropped once no reading of it can still arrive.
@@ -225,117 +240,49 @@ def _forget(state: LibraryState, library: Library) -> None:
     state.days = {key: day for key, day in state.days.items() if key >= oldest}
 
 
-def _evaluate(state: LibraryState, library: Library, outcome: Outcome) -> None:
+def _evaluate(state: LibraryState, library: Library, outcome: Outcome, *, is_told: bool = False) -> None:
     """Work out the status at `state.now`, note a change of situation, and when to look again."""
-    assert state.now is not None
-    now = state.now
-    _follow_hours(state, library, now)
-    status = status_of(state, library, now)
+    glance = _look(state, library)
+    now = glance.now
+    keep_books(state, glance, outcome, is_told=is_told)
+    status = status_of(state, glance)
     before = state.status.situation if state.status else None
     if before != status.situation:
         state.revision += 1
         status = replace(status, revision=state.revision)
         outcome.changes.append(Change(library.id, now, before, status))
-    _sample(state, library, status, outcome)
+    sample(state, library, status, outcome)
     state.status = status
     outcome.is_status_new = True
-    state.next_due = _next_due(state, library, now)
+    state.next_due = next_due(state, library, now)
 
 
-def _follow_hours(state: LibraryState, library: Library, now: datetime) -> None:
-    is_open = library.hours.is_open(now)
-    if is_open and state.is_open is not True:
-        # Nobody is inside before opening, unless the doors were shut for a moment only.
-        if state.closed_at is not None and now - state.closed_at >= library.empty_after:
-            state.occupancy.add_anchor(empty_anchor(now, library))
-        state.opened_at = now
-        state.closed_at = None
-    elif not is_open and state.is_open is not False:
-        state.closed_at = now
-        state.opened_at = None
-        state.is_emptied = False
-    state.is_open = is_open
-    if (
-        not is_open
-        and not state.is_emptied
-        and state.closed_at is not None
-        and now - state.closed_at >= library.empty_after
-    ):
-        state.occupancy.add_anchor(empty_anchor(now, library))
-        state.is_emptied = True
-        state.queue_looks = [look for look in state.queue_looks if look.at > now]
-
-
-def _sample(state: LibraryState, library: Library, status: Status, outcome: Outcome) -> None:
-    grid = _grid(status.as_of)
-    key = _day_key(library, status.as_of)
-    day = _day(state, key)
-    before = _day_key(library, state.status.as_of) if state.status else key
-    if before != key and before in state.days:  # what was counted after closing belongs to the day before
-        outcome.days[before] = state.days[before]
-    is_due = status.state is not State.CLOSED and status.as_of == grid
-    was_open = state.status is not None and state.status.state is not State.CLOSED
-    has_closed = status.state is State.CLOSED and was_open
-    if not is_due and not has_closed:
-        return
-    sample = Sample(
-        status.as_of,
-        status.state,
-        status.people,
-        status.queue.value if status.queue else None,
-        status.wait.minutes if status.wait else None,
-    )
-    if day.samples and day.samples[-1].at == sample.at:
-        day.samples[-1] = sample
-    else:
-        day.samples.append(sample)
-    outcome.days[key] = day
-
-
-def _grid(at: datetime) -> datetime:
-    step = SAMPLE_EVERY // timedelta(seconds=1)
-    seconds = (at - EPOCH) // timedelta(seconds=1)  # whole numbers: a float would miss the grid
-    return EPOCH + timedelta(seconds=seconds - seconds % step)
-
-
-def _day_key(library: Library, at: datetime) -> str:
-    return at.astimezone(library.time_zone).date().isoformat()
-
-
-def _day(state: LibraryState, key: str) -> Day:
-    day = state.days.get(key)
-    if day is None:
-        day = state.days[key] = Day()
-    return day
-
-
-def _next_due(state: LibraryState, library: Library, now: datetime) -> datetime | None:
-    """Return the next instant at which the status may change without a reading."""
-    candidates = state.staff.expiries(now)
-    change = library.hours.next_change(now)
-    if change is not None:
-        candidates.append(change)
-    if state.is_open:
-        candidates += _due_while_open(state, library, now)
-    elif state.closed_at is not None and not state.is_emptied:
-        candidates.append(state.closed_at + library.empty_after)
-    return min((due for due in candidates if due > now), default=None)
-
-
-def _due_while_open(state: LibraryState, library: Library, now: datetime) -> list[datetime]:
-    due = [_grid(now) + SAMPLE_EVERY]
-    if library.markers and state.opened_at is not None:
-        due.append(state.opened_at + EARLY)
-    for gate in library.gates:
-        last = heard_of(state, gate.id) if gate.is_outer else None
-        if last is not None:
-            due.append(last + gate.silent_after)
-    if not any(gate.is_outer for gate in library.gates):
-        known = [at for at in (state.occupancy.last_count_at(), state.opened_at) if at is not None]
-        due += [at + library.recount_valid_for for at in known]
-    if state.level_since is not None:
-        due.append(state.level_since + library.dwell)
-    look = queue_look(state, library, now)
-    if look is not None:
-        due += [look.at + library.queue_valid_for, look.at + QUEUE_GONE_AFTER]
-    return due
+def _look(state: LibraryState, library: Library) -> Glance:
+    """Bring hours, capacity and the estimator to `state.now` and look."""
+    assert state.now is not None
+    now = state.now
+    at_s, capacity = unix_s(now), library.capacity_at(now)
+    timetable = state.timetable
+    is_new = timetable is None or now >= timetable.until
+    if timetable is None or is_new:
+        timetable = state.timetable = timetable_of(library, now)
+    estimator = state.estimator
+    if estimator is None:
+        # Of the time before nothing is known: whoever is first heard of during the day may hold any number of people.
+        layout, minute = layout_of(library, capacity), int(at_s // MINUTE_S)
+        estimator = Estimator(layout, core_of(layout, minute), Window(minute))
+    has_opened = timetable.is_open and state.is_open is not True
+    if capacity > estimator.layout.capacity or (has_opened and capacity != estimator.layout.capacity):
+        # Who is inside stays inside when fewer are allowed in; until the next opening the house may hold more.
+        estimator = relaid(estimator, layout_of(library, capacity))
+    if is_new:
+        estimator.set_sessions(timetable.sessions)
+    state.estimator = estimator
+    if has_opened:
+        state.opened_at, state.closed_at = now, None
+    elif not timetable.is_open and state.is_open is not False:
+        state.opened_at, state.closed_at = None, now
+    state.is_open = timetable.is_open
+    core = estimator.at(at_s)
+    answer = estimator.answer_by(core, at_s)
+    return Glance(library, now, capacity, timetable, core, answer)

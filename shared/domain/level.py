@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -31,16 +30,4 @@ class Band:
 
 
 DEFAULT_BANDS: Final = (Band(Level.FEW_SEATS, 0.85, 0.80), Band(Level.FULL, 0.97, 0.93))
-
-
 ORDER: Final = (Level.MANY_SEATS, Level.FEW_SEATS, Level.FULL)
-
-
-def next_level(ratio: float, current: Level | None, bands: Sequence[Band]) -> Level:
-    """Return the level for a share of capacity: a band is entered at one ratio and left at a lower one."""
-    rank = ORDER.index(current) if current is not None else 0
-    for band in sorted(bands, key=lambda each: ORDER.index(each.level), reverse=True):
-        threshold = band.leave_ratio if rank >= ORDER.index(band.level) else band.enter_ratio
-        if ratio >= threshold:
-            return band.level
-    return Level.MANY_SEATS

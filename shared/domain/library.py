@@ -155,7 +155,7 @@ class Library:
     recount_valid_for: timedelta = timedelta(minutes=60)
     """How long a head-count stands alone in a library without gates."""
     queue_valid_for: timedelta = timedelta(minutes=45)
-    """How long an observed queue is believed without a newer look at it."""
+    """How long it is believed that nobody queues, once somebody looked and saw nobody."""
     mean_stay: timedelta = timedelta(minutes=150)
     door_rate_per_min: float = 20.0
     """How many people the door lets in per minute while there is room and a queue."""

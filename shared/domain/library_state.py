@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.deduplication import Seen
-from shared.domain.level import Level
-from shared.domain.occupancy import Estimate, Occupancy
-from shared.domain.queue_wait import QueueSeen, Wait
+from shared.domain.estimation.estimator import Estimator
+from shared.domain.estimation.levels import Stand
+from shared.domain.ledger import Books, Ledger
+from shared.domain.occupancy import Estimate
+from shared.domain.queue_wait import Wait
 from shared.domain.reading import AnyReading
 from shared.domain.staff import StaffLog
 from shared.domain.status import Change, State, Status
+from shared.domain.timetable import Timetable
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,22 @@ class Sample:
 
 @dataclass(slots=True)
 class Day:
-    """What is kept of one local day: what the outer gates counted, and the curve."""
+    """What is kept of one local day: what the outer gates counted, what that comes to once corrected, and the curve."""
 
     entries: int = 0
     exits: int = 0
+    corrected_entries: float = 0.0
+    corrected_exits: float = 0.0
+    ledger: Ledger = field(default_factory=Ledger)
     samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """The latest time at which it is still worth joining the queue, None if it is too late, as worked out at `at`."""
+
+    at: datetime
+    last_useful_arrival: datetime | None
 
 
 @dataclass(slots=True)
@@ -57,17 +71,20 @@ class LibraryState:
     seen: Seen = field(default_factory=Seen)
     unplaced: list[AnyReading] = field(default_factory=list)
     """Readings that name a gate, marker or zone which the log has not introduced yet; a new configuration may."""
-    occupancy: Occupancy = field(default_factory=Occupancy)
+    estimator: Estimator | None = None
+    """None until the library's time begins."""
+    timetable: Timetable | None = None
     staff: StaffLog = field(default_factory=StaffLog)
-    queue_looks: list[QueueSeen] = field(default_factory=list)
+    books: Books = field(default_factory=Books)
     last_report: dict[str, datetime] = field(default_factory=dict)
     """When each gate last reported, by the end of its latest window."""
     is_open: bool | None = None
     opened_at: datetime | None = None
     closed_at: datetime | None = None
-    is_emptied: bool = False
-    level: Level | None = None
-    level_since: datetime | None = None
+    stand: Stand | None = None
+    """Where the level stands; None while there is none."""
+    zone_stands: dict[str, Stand] = field(default_factory=dict)
+    outlook: Outlook | None = None
     wait: Wait | None = None
     """The wait said last; its words are kept while they are not clearly wrong."""
     wait_since: datetime | None = None

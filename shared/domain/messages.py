@@ -157,7 +157,7 @@ def reason_words(status: Status, catalog: Catalog, formats: Formats) -> str:
         return capitalised(_body(status, catalog, formats))
     if status.state is not State.CLOSED or status.reason is None:
         return ""
-    if status.reason.code is ReasonCode.CLOSED_EXCEPTIONALLY:
+    if status.reason.code in {ReasonCode.CLOSED_EXCEPTIONALLY, ReasonCode.EVACUATED}:
         return capitalised(_closed(status, catalog, _staff_reason(status)))
     return catalog.outside_hours
 
@@ -271,6 +271,8 @@ def _wait_clause(status: Status, catalog: Catalog, formats: Formats) -> str:
 
 
 def _closed(status: Status, catalog: Catalog, reason: str) -> str:
+    if status.reason is not None and status.reason.code is ReasonCode.EVACUATED:
+        return stopped(catalog.evacuated)
     if status.reason is None or status.reason.code is not ReasonCode.CLOSED_EXCEPTIONALLY:
         return stopped(catalog.closed)
     if not reason:
@@ -295,6 +297,8 @@ def _why_unknown(status: Status, catalog: Catalog) -> str:
         return catalog.gate_silent
     if code is ReasonCode.RECOUNT_OLD:
         return catalog.recount_old
+    if code is ReasonCode.TOO_UNSURE:
+        return catalog.too_unsure
     return catalog.never_known if code is ReasonCode.NEVER_KNOWN else ""
 
 

@@ -1,43 +1,27 @@
-"""How long the queue is and how long it takes: what staff saw, and the rate at which people leave.
+"""The wait in the words that people use, and that these words neither flap nor contradict what is known.
 
-While there is room people enter as fast as the door lets them; once the library is full one person enters for each
-that leaves. So a queue of Q people with room for R waits min(Q, R) / door rate + max(Q - R, 0) / exit rate.
+How long it is and how sure that is comes from `estimation`; here it becomes a bucket, rounded up.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from math import sqrt
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from math import ceil, floor
 from typing import Final
 
-from shared.domain.occupancy import Z_90, Estimate
+from shared.domain.estimation.waiting import Expected
 
-RATE_WINDOW: Final = timedelta(minutes=30)
-DOOR_WINDOW: Final = timedelta(minutes=10)
-PRIOR_WINDOW_MIN: Final = 10.0
-"""How many minutes of the usual rate the prior is worth; a quiet half hour must not stop the queue for ever."""
-MARKER_ERROR_SHARE: Final = 0.17
-COUNT_ERROR_SHARE: Final = 0.10
-COUNT_ERROR_PEOPLE: Final = 1.5
-DRIFT_SHARE_PER_MIN: Final = 0.01
-"""How fast a queue nobody looked at becomes uncertain, as a share of its length per minute."""
 WAIT_BUCKETS_MIN: Final = (0, 5, 10, 15, 20, 30, 45, 60, 90, 120)
 """The waits people say. Rounded up: being kept longer than told hurts more (Armony, Shimkin & Whitt 2009)."""
 OVERFLOW_MIN: Final = 135.0
 """A wait from here on is said as "more than two hours"."""
+KNOWABLE_MIN: Final = 240.0
+"""Nobody can tell how long a wait is that may last longer than this; the longest words must do."""
+WORDS_DWELL: Final = timedelta(minutes=10)
+"""The words for a wait move to the next bucket at most this often; a jump is said at once."""
 BUCKET_SLACK: Final = 0.15
 """A bucket is left only when the wait is beyond its edge by this share of the edge, so that it does not flap."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueueSeen:
-    """A look at the queue: so many people, with the standard deviation of that look."""
-
-    at: datetime
-    id: str
-    people: float
-    deviation: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,72 +38,44 @@ class Wait:
 NO_WAIT: Final = Wait(0, 0, 0, 0, overflow=False)
 
 
-def seen_at_marker(at: datetime, reading_id: str, people: int) -> QueueSeen:
-    """Return a look at the queue by a marker worth `people`."""
-    return QueueSeen(at, reading_id, people, MARKER_ERROR_SHARE * people)
+def worded(expected: Expected, previous: Wait | None) -> Wait:
+    """Return a wait in words; `previous` is what was said last, whose words are kept while they are not clearly wrong.
 
-
-def counted(at: datetime, reading_id: str, people: int) -> QueueSeen:
-    """Return a look at the queue by counting it."""
-    return QueueSeen(at, reading_id, people, COUNT_ERROR_SHARE * people + (COUNT_ERROR_PEOPLE if people else 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """People per minute, with its standard deviation."""
-
-    per_min: float
-    deviation: float
-
-
-def posterior_rate(count: int, window: timedelta, prior_per_min: float) -> Rate:
-    """Return a rate from a count over a window and a prior worth `PRIOR_WINDOW_MIN` minutes (Gamma-Poisson).
-
-    For exits the prior is capacity / mean stay (Little 1961), for entries what the door can do.
+    "More than two hours" is also said of a shorter wait when nobody can know how much longer it will be.
     """
-    shape = count + prior_per_min * PRIOR_WINDOW_MIN
-    minutes = window / timedelta(minutes=1) + PRIOR_WINDOW_MIN
-    return Rate(shape / minutes, sqrt(shape) / minutes)
-
-
-@dataclass(frozen=True, slots=True)
-class QueueBelief:
-    """How many people are believed to be queuing, with the standard deviation of that."""
-
-    people: Estimate
-    deviation: float
-
-
-def queue_people(seen: QueueSeen, now: datetime) -> QueueBelief:
-    """Return the people in the queue, less surely the longer ago it was looked at."""
-    age_min = max((now - seen.at) / timedelta(minutes=1), 0.0)
-    deviation = sqrt(seen.deviation**2 + (DRIFT_SHARE_PER_MIN * seen.people * age_min) ** 2)
-    low, high = max(seen.people - Z_90 * deviation, 0.0), seen.people + Z_90 * deviation
-    return QueueBelief(Estimate(round(seen.people), round(low), round(high)), deviation)
-
-
-def wait(queue: QueueBelief, room: float, door: Rate, exits: Rate, previous: Wait | None) -> Wait:
-    """Return the wait of somebody who joins now, W = min(Q, R)/door + max(Q - R, 0)/exits.
-
-    Relative errors add in squares (first-order propagation). `previous` is what was said last; its words are kept
-    while the wait is not clearly out of them.
-    """
-    people = queue.people.value
-    if people <= 0:
-        return NO_WAIT
-    at_door, for_exits = min(people, max(room, 0.0)), max(people - max(room, 0.0), 0.0)
-    minutes = at_door / door.per_min + for_exits / exits.per_min
-    rates = (at_door * door.deviation / door.per_min**2) ** 2 + (for_exits * exits.deviation / exits.per_min**2) ** 2
-    spread = sqrt(rates + (minutes * queue.deviation / people) ** 2)
-    low, high = max(minutes - Z_90 * spread, 0.0), minutes + Z_90 * spread
-    was_over = previous is not None and previous.overflow
+    slack = 1 - BUCKET_SLACK if previous is not None and previous.overflow else 1
+    said = bucket(expected.minutes, expected.high, previous.bucket if previous else None)
+    is_beyond = said == WAIT_BUCKETS_MIN[-1] and expected.high >= KNOWABLE_MIN * slack
     return Wait(
-        minutes=round(minutes),
-        low=round(low),
-        high=round(high),
-        bucket=bucket(minutes, high, previous.bucket if previous else None),
-        overflow=minutes >= OVERFLOW_MIN * (1 - BUCKET_SLACK if was_over else 1),
+        minutes=round(expected.minutes),
+        low=floor(expected.low),
+        high=ceil(expected.high),
+        bucket=said,
+        overflow=is_beyond or expected.minutes >= OVERFLOW_MIN * slack,
     )
+
+
+def settled(expected: Wait, before: Wait | None, since: timedelta | None) -> Wait:
+    """Keep the words of a moment ago where the new ones are their neighbours; figures move, words wait.
+
+    `since` is for how long `before` has been said.
+    """
+    if (
+        before is not None
+        and since is not None
+        and since < WORDS_DWELL
+        and expected.bucket
+        and before.bucket
+        and are_neighbours(expected, before)
+        and before.bucket <= expected.high
+    ):
+        return replace(expected, bucket=before.bucket, overflow=before.overflow)
+    return expected
+
+
+def has_same_words(one: Wait, other: Wait) -> bool:
+    """Tell whether two waits are said alike."""
+    return (one.bucket, one.overflow) == (other.bucket, other.overflow)
 
 
 def bucket(minutes: float, high: float, previous: int | None) -> int:

@@ -13,11 +13,15 @@ from typing import Final, TypeVar
 
 from shared.domain.reading import (
     HORIZON,
+    Evacuation,
     ExceptionalClosing,
+    HeadCount,
     HeldSeats,
     Mute,
     NotAdmitting,
     Notice,
+    QueueAtMarker,
+    QueueLength,
     StaffReading,
     Undo,
 )
@@ -85,6 +89,22 @@ class StaffLog:
         """Tell whether the door is held shut; what was said before the library last opened does not count."""
         latest = self._latest(NotAdmitting, now)
         return latest is not None and latest.on and (since is None or latest.at >= since)
+
+    def evacuation(self, now: datetime, since: datetime | None) -> Evacuation | None:
+        """Return the evacuation that holds now; one from before the library last opened is over."""
+        latest = self._latest(Evacuation, now)
+        return latest if latest and latest.on and (since is None or latest.at >= since) else None
+
+    def last_head_count(self, now: datetime) -> datetime | None:
+        """Return when heads were last counted."""
+        latest = self._latest(HeadCount, now)
+        return latest.at if latest else None
+
+    def queue_seen_gone(self, now: datetime) -> datetime | None:
+        """Return when somebody looked and found nobody queuing, if nobody has looked since."""
+        looks = (each for each in reversed(self.entries) if isinstance(each, QueueLength | QueueAtMarker))
+        latest = next((each for each in looks if each.at <= now), None)
+        return latest.at if isinstance(latest, QueueLength) and latest.people == 0 else None
 
     def held_seats(self, now: datetime, since: datetime | None) -> int | None:
         """Return the seats held by bags, added up over zones; None if nobody counted since the library opened."""

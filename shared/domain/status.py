@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.estimation.gates import FaultKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.occupancy import Estimate
@@ -39,8 +40,11 @@ class ReasonCode(StrEnum):
     """No head-count, and no closing since the start: nobody can say how many were inside."""
     GATE_SILENT = "gate_silent"
     RECOUNT_OLD = "recount_old"
+    TOO_UNSURE = "too_unsure"
+    """There is a figure, but it could as well be half of it or twice as many."""
     CLOSED_BY_HOURS = "closed_by_hours"
     CLOSED_EXCEPTIONALLY = "closed_exceptionally"
+    EVACUATED = "evacuated"
     EXPIRED = "expired"
     """Said by whoever shows a status after its `valid_until`: nothing newer has come since."""
 
@@ -64,6 +68,25 @@ class ZoneStatus:
     capacity: int
     level: Level | None
     people: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class GateFault:
+    """A gate whose counts cannot be believed as they come, what is wrong with it, and since when."""
+
+    gate: str
+    kind: FaultKind
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WaitIfLeaving:
+    """The wait that somebody finds who leaves now and is `travel_min` on the way, in minutes with its 90 % interval."""
+
+    travel_min: int
+    minutes: int
+    low: int
+    high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +139,19 @@ class Status:
     clock: ClockKind
     speed: float
     url: str = ""
+    gate_faults: tuple[GateFault, ...] = ()
+    wait_if_leaving: tuple[WaitIfLeaving, ...] = ()
+    """By the library's travel times; empty where nobody would wait, or nobody is let in any more."""
+    last_useful_arrival: datetime | None = None
+    """The latest time at which joining the queue still leads in; None without a queue, or if it is too late now."""
+    wait_error_min: float | None = None
+    """By how much the waits told in the last thirty days were off, on average; None before any could be checked."""
+    waits_checked: int = 0
+    corrected_entries_today: int | None = None
+    """Entries and exits with what the gates miss put right; None where nobody has worked them out."""
+    corrected_exits_today: int | None = None
+    rule_version: str = ""
+    """The version of the rules by which counts were corrected."""
 
     @property
     def free_seats(self) -> int | None:

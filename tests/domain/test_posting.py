@@ -218,7 +218,7 @@ def test_muting_makes_a_change_that_replaces_what_was_held_and_crosses_the_bus()
     library.tell(clock("08:00"))
     library.tell(clock("09:00"))
     library.heads(clock("09:00"), 10)
-    library.gate(clock("09:05"), entries=80)
+    library.gate(clock("09:05"), entries=90)
     library.tell(clock("09:06"), Mute(id="m", device="tablet", at=clock("09:06"), until=clock("09:20")))
     library.beat(clock("09:10"), clock("09:20"))
     assert [each.status.muted for each in library.changes] == [False, False, False, True, False]

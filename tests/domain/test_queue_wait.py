@@ -1,47 +1,54 @@
-"""The wait: what is said, how surely, and that it neither flaps nor contradicts itself."""
+"""The wait in words: rounded up, and that it neither flaps nor contradicts itself."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.domain.estimation.waiting import Expected
 from shared.domain.queue_wait import (
-    NO_WAIT,
+    KNOWABLE_MIN,
     OVERFLOW_MIN,
     WAIT_BUCKETS_MIN,
-    Rate,
+    WORDS_DWELL,
+    Wait,
     bucket,
-    counted,
-    posterior_rate,
-    queue_people,
-    seen_at_marker,
-    wait,
+    has_same_words,
+    settled,
+    worded,
 )
-from tests.domain.conftest import MONDAY
 
-RATE = Rate(10.0, 1.0)
-PEOPLE = st.integers(0, 5000)
-
-
-@given(PEOPLE, st.floats(0, 3000))
-def test_a_wait_lies_in_its_interval_and_nobody_waits_behind_nobody(people: int, room: float) -> None:
-    belief = queue_people(counted(MONDAY, "q", people), MONDAY)
-    result = wait(belief, room, RATE, RATE, None)
-    assert result.low <= result.minutes <= result.high
-    assert (result == NO_WAIT) or people > 0
-    assert result.overflow == (belief.people.value / 10 >= OVERFLOW_MIN)
+MINUTES = st.floats(0, 400)
+WIDENING = st.floats(1.0, 2.0)
 
 
-@given(st.floats(0.1, 400), st.floats(1.0, 2.0))
+@given(MINUTES, WIDENING)
+def test_a_wait_in_words_lies_in_its_interval_and_is_over_two_hours_from_there_on(
+    minutes: float, widening: float
+) -> None:
+    said = worded(Expected(minutes, minutes / widening, minutes * widening), None)
+    assert said.low <= said.minutes <= said.high
+    is_unknowable = said.bucket == WAIT_BUCKETS_MIN[-1] and minutes * widening >= KNOWABLE_MIN
+    assert said.overflow == (minutes >= OVERFLOW_MIN or is_unknowable)
+
+
+def test_two_hours_that_may_be_five_are_said_as_more_than_two() -> None:
+    assert worded(Expected(118, 50, 300), None).overflow
+    assert not worded(Expected(118, 90, 140), None).overflow
+    assert not worded(Expected(40, 5, 300), None).overflow
+
+
+@given(MINUTES, WIDENING)
 def test_a_fresh_bucket_is_rounded_up(minutes: float, widening: float) -> None:
     said = bucket(minutes, minutes * widening, None)
     assert said in WAIT_BUCKETS_MIN
     assert said >= min(minutes, WAIT_BUCKETS_MIN[-1])
 
 
-@given(st.floats(0, 400), st.floats(1.0, 2.0), st.sampled_from(WAIT_BUCKETS_MIN))
+@given(MINUTES, WIDENING, st.sampled_from(WAIT_BUCKETS_MIN))
 def test_a_kept_bucket_never_contradicts_the_interval(minutes: float, widening: float, previous: int) -> None:
     said = bucket(minutes, minutes * widening, previous)
     fresh = bucket(minutes, minutes * widening, None)
@@ -60,22 +67,24 @@ def test_a_wait_far_below_its_bucket_is_not_said_with_the_old_words() -> None:
     assert bucket(18, 23, 30) == 20
 
 
-def test_a_look_becomes_less_sure_with_age_and_a_marker_is_less_sure_than_a_count() -> None:
-    fresh = queue_people(counted(MONDAY, "q", 100), MONDAY)
-    old = queue_people(counted(MONDAY, "q", 100), MONDAY + timedelta(minutes=30))
-    marker = queue_people(seen_at_marker(MONDAY, "q", 100), MONDAY)
-    assert fresh.deviation < marker.deviation
-    assert fresh.deviation < old.deviation
+BEFORE = Wait(28, 20, 40, 30, overflow=False)
 
 
-def test_room_inside_is_filled_at_the_doors_rate_and_the_rest_waits_for_exits() -> None:
-    belief = queue_people(counted(MONDAY, "q", 300), MONDAY)
-    door, exits = Rate(20.0, 1.0), Rate(5.0, 0.5)
-    assert wait(belief, 400, door, exits, None).minutes == 15
-    assert wait(belief, 100, door, exits, None).minutes == 5 + 40
-    assert wait(belief, 0, door, exits, None).minutes == 60
-
-
-def test_a_quiet_half_hour_does_not_stop_the_queue_for_ever() -> None:
-    rate = posterior_rate(0, timedelta(minutes=30), prior_per_min=8.0)
-    assert 1.0 < rate.per_min < 4.0
+@pytest.mark.parametrize(
+    ("now", "since", "said"),
+    [
+        (Wait(40, 30, 50, 45, overflow=False), timedelta(minutes=3), 30),
+        (Wait(40, 30, 50, 45, overflow=False), WORDS_DWELL, 45),
+        (Wait(40, 30, 50, 45, overflow=False), None, 45),
+        (Wait(80, 60, 99, 90, overflow=False), timedelta(minutes=3), 90),
+        (Wait(18, 12, 24, 20, overflow=False), timedelta(minutes=3), 20),
+        (Wait(0, 0, 0, 0, overflow=False), timedelta(minutes=3), 0),
+    ],
+)
+def test_words_wait_for_ten_minutes_before_their_neighbours_and_not_for_a_jump(
+    now: Wait, since: timedelta | None, said: int
+) -> None:
+    kept = settled(now, BEFORE, since)
+    assert kept.bucket == said
+    assert (kept.minutes, kept.low, kept.high) == (now.minutes, now.low, now.high)
+    assert has_same_words(kept, BEFORE) == (said == BEFORE.bucket)

@@ -298,8 +298,8 @@ async def test_a_reading_on_the_bus_becomes_a_public_status_and_a_change(operato
     async with running(bus_server):
         await eventually(operator, "branch", None, State.UNKNOWN)
         at = datetime.now(UTC)
-        await operator.publish(subjects.readings(subjects.partition_of("branch")), pack(heads(90), at=at))
-        status = await eventually(operator, "branch", 90)
+        await operator.publish(subjects.readings(subjects.partition_of("branch")), pack(heads(40), at=at))
+        status = await eventually(operator, "branch", 40)
     assert status.sentences["en"].shortest
     changes = await changes_of(operator, "branch")
     assert [change.status.state for change in changes.values()] == [State.UNKNOWN, State.OPEN]

@@ -149,11 +149,12 @@ class Catalog:
     falling_sentence: str
 
     not_admitting: str
-    """A clause, as are the next three."""
+    """A clause, as are the next four."""
     closed: str
     closed_exceptionally: str
     closed_because: str
     """{reason}: staff's words."""
+    evacuated: str
     outside_hours: str
     """A sentence, as are the next two."""
     opens_today: str
@@ -167,9 +168,11 @@ class Catalog:
     no_data_since: str
     """{moment}"""
     gate_silent: str
-    """A sentence, as are the next two: why nobody knows."""
+    """A sentence, as are the next three: why nobody knows."""
     never_known: str
     recount_old: str
+    too_unsure: str
+    """There is a figure, but it could be far off."""
 
     notice: str
     """{notice}: staff's words."""
