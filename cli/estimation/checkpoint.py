@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from typing import Final
 
-from pydantic import TypeAdapter
-
-from shared.domain.estimation.estimator import Estimator
-
-ESTIMATOR: Final = TypeAdapter(Estimator)
+from shared.domain.estimation.estimator import Estimator, read, write
 
 
 def packed(estimator: Estimator) -> bytes:
     """Return everything that has to be kept of an estimator."""
-    return zlib.compress(ESTIMATOR.dump_json(estimator))
+    return zlib.compress(write(estimator).encode())
 
 
 def unpacked(state: bytes) -> Estimator:
     """Return the estimator that was packed; it goes on as if nothing had happened."""
-    return ESTIMATOR.validate_json(zlib.decompress(state))
+    return read(zlib.decompress(state).decode())

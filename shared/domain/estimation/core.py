@@ -35,6 +35,8 @@ EBB_PER_MIN: Final = -0.006
 at a queue alone, is too noisy to tell more.)"""
 OPENING_DEMAND: Final = 1.5
 """Before any day is known: a library fills faster than people leave a full one."""
+OPENING_DEMAND_AT_MIN: Final = 45
+OPENING_DEMAND_GAIN: Final = 0.3
 ALARM_SD_SHARE: Final = 0.15
 LEAVING_MIN: Final = 25
 """From so long before closing on people are sent home."""
@@ -88,8 +90,9 @@ class Core:
     balance: Balance = field(default_factory=Balance)
     entries_profile: Profile = field(default_factory=Profile)
     exits_profile: Profile = field(default_factory=Profile)
-    demand_profile: Profile = field(default_factory=Profile)
     people_profile: Profile = field(default_factory=Profile)
+    opening_demand: float = 0.0
+    """How many usually come per minute in the first hour; 0 as long as no day is known."""
     leaving: float = 0.0
     """Exits lately, fading over `LEAVING_MEMORY_MIN`."""
     leaving_minutes: float = 0.0
@@ -125,8 +128,8 @@ class Core:
             self.balance.copy(),
             self.entries_profile.copy(),
             self.exits_profile.copy(),
-            self.demand_profile.copy(),
             self.people_profile.copy(),
+            self.opening_demand,
             self.leaving,
             self.leaving_minutes,
             self.leaving_due,
@@ -221,15 +224,14 @@ class Core:
             with self._correcting(session.open, CorrectionKind.OPENED, ""):
                 self.crowd.empty(OPENING_SD_PEOPLE)
             for watch in self.watches:
-                watch.counted, watch.put_in = (0, 0), (0.0, 0.0)
+                watch.counted, watch.entries_put_in, watch.exits_put_in = (0, 0), 0.0, 0.0
             self.balance.begin(self.watches)
             self.is_known = self.is_full_day = True
             self.empty_since = session.open
             self.doubts = ()
             self.alarm_min = None
-            slot = slot_of(int(session.open // MINUTE_S), session.local_offset_s)
-            usual = self.demand_profile.per_min(slot) if self.demand_profile.days else 0.0
-            self.queue.begin_session(log(usual or OPENING_DEMAND * self.layout.capacity / self.layout.mean_stay_min))
+            guess = OPENING_DEMAND * self.layout.capacity / self.layout.mean_stay_min
+            self.queue.begin_session(log(self.opening_demand or guess))
 
     def _end_day(self, start_s: float) -> None:
         self.crowd.settle()
@@ -241,7 +243,7 @@ class Core:
             else:
                 self.crowd.begin_day()
         is_usual = self.session is None or self.unsettled_until < self.session.open
-        for profile in (self.entries_profile, self.exits_profile, self.demand_profile, self.people_profile):
+        for profile in (self.entries_profile, self.exits_profile, self.people_profile):
             profile.end_day(is_usual=is_usual)
         self.queue.end_session()
         for index, profile in enumerate((self.entries_profile, self.exits_profile)):
@@ -274,7 +276,8 @@ class Core:
             for watch, report, flow in zip(self.watches, reports, flows, strict=True):
                 watch.flow += (flow.entries + flow.exits - watch.flow * length) / FLOW_MEMORY_MIN
                 watch.counted = (watch.counted[0] + report[0], watch.counted[1] + report[1])
-                watch.put_in = (watch.put_in[0] + flow.put_in[0], watch.put_in[1] + flow.put_in[1])
+                watch.entries_put_in += flow.put_in[0]
+                watch.exits_put_in += flow.put_in[1]
             for passage, flow in zip(self.layout.passages, flows, strict=True):
                 if passage.is_outer:
                     is_inward = passage.origin == NOWHERE
@@ -309,7 +312,10 @@ class Core:
             self.queue.outlook = self._outlook(slot)
         self.queue.check(minute, length, entered)
         self.queue.minute(length, entered, left, self.crowd, trend)
-        self.demand_profile.add(slot, self.queue.demand.per_min() * length)
+        if (minute - int(self.session.open // MINUTE_S)) == OPENING_DEMAND_AT_MIN:
+            demand = self.queue.demand.per_min()
+            gain = OPENING_DEMAND_GAIN if self.opening_demand else 1.0
+            self.opening_demand += gain * (demand - self.opening_demand)
         self.queue.hold_in(self.crowd, minute)
         if minute % SAID_EVERY_MIN == 0:
             self.queue.foretell(minute, self.queue.wait(self.crowd))
@@ -327,7 +333,7 @@ class Core:
         if recent <= 0:
             return (1.0,)
         return tuple(
-            min(max((share(slot + ahead) / recent) ** OUTLOOK_TRUST, LEAST_OUTLOOK), 1 / LEAST_OUTLOOK)
+            round(min(max((share(slot + ahead) / recent) ** OUTLOOK_TRUST, LEAST_OUTLOOK), 1 / LEAST_OUTLOOK), 3)
             for ahead in range(OUTLOOK_SLOTS)
         )
 
@@ -346,7 +352,7 @@ class Core:
         )
         slot = slot_of(minute, session.local_offset_s)
         inside = max(self.crowd.people(), 0.0)
-        self.people_profile.add(slot, inside * length)
+        self.people_profile.add(slot, inside * length / SLOT_MIN)
         now_s = minute * MINUTE_S
         since_min, until_min = (now_s - session.open) / MINUTE_S, (session.close - now_s) / MINUTE_S
         share, relative = self._leaving_share(slot, since_min)
@@ -368,7 +374,7 @@ class Core:
         people, exits = self.people_profile.around(slot), self.exits_profile.around(slot)
         days = self.exits_profile.days
         if exits >= EXITS_LEAST and people > 0 and since_min > EXITS_FROM_MIN:
-            return exits / people, EXITS_SD_SHARE**2 + EXITS_DISPERSION / (exits * days)
+            return exits / (people * SLOT_MIN), EXITS_SD_SHARE**2 + EXITS_DISPERSION / (exits * days)
         if not days and since_min > self.layout.mean_stay_min:
             return 1 / self.layout.mean_stay_min, FIRST_DAY_SD_SHARE**2
         return 0.0, 0.0
@@ -381,7 +387,8 @@ class Core:
         place = passage.destination if passage.destination != NOWHERE else passage.origin
         with self._correcting(minute * MINUTE_S, CorrectionKind.SWAPPED, passage.id):
             self.crowd.state.mean[place] += people
-        watch.counted, watch.put_in = watch.counted[::-1], watch.put_in[::-1]
+        watch.counted = watch.counted[::-1]
+        watch.entries_put_in, watch.exits_put_in = watch.exits_put_in, watch.entries_put_in
         watch.lanes = (watch.lanes[1], watch.lanes[0])
 
     def _move_people(
@@ -408,8 +415,10 @@ class Core:
                     entries, exits = exits, entries
                 entries += flow.put_in[0] * share
                 exits += flow.put_in[1] * share
-            if self.layout.passages[number].is_beam:
-                self._cross_beam(number, entries + exits)
+            passage = self.layout.passages[number]
+            if passage.is_beam:
+                if passage.is_outer:  # between two places crossings without a direction tell nothing
+                    self._cross_beam(number, entries + exits)
             elif entries or exits:
                 self.crowd.add(number, entries, exits, flow.variance * share, watch.flow)
 

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from shared.domain.estimation import written
 from shared.domain.estimation.core import Core, core_of
 from shared.domain.estimation.layout import MINUTE_S, Layout, Session
 from shared.domain.estimation.normal import truncated_quantile
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.waiting import Expected
 from shared.domain.estimation.window import TICK_S, TICKS, Window
+from shared.domain.estimation.written import round_off
 
 WINDOW_MIN: Final = 90
 """How late a reading may be and still land in its own minute."""
@@ -78,6 +80,7 @@ class Estimator:
             number = self.layout.passage(gate)
             assert number is not None
             self.core.add_late(number, end_s, late_in, late_out)
+            round_off(self.core)
             first = self.window.start
         self._redo_from(first)
 
@@ -178,6 +181,7 @@ class Estimator:
         while tip.minute < minute:
             tip.step(window.minutes.get(tip.minute), window.seen_in(tip.minute), self.sessions)
             if tip.minute % STAND_EVERY_MIN == 0:
+                round_off(tip)
                 self._stands.append(tip.copy())
         self._tip = tip
         limit = minute - WINDOW_MIN
@@ -196,6 +200,20 @@ class Estimator:
             self._stands.pop()
 
 
+def write(estimator: Estimator) -> str:
+    """Return an estimator as one short line of text."""
+    return written.write(estimator.core, estimator.window, estimator.sessions)
+
+
+def read(text: str) -> Estimator:
+    """Return an estimator as it was written; it answers as the other would have.
+
+    Raises ValueError, KeyError or TypeError for a text that is none.
+    """
+    core, window, sessions = written.read(text)
+    return Estimator(core.layout, core, window, sessions)
+
+
 def _interval(mean: float, variance: float, capacity: float) -> Interval:
     deviation = max(variance, 0.25) ** 0.5
     value, low, high = (
@@ -207,4 +225,6 @@ def _interval(mean: float, variance: float, capacity: float) -> Interval:
 def estimator_of(layout: Layout, at: float) -> Estimator:
     """Return the estimator of a library that is first heard of at a time (Unix seconds)."""
     start = int(at // MINUTE_S) - WINDOW_MIN
-    return Estimator(layout, core_of(layout, start), Window(start))
+    core = core_of(layout, start)
+    round_off(core)
+    return Estimator(layout, core, Window(start))

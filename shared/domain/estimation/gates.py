@@ -79,7 +79,8 @@ class Lane:
     missing: float = 0.0
     """People that should have come since the zeros began."""
     pace_before: float = 0.0
-    seen_before: tuple[float, float] = (0.0, 0.0)
+    counted_before: float = 0.0
+    usual_before: float = 0.0
     """People counted, and usual, in the time before the zeros."""
     ahead: float = 0.0
     """What is usual for the time of the zeros."""
@@ -121,15 +122,14 @@ class Lane:
         if not self.zeros_since:
             self.zeros_since, self.pace_before = minute, self.pace()
             weight = KNOWN_WEIGHT if self.share > 0 else 0.0
-            self.seen_before = (self.counted + weight, self.usual + weight)
+            self.counted_before, self.usual_before = self.counted + weight, self.usual + weight
             self.others_seen = self.others_due = self.missing = self.ahead = 0.0
         busy = min((self.others_seen + 1) / (self.others_due + 1), MOST_BUSY)
         if self.is_dead:
             return due * busy
         self.missing += due
         self.ahead += usual
-        counted, seen = self.seen_before
-        if seen <= 0 or counted * log1p(self.ahead / seen) < INCREDIBLE:
+        if self.usual_before <= 0 or self.counted_before * log1p(self.ahead / self.usual_before) < INCREDIBLE:
             return 0.0
         has_witness = self.others_seen >= WITNESSES and self.others_seen >= WITNESS_SHARE * self.others_due
         # A day without people is no fault: where nobody bears witness, the day must have begun like others.
@@ -170,8 +170,9 @@ class GateWatch:
     """People per minute through it, both ways, lately."""
     counted: tuple[int, int] = (0, 0)
     """Entries and exits since the house was last empty, as the gate gave them."""
-    put_in: tuple[float, float] = (0.0, 0.0)
-    """Entries and exits put in for those not counted since then."""
+    entries_put_in: float = 0.0
+    exits_put_in: float = 0.0
+    """People put in for those not counted since then."""
     heard_until: float = 0.0
     """End of the last covered time in Unix seconds, 0 for never."""
     is_by_event: bool = False
@@ -186,6 +187,11 @@ class GateWatch:
     """Evidence that it is the wrong way round (log-likelihood ratio)."""
     least_if_swapped: float = 0.0
     """The fewest people that would have been inside if this gate were the other way round."""
+
+    @property
+    def put_in(self) -> tuple[float, float]:
+        """Entries and exits put in."""
+        return self.entries_put_in, self.exits_put_in
 
     def copy(self) -> GateWatch:
         """Return an independent copy."""

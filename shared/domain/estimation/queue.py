@@ -59,8 +59,8 @@ SURE_ODDS: Final = 2.0
 TICKET_SD: Final = 0.6
 BIAS_SD: Final = 0.03
 BIAS_DRIFT: Final = 0.0001
-SAID_EVERY_MIN: Final = 5
-SAID_KEPT: Final = 48
+SAID_EVERY_MIN: Final = 10
+SAID_KEPT: Final = 24
 """Four hours of forecasts: no measured wait is compared that is longer."""
 
 
@@ -255,7 +255,7 @@ class Queue:
         if minute % CHECK_EVERY_MIN == 0 and self.is_there and expected.minutes >= LEAST_CHECKED_MIN:
             self.checks = (*self.checks, Check(minute, expected.minutes, self.demand.queue()[0]))
         raw = expected.minutes / exp(self.bias)
-        self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 2)))
+        self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 1)))
         self.bias_variance = min(self.bias_variance + BIAS_DRIFT * SAID_EVERY_MIN, BIAS_SD**2)
 
     def check(self, minute: int, minutes: float, entered: float) -> None:
