@@ -94,3 +94,19 @@ def least_pivot(covariance: Sequence[Sequence[float]]) -> float:
             factor = row[i] / pivot if pivot > 1e-9 else 0.0
             row[:] = [value - factor * other for value, other in zip(row, pivot_row, strict=True)]
     return least
+
+
+def split(day: Sequence[Minute], share: float) -> tuple[list[Minute], list[Minute]]:
+    """Return who of a day goes through a first door, with that share of all, and who through a second."""
+    first = counted(day, share, share)
+    return first, [(each[0] - part[0], each[1] - part[1]) for each, part in zip(day, first, strict=True)]
+
+
+def swapped(day: Sequence[Minute]) -> list[Minute]:
+    """Return what a gate counts that was put up the wrong way round."""
+    return [(exits, entries) for entries, exits in day]
+
+
+def at_minute(minute: float, day: int = 0) -> float:
+    """Return the time so many minutes after opening, in Unix seconds."""
+    return opening(day) + minute * MINUTE_S
