@@ -17,8 +17,8 @@ from shared.domain.estimation.layout import NOWHERE, Layout, Passage
 GATE_LEVEL: Final = 1.03
 """True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
 GATE_COMMON_SD: Final = 0.025
-GATE_SINGLE_SD: Final = 0.035
-"""What entries and exits of one gate differ by is what drifts: 5 % between them, so 5 / sqrt 2 each."""
+GATE_SINGLE_SD: Final = 0.038
+"""What entries and exits of one gate differ by is what drifts: 5.4 % between them, so 5.4 / sqrt 2 each."""
 COARSE_INTERVAL_S: Final = (240, 900)
 COARSE_LEVEL: Final = 1.06
 COARSE_COMMON_SD: Final = 0.09
@@ -26,7 +26,7 @@ COARSE_SINGLE_SD: Final = 0.05
 COARSE_SCALE: Final = 6.0
 """Gates that report so seldom run on a battery: light barriers, which miss a tenth and more of a crowd. (Still longer
 intervals are sums that somebody made of a better gate.)"""
-DAY_SD: Final = 0.0105
+DAY_SD: Final = 0.010
 """How far a gate and direction moves from one day to the next."""
 COUNT_NOISE: Final = 0.05
 """Variance per crossing: misses and doubles are single events, groups are counted badly together."""

@@ -10,8 +10,8 @@ from shared.domain.estimation.waiting import RENEGING_PER_MIN
 
 PUT_OFF_MIN: Final = (6.0, 16.0, 45.0, 130.0, 380.0)
 """Facing a wait this long, 1/e of those who came join; which of these holds is learned from look to look."""
-DEMAND_DRIFT: Final = 0.0016
-"""Variance of the log of demand per minute: some 15 % in a quarter of an hour."""
+DEMAND_DRIFT: Final = 0.0028
+"""Variance of the log of demand per minute: some 20 % in a quarter of an hour."""
 PRIORITY_SHARE: Final = 0.03
 """Of those who enter, so many did not queue."""
 WEIGHT_MEMORY: Final = 0.97

@@ -10,11 +10,11 @@ from typing import Final
 RENEGING_PER_MIN: Final = 0.0015
 """Share of the queue that gives up in a minute, before anything is known: who queues for hours is patient."""
 OUTLOOK_STEP_MIN: Final = 15.0
-FLOOR_SHARE: Final = 0.10
+FLOOR_SHARE: Final = 0.13
 """A wait is never known better than this, in relative terms: the doorman is a person."""
 OUTLOOK_SHARE_PER_HOUR: Final = 0.07
 """How much less sure each hour ahead is: exits will not go on as they do now."""
-FLOOR_MIN: Final = 1.0
+FLOOR_MIN: Final = 1.5
 Z_90: Final = 1.645
 
 
