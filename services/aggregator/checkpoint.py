@@ -15,12 +15,13 @@ from hashlib import sha256
 from secrets import token_hex
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from services.aggregator.fold import Kept, Partition
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
 from shared.contracts.readings import Pack
+from shared.domain.estimation.estimator import read, write
 from shared.domain.library_state import LibraryState
 from shared.runtime.bus import Bucket, Conflict
 from shared.runtime.logs import logger
@@ -30,8 +31,9 @@ log = logger(__name__)
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Half of what a message on our bus may hold."""
 SLOTS: Final = ("a", "b")
-FORMAT: Final = 2
-"""Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew."""
+FORMAT: Final = 3
+"""Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew. What an
+estimator is written down as (`estimation.written`) has no names in it: each change there is such a change."""
 
 _STATE: Final[TypeAdapter[LibraryState]] = TypeAdapter(LibraryState)
 
@@ -57,6 +59,8 @@ class _KeptLibrary(BaseModel):
     revision: int
     config: LibraryConfig
     state: LibraryState
+    estimator: str | None
+    """The state's estimator, which has a short form of its own: most of what is remembered of a library is in it."""
 
 
 class _Content(BaseModel):
@@ -162,7 +166,8 @@ def dump(partition: Partition) -> bytes:
         {
             "revision": kept.revision,
             "config": kept.config.model_dump(mode="json", by_alias=True),
-            "state": _STATE.dump_python(kept.state, mode="json"),
+            "state": _STATE.dump_python(kept.state, mode="json", exclude={"estimator"}),
+            "estimator": None if kept.state.estimator is None else write(kept.state.estimator),
         }
         for _, kept in sorted(partition.libraries.items())
     ]
@@ -179,13 +184,15 @@ def restore(number: int, covered: int, body: bytes, engine: EngineFactory) -> Pa
     """Return the partition that `dump` wrote down, or None if it cannot be read."""
     try:
         content = _Content.model_validate_json(zlib.decompress(body))
-    except (ValidationError, zlib.error):
+        libraries = {each.config.id: _kept(each, engine) for each in content.libraries}
+    except (ValueError, KeyError, TypeError, zlib.error):  # pydantic's errors are ValueErrors, too
         return None
-    libraries = {
-        each.config.id: Kept(each.revision, each.config, each.config.to_domain(engine), each.state)
-        for each in content.libraries
-    }
     return Partition(number, covered, libraries, content.waiting, content.gone)
+
+
+def _kept(stored: _KeptLibrary, engine: EngineFactory) -> Kept:
+    stored.state.estimator = None if stored.estimator is None else read(stored.estimator)
+    return Kept(stored.revision, stored.config, stored.config.to_domain(engine), stored.state)
 
 
 def _chunk_key(number: int, slot: str, index: int) -> str:

@@ -14,10 +14,6 @@ from typing import Final
 
 from shared.domain.agenda import next_due
 from shared.domain.days import DAYS_KEPT, day_key, day_of, keep_books, sample
-from shared.domain.estimation.core import core_of
-from shared.domain.estimation.estimator import Estimator
-from shared.domain.estimation.layout import MINUTE_S
-from shared.domain.estimation.window import Window
 from shared.domain.evaluation import status_of
 from shared.domain.glance import Glance
 from shared.domain.level import Level
@@ -34,7 +30,7 @@ from shared.domain.reading import (
     StaffReading,
     Undo,
 )
-from shared.domain.relaying import relaid
+from shared.domain.relaying import begun, relaid
 from shared.domain.sight import layout_of, observation_of, unix_s
 from shared.domain.status import Change, ReasonCode, State, Status
 from shared.domain.timetable import timetable_of
@@ -269,8 +265,7 @@ def _look(state: LibraryState, library: Library) -> Glance:
     estimator = state.estimator
     if estimator is None:
         # Of the time before nothing is known: whoever is first heard of during the day may hold any number of people.
-        layout, minute = layout_of(library, capacity), int(at_s // MINUTE_S)
-        estimator = Estimator(layout, core_of(layout, minute), Window(minute))
+        estimator = begun(layout_of(library, capacity), at_s)
     has_opened = timetable.is_open and state.is_open is not True
     if capacity > estimator.layout.capacity or (has_opened and capacity != estimator.layout.capacity):
         # Who is inside stays inside when fewer are allowed in; until the next opening the house may hold more.

@@ -1,17 +1,26 @@
-"""Going on with another layout: a gate more, other zones, another capacity, and nothing forgotten that still holds."""
+"""Beginning with a layout, and going on with another: a gate more, other zones, nothing forgotten that still holds."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.domain.estimation.core import Core
+from shared.domain.estimation.core import Core, core_of
 from shared.domain.estimation.crowd import Crowd, crowd_of
 from shared.domain.estimation.estimator import Estimator
 from shared.domain.estimation.gates import GateWatch
 from shared.domain.estimation.gaussian import Gaussian
-from shared.domain.estimation.layout import NOWHERE, Layout
+from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout
 from shared.domain.estimation.queue import queue_of
 from shared.domain.estimation.window import Window
+from shared.domain.estimation.written import round_off
+
+
+def begun(layout: Layout, at: float) -> Estimator:
+    """Return the estimator of a library first heard of at a time (Unix seconds), which knows nothing of before."""
+    minute = int(at // MINUTE_S)
+    core = core_of(layout, minute)
+    round_off(core)
+    return Estimator(layout, core, Window(minute))
 
 
 def relaid(estimator: Estimator, layout: Layout) -> Estimator:
@@ -28,7 +37,9 @@ def relaid(estimator: Estimator, layout: Layout) -> Estimator:
         estimator.window.minutes,
         [each for each in estimator.window.observations if not each.place or each.place in layout.places],
     )
-    return Estimator(layout, _core(estimator.core, layout), window, estimator.sessions)
+    core = _core(estimator.core, layout)
+    round_off(core)
+    return Estimator(layout, core, window, estimator.sessions)
 
 
 def _core(old: Core, layout: Layout) -> Core:

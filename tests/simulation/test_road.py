@@ -52,6 +52,8 @@ class Run:
     fold: Fold
     changes: dict[str, dict[int, Change]] = field(default_factory=dict)
     statuses: list[tuple[str, PublicStatus]] = field(default_factory=list)
+    told: dict[tuple[int, str], PublicStatus] = field(default_factory=dict)
+    """The status of each library after each message of the log: read again from a checkpoint, it is the same."""
 
     def posts(self, libraries: dict[str, Library]) -> list[tuple[str, datetime, str]]:
         """Return every post as its key, its time and what it says."""
@@ -146,7 +148,9 @@ def read(messages: Sequence[Message], crashes: Sequence[int] = ()) -> Run:
                 assert run.changes.setdefault(library, {}).setdefault(number, change) == change
             kept = run.fold.kept(library)
             if outcome.is_status_new and kept is not None and kept.state.status is not None:
-                run.statuses.append((library, PublicStatus.of(kept.state.status, {})))
+                status = PublicStatus.of(kept.state.status, {})
+                run.statuses.append((library, status))
+                assert run.told.setdefault((message.sequence, library), status) == status
         run.fold.covers(message.sequence)
         if message.sequence % 97 == 0:
             stored = checkpoint(run.fold)
@@ -166,6 +170,7 @@ def test_a_troubled_day_with_crashes_ends_as_the_same_day_without(
     calm = read(log)
     wild = read(log, sorted(rng.sample(range(10, len(log)), 12)))
     assert wild.states() == calm.states()
+    assert wild.told == calm.told
     assert wild.changes == calm.changes
     assert wild.posts(libraries) == calm.posts(libraries)
     assert len(calm.posts(libraries)) > 10
