@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from typing import Final
 
 from shared.domain.estimation.estimator import Estimator, estimator_of
 from shared.domain.estimation.layout import DAY_S, MINUTE_S, NOWHERE, Layout, Passage, Session
+from shared.domain.estimation.observation import Kind, Observation
 
 MONDAY_S = 1_760_313_600.0
 """A midnight; the libraries are in a place where local time is UTC."""
@@ -53,6 +56,21 @@ def quiet_day(people: int = 900, stay: int = 120) -> list[Minute]:
     for minute in range(last, MINUTES + 11):
         left[minute] = max(left[minute], round(left[last] + (people - left[last]) * min((minute - last) / 36, 1.0)))
     return [(came[minute + 1] - came[minute], left[minute + 1] - left[minute]) for minute in range(MINUTES + 10)]
+
+
+def mixed_day(people: int = 900, mean_stay: float = 120.0) -> list[Minute]:
+    """Return a day on which people come steadily, and at any time the same share of those inside leaves."""
+    came = quiet_day(people)
+    day: list[Minute] = []
+    due, there = 0.0, 0
+    for minute, (entries, _) in enumerate(came):
+        hurry = 1.0 if minute < MINUTES - 30 else 6.0
+        due += hurry * there / mean_stay
+        exits = min(int(due), there)
+        due -= exits
+        there += entries - exits
+        day.append((entries, exits))
+    return day
 
 
 def inside(day: Sequence[Minute]) -> list[int]:
@@ -110,3 +128,51 @@ def swapped(day: Sequence[Minute]) -> list[Minute]:
 def at_minute(minute: float, day: int = 0) -> float:
     """Return the time so many minutes after opening, in Unix seconds."""
     return opening(day) + minute * MINUTE_S
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Something that an estimator is told, and when it happened."""
+
+    at: float
+    tell: Callable[[Estimator], object]
+
+
+def gate_report(gate: str, start: float, end: float, entries: int, exits: int) -> Reading:
+    """Return a report of a gate, or a single passage (start = end)."""
+    return Reading(end, lambda estimator: estimator.add_count(gate, start, end, entries, exits))
+
+
+def seen(minute: float, kind: Kind, value: float, deviation: float = 0.0) -> Reading:
+    """Return an observation some minutes after opening."""
+    observation = Observation(at_minute(minute), kind, f"{kind} {minute}", value, deviation)
+    return Reading(observation.at, lambda estimator: estimator.observe(observation))
+
+
+SMALL: Final = layout_of(FRONT, Passage("side", NOWHERE, 0, interval_s=900), capacity=150)
+
+
+def eventful_day() -> list[Reading]:
+    """Return five hours of a small library: it fills, a queue stands and goes, somebody mistypes, an alarm sounds."""
+    front = [*quiet_day(people=1100, stay=75)[:240], *[(0, 45)] * 3, *[(0, 0)] * 20, *[(4, 0)] * 37]
+    readings = [
+        gate_report("front", at_minute(minute), at_minute(minute + 1), *people) for minute, people in enumerate(front)
+    ]
+    for number, minute in enumerate(range(3, 300, 7)):
+        at = at_minute(minute) + 11.0 * (number % 5)
+        readings.append(gate_report("side", at, at, (number + 1) % 2, number % 2))
+    return [
+        *readings,
+        seen(50.25, "count", 100.0),
+        seen(130.5, "count", 1490.0),
+        seen(137.5, "count", 146.0),
+        seen(90.25, "throttle", 1.0),
+        seen(95.5, "queue", 40.0, 5.0),
+        seen(120.5, "queue", 60.0, 8.0),
+        seen(150.5, "queue", 30.0, 4.0),
+        seen(140.25, "ticket", at_minute(110)),
+        seen(200.25, "throttle", 0.0),
+        seen(205.5, "queue", 0.0, 1.5),
+        seen(240.5, "evacuation", 1.0),
+        seen(262.5, "evacuation", 0.0),
+    ]

@@ -31,11 +31,11 @@ class Door:
     def pass_minutes(self, minutes: int, entered: int, left: int) -> None:
         """Let so many go in and out in each of some minutes."""
         for _ in range(minutes):
-            self.queue.check(self.minute, 1.0, entered)
+            self.queue.forecasts.move_up(self.minute, 1.0, entered)
             self.crowd.add(0, entered / self.crowd.factors(0)[0], left / self.crowd.factors(0)[1])
             self.queue.minute(1.0, entered, left, self.crowd, 0.0)
             if self.minute % SAID_EVERY_MIN == 0:
-                self.queue.foretell(self.minute, self.queue.wait(self.crowd))
+                self.queue.foretell(self.minute, self.crowd)
             self.minute += 1
 
     def look(self, people: float) -> None:
@@ -173,11 +173,11 @@ def test_after_an_alarm_those_who_were_inside_wait_before_the_door_with_those_wh
 def test_measured_waits_correct_what_is_said_and_by_no_more_than_they_show(times: float, is_longer: bool) -> None:  # noqa: FBT001
     door = held(120)
     door.pass_minutes(20, EXITS, EXITS)
-    bias = [door.queue.bias]
-    said = door.queue.said[-1][1]
+    bias = [door.queue.forecasts.bias]
+    said = door.queue.forecasts.said[-1][1]
     for _ in range(6):
-        door.queue.measured(door.minute, said * times)
-        bias.append(door.queue.bias)
+        door.queue.forecasts.measure(door.minute, said * times)
+        bias.append(door.queue.forecasts.bias)
     assert bias == sorted(bias, reverse=not is_longer)
     assert len(set(bias)) == len(bias)
     assert 0 < abs(bias[-1]) < 0.5
@@ -187,8 +187,8 @@ def test_a_ticket_from_before_anything_was_said_teaches_nothing() -> None:
     door = held()
     door.pass_minutes(20, EXITS, EXITS)
     before = door.queue.copy()
-    door.queue.measured(START - 500, 100.0)
-    door.queue.measured(START + 15, 0.2)
+    door.queue.forecasts.measure(START - 500, 100.0)
+    door.queue.forecasts.measure(START + 15, 0.2)
     assert door.queue == before
 
 
@@ -200,9 +200,9 @@ def test_foretold_waits_are_held_against_what_became_of_them() -> None:
         door.look(120)
         foretold = door.queue.wait(door.crowd).minutes
         door.pass_minutes(1, exits, exits)
-        assert door.queue.checks[-1].foretold == pytest.approx(foretold, rel=0.15)
+        assert door.queue.forecasts.checks[-1].foretold == pytest.approx(foretold, rel=0.15)
         door.pass_minutes(120, exits, exits)
-        error = door.queue.mean_error_min()
+        error = door.queue.forecasts.mean_error_min()
         assert error is not None
         means.append(error[0])
         assert error[1] >= 2
@@ -214,20 +214,20 @@ def test_foretold_waits_are_held_against_what_became_of_them() -> None:
 def test_errors_older_than_a_month_are_forgotten() -> None:
     door = held(90)
     door.pass_minutes(90, EXITS, EXITS)
-    assert door.queue.mean_error_min() is not None
-    old = door.queue.days[0][0]
+    assert door.queue.forecasts.mean_error_min() is not None
+    old = door.queue.forecasts.days[0][0]
     door.minute += 40 * 24 * 60
     door.look(90)
     door.pass_minutes(90, EXITS, EXITS)
-    assert all(day > old + 30 for day, *_ in door.queue.days)
+    assert all(day > old + 30 for day, *_ in door.queue.forecasts.days)
 
 
 def test_nobody_knows_the_wait_of_those_whose_queue_was_seen_to_be_gone() -> None:
     door = held(200)
     door.pass_minutes(10, EXITS, EXITS)
-    assert door.queue.checks
+    assert door.queue.forecasts.checks
     door.look(0)
-    assert door.queue.checks == ()
+    assert door.queue.forecasts.checks == ()
 
 
 @given(st.floats(0, 240), st.integers(1, 400), st.integers(0, 12), st.floats(0, 200))
