@@ -163,7 +163,7 @@ def _build(
     library, now = glance.library, glance.now
     notice = state.staff.notice(now)
     today = state.days.get(now.astimezone(library.time_zone).date().isoformat(), Day())
-    checked = glance.core.queue.mean_error_min()
+    checked = glance.core.queue.forecasts.mean_error_min()
     is_closed = kind is State.CLOSED
     return Status(
         library=library.id,

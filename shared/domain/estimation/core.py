@@ -14,13 +14,14 @@ from math import log
 from typing import Final
 
 from shared.domain.estimation.crowd import EMPTY_SD_PEOPLE, EMPTY_SD_SHARE, OPENING_SD_PEOPLE, Crowd, crowd_of
+from shared.domain.estimation.forecasts import SAID_EVERY_MIN
 from shared.domain.estimation.gates import Balance, Circumstances, Flow, GateFault, GateWatch, faults_of, watch_minute
 from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, judge
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
 from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOT_MIN, SLOTS, Profile, slot_of
-from shared.domain.estimation.queue import SAID_EVERY_MIN, Queue, queue_of
+from shared.domain.estimation.queue import Queue, queue_of
 from shared.domain.estimation.window import TICK_S, TICKS, Cell
 
 NO_CELL: Final = Cell()
@@ -310,7 +311,7 @@ class Core:
         trend = EBB_PER_MIN if elapsed > EBB_FROM else 0.0
         if self.queue.is_there and (minute % SLOT_MIN == 0 or len(self.queue.outlook) == 1):
             self.queue.outlook = self._outlook(slot)
-        self.queue.check(minute, length, entered)
+        self.queue.forecasts.move_up(minute, length, entered)
         self.queue.minute(length, entered, left, self.crowd, trend)
         if (minute - int(self.session.open // MINUTE_S)) == OPENING_DEMAND_AT_MIN:
             demand = self.queue.demand.per_min()
@@ -318,7 +319,7 @@ class Core:
             self.opening_demand += gain * (demand - self.opening_demand)
         self.queue.hold_in(self.crowd, minute)
         if minute % SAID_EVERY_MIN == 0:
-            self.queue.foretell(minute, self.queue.wait(self.crowd))
+            self.queue.foretell(minute, self.crowd)
 
     def _outlook(self, slot: int) -> tuple[float, ...]:
         """Return how exits usually go from a slot on, as factors of those just seen: the share who leave, by slot."""
@@ -470,9 +471,12 @@ class Core:
                     self.crowd,
                     is_open=phase is Phase.OPEN and self.alarm_min is None,
                 )
+            case "queueing_time" if phase is not Phase.LEAVING:
+                is_open = phase is Phase.OPEN and self.alarm_min is None
+                self.queue.look_at_time(observation.value, self.crowd, is_open=is_open)
             case "ticket" if phase is Phase.OPEN:
                 waited = (observation.at - observation.value) / MINUTE_S
-                self.queue.measured(int(observation.value // MINUTE_S), waited)
+                self.queue.forecasts.measure(int(observation.value // MINUTE_S), waited)
             case _:
                 pass
 

@@ -6,12 +6,13 @@ and the door is idle, nobody waits, whatever button was last pressed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import exp, log
+from dataclasses import dataclass, field, replace
+from math import exp, expm1, log
 from typing import Final
 
 from shared.domain.estimation.crowd import Crowd
-from shared.domain.estimation.demand import PRIORITY_SHARE, Demand, demand_of
+from shared.domain.estimation.demand import Demand, demand_of
+from shared.domain.estimation.forecasts import Forecasts
 from shared.domain.estimation.layout import Layout
 from shared.domain.estimation.normal import share_below
 from shared.domain.estimation.throughput import Throughput
@@ -49,28 +50,12 @@ BUTTON_SD_SHARE: Final = 0.02
 AHEAD_SHARE_PER_HOUR: Final = 0.5
 """How much less sure the queue of an hour from now is, in relative terms."""
 AHEAD_STEP_MIN: Final = 10.0
-CHECK_EVERY_MIN: Final = 15
-LEAST_CHECKED_MIN: Final = 2.0
-DAYS_KEPT: Final = 30
-LEAST_TICKET_MIN: Final = 3.0
 UNSEEN_CHANCE: Final = 0.05
 UNSEEN_PEOPLE: Final = 6.0
 SURE_ODDS: Final = 2.0
-TICKET_SD: Final = 0.6
-BIAS_SD: Final = 0.03
-BIAS_DRIFT: Final = 0.0001
-SAID_EVERY_MIN: Final = 10
-SAID_KEPT: Final = 24
-"""Four hours of forecasts: no measured wait is compared that is longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A wait that was foretold, to be compared with what becomes of it: when, how long, people still before it."""
-
-    minute: int
-    foretold: float
-    ahead: float
+SENSOR_SHARE: Final = 0.2
+SENSOR_PEOPLE: Final = 2.0
+"""How well a sensor's queueing time tells the people in the queue."""
 
 
 @dataclass(slots=True)
@@ -92,20 +77,19 @@ class Queue:
     since_look_min: float = 1e6
     pace: float = 0.0
     """People who enter per minute, lately."""
-    bias: float = 0.0
-    """Log of measured waits over foretold ones."""
-    bias_variance: float = BIAS_SD**2
     outlook: tuple[float, ...] = (1.0,)
     """How exits usually go from now on, as factors of the present rate, by quarter of an hour."""
-    checks: tuple[Check, ...] = ()
-    days: tuple[tuple[int, int, float], ...] = ()
-    """(day since 1970, waits checked, sum of their absolute errors in minutes), the latest thirty days."""
-    said: tuple[tuple[int, float], ...] = ()
-    """(Unix minute, minutes): what the wait of somebody who joins then was thought to be."""
+    forecasts: Forecasts = field(default_factory=Forecasts)
 
     def copy(self) -> Queue:
         """Return an independent copy."""
-        return replace(self, demand=self.demand.copy(), exits=self.exits.copy(), door=self.door.copy())
+        return replace(
+            self,
+            demand=self.demand.copy(),
+            exits=self.exits.copy(),
+            door=self.door.copy(),
+            forecasts=replace(self.forecasts),
+        )
 
     @property
     def is_there(self) -> bool:
@@ -218,7 +202,7 @@ class Queue:
         if people <= 0:
             self.odds = -SURE
             self.demand.begin(0.0, 1.0)
-            self.checks = ()  # nobody knows when they got in
+            self.forecasts.drop()
             if not self.is_throttled:
                 self.is_holding = False
             return
@@ -227,7 +211,7 @@ class Queue:
         before = max(self.demand.queue()[0], 1.0)
         self.demand.look(people, deviation**2 + 1.0, beyond)
         moved = self.demand.queue()[0] / before
-        self.checks = tuple(replace(each, ahead=each.ahead * moved) for each in self.checks)
+        self.forecasts.scale(moved)
         self.odds = max(self.odds, SURE)
         hold = crowd.state.mean[crowd.hold_index]
         if self.is_holding or not is_open:
@@ -239,51 +223,17 @@ class Queue:
             crowd.hold((BUTTON_SD_SHARE * self.layout.capacity) ** 2)
             self._begin_hold()
 
-    def measured(self, minute_joined: int, minutes: float) -> None:
-        """Take in a wait that was measured, and compare it with what was thought when it began."""
-        foretold = next((wait for minute, wait in reversed(self.said) if minute <= minute_joined), 0.0)
-        if foretold < LEAST_TICKET_MIN or minutes < 1.0:
-            return
-        self._compare(minute_joined, abs(minutes - foretold * exp(self.bias)))
-        error = max(min(log(minutes / foretold), 1.0), -1.0) - self.bias
-        gain = self.bias_variance / (self.bias_variance + TICKET_SD**2)
-        self.bias += gain * error
-        self.bias_variance *= 1 - gain
+    def look_at_time(self, minutes: float, crowd: Crowd, *, is_open: bool) -> None:
+        """Take in how long somebody who joins now waits, as a sensor sees it: so many people as take that long."""
+        exits, room = max(self.exits.per_min, 0.05), self.room(crowd.people(), crowd.state.mean[crowd.hold_index])
+        behind = exits * expm1(RENEGING_PER_MIN * minutes) / RENEGING_PER_MIN
+        people = min(minutes * self.door.per_min, behind + room)
+        self.look(people, SENSOR_SHARE * people + SENSOR_PEOPLE, 0.0, crowd, is_open=is_open)
 
-    def foretell(self, minute: int, expected: Expected) -> None:
+    def foretell(self, minute: int, crowd: Crowd) -> None:
         """Remember what the wait is thought to be now; called every `SAID_EVERY_MIN` minutes."""
-        if minute % CHECK_EVERY_MIN == 0 and self.is_there and expected.minutes >= LEAST_CHECKED_MIN:
-            self.checks = (*self.checks, Check(minute, expected.minutes, self.demand.queue()[0]))
-        raw = expected.minutes / exp(self.bias)
-        self.said = (*self.said[-SAID_KEPT + 1 :], (minute, round(raw, 1)))
-        self.bias_variance = min(self.bias_variance + BIAS_DRIFT * SAID_EVERY_MIN, BIAS_SD**2)
-
-    def check(self, minute: int, minutes: float, entered: float) -> None:
-        """Let those who queued at a check move up, and compare the waits of those who are in now.
-
-        Whoever was before them has gone in or given up; a look that corrects the queue corrects their place in it.
-        """
-        waiting = []
-        for each in self.checks:
-            ahead = each.ahead * (1 - RENEGING_PER_MIN * minutes) - entered * (1 - PRIORITY_SHARE)
-            if ahead > 0:
-                waiting.append(replace(each, ahead=ahead))
-            else:
-                self._compare(minute, abs(minute + minutes - each.minute - each.foretold))
-        self.checks = tuple(waiting)
-
-    def _compare(self, minute: int, error_min: float) -> None:
-        day = minute // (24 * 60)
-        if self.days and self.days[-1][0] == day:
-            _, count, total = self.days[-1]
-            self.days = (*self.days[:-1], (day, count + 1, round(total + error_min, 1)))
-        else:
-            self.days = (*(each for each in self.days if each[0] > day - DAYS_KEPT), (day, 1, round(error_min, 1)))
-
-    def mean_error_min(self) -> tuple[float, int] | None:
-        """Return the mean absolute error of the waits foretold in the last thirty days, and how many were checked."""
-        count = sum(each[1] for each in self.days)
-        return (sum(each[2] for each in self.days) / count, count) if count else None
+        queue = self.demand.queue()[0] if self.is_there else 0.0
+        self.forecasts.foretell(minute, self.wait(crowd).minutes, queue)
 
     def wait(self, crowd: Crowd, until_open_min: float = 0.0) -> Expected:
         """Return the wait of somebody who joins now."""
@@ -295,8 +245,10 @@ class Queue:
         queue, variance = self.demand.queue()
         people = crowd.people() if until_open_min <= 0 else 0.0
         room = self.room(people, crowd.state.mean[crowd.hold_index])
-        minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min, self.outlook) * exp(self.bias)
-        expected = with_interval(minutes, queue, variance, self.exits.relative_variance, self.bias_variance)
+        minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min, self.outlook) * exp(
+            self.forecasts.bias
+        )
+        expected = with_interval(minutes, queue, variance, self.exits.relative_variance, self.forecasts.bias_variance)
         low = 0.0 if self.odds < SURE_ODDS else expected.low
         return Expected(expected.minutes + until_open_min, low + until_open_min, expected.high + until_open_min)
 
@@ -307,19 +259,22 @@ class Queue:
         queue, variance = self._ahead(minutes, crowd)
         exits = self.exits.per_min
         later = self.outlook[min(int(minutes / OUTLOOK_STEP_MIN), len(self.outlook) - 1) :]
-        waiting = expected_minutes(queue, 0.0, self.door.per_min, exits, later) * exp(self.bias)
+        waiting = expected_minutes(queue, 0.0, self.door.per_min, exits, later) * exp(self.forecasts.bias)
         unsure = variance + (AHEAD_SHARE_PER_HOUR * minutes / 60 * max(queue, exits * 10)) ** 2
-        return with_interval(waiting, queue, unsure, self.exits.relative_variance, self.bias_variance)
+        return with_interval(waiting, queue, unsure, self.exits.relative_variance, self.forecasts.bias_variance)
 
     def last_useful(self, until_last_entry_min: float, crowd: Crowd) -> float | None:
         """Return the latest time, in minutes from now, at which joining still leads in; None if it is too late now."""
-        latest: float | None = None
-        minutes = 0.0
-        while minutes <= until_last_entry_min:
+        # Who comes later never gets in earlier, so the times that lead in come first.
+        first, end = 0, int(until_last_entry_min / AHEAD_STEP_MIN) + 1
+        while first < end:
+            middle = (first + end) // 2
+            minutes = middle * AHEAD_STEP_MIN
             if minutes + self.wait_after(minutes, crowd).minutes <= until_last_entry_min:
-                latest = minutes
-            minutes += AHEAD_STEP_MIN
-        return latest
+                first = middle + 1
+            else:
+                end = middle
+        return (first - 1) * AHEAD_STEP_MIN if first else None
 
     def _ahead(self, minutes: float, crowd: Crowd) -> tuple[float, float]:
         exits = max(self.exits.per_min, 0.1)
@@ -348,14 +303,14 @@ class Queue:
         self.exits.forget()
         self.door.forget()
         self.is_throttled = self.is_holding = False
-        self.said = ()
+        self.forecasts.said = ()
         self.pace = self.door.per_min
 
     def end_session(self) -> None:
         """End a day: nobody queues any more."""
         self.odds = -4.0
         self.demand.begin(0.0, 1.0)
-        self.checks = ()
+        self.forecasts.drop()
         self.is_throttled = self.is_holding = False
 
     def _begin_hold(self) -> None:

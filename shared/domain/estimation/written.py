@@ -15,13 +15,13 @@ from struct import pack, unpack
 from typing import Any, Final
 
 from shared.domain.estimation.core import Core, core_of
+from shared.domain.estimation.forecasts import Check
 from shared.domain.estimation.gaussian import Gaussian
 from shared.domain.estimation.head_count import Doubt
 from shared.domain.estimation.journal import Correction, CorrectionKind
 from shared.domain.estimation.layout import Layout, Passage, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOTS, Profile
-from shared.domain.estimation.queue import Check
 from shared.domain.estimation.window import Cell, Window
 
 LANE: Final = (
@@ -30,7 +30,7 @@ LANE: Final = (
 )
 WATCH: Final = (*("flow", "entries_put_in", "exits_put_in", "net", "since_anchor", "turn_score", "least_if_swapped"),)
 MEMBER: Final = ("queue", "log_demand", "queue_variance", "covariance", "demand_variance", "weight")
-QUEUE: Final = ("odds", "net", "plateau", "released_min", "since_look_min", "pace", "bias", "bias_variance")
+QUEUE: Final = ("odds", "net", "plateau", "released_min", "since_look_min", "pace")
 CORE: Final = (
     *("opening_demand", "leaving", "leaving_minutes", "leaving_due", "people_before_alarm", "crossing_rate"),
 )
@@ -43,7 +43,8 @@ def round_off(core: Core) -> None:
     _set_numbers(core, array("f", _numbers(core)))
     for profile in _profiles(core):
         profile.usual, profile.today = _halves(_half_bytes(profile.usual)), _halves(_half_bytes(profile.today))
-    core.queue.checks = tuple(replace(each, ahead=round(each.ahead, 2)) for each in core.queue.checks)
+    forecasts = core.queue.forecasts
+    forecasts.checks = tuple(replace(each, ahead=round(each.ahead, 2)) for each in forecasts.checks)
 
 
 def write(core: Core, window: Window, sessions: Sequence[Session]) -> str:
@@ -71,9 +72,9 @@ def write(core: Core, window: Window, sessions: Sequence[Session]) -> str:
                 queue.is_throttled,
                 queue.is_holding,
                 queue.outlook,
-                [astuple(each) for each in queue.checks],
-                queue.days,
-                queue.said,
+                [astuple(each) for each in queue.forecasts.checks],
+                queue.forecasts.days,
+                queue.forecasts.said,
             ],
             "core": [
                 core.is_known,
@@ -114,9 +115,9 @@ def read(text: str) -> tuple[Core, Window, tuple[Session, ...]]:
     queue = core.queue
     queue.is_throttled, queue.is_holding, outlook, checks, error_days, said = kept["queue"]
     queue.outlook = tuple(outlook)
-    queue.checks = tuple(Check(*each) for each in checks)
-    queue.days = tuple((day, count, total) for day, count, total in error_days)
-    queue.said = tuple((minute, wait) for minute, wait in said)
+    queue.forecasts.checks = tuple(Check(*each) for each in checks)
+    queue.forecasts.days = tuple((day, count, total) for day, count, total in error_days)
+    queue.forecasts.said = tuple((minute, wait) for minute, wait in said)
     core.is_known, core.is_full_day, core.empty_since, core.unsettled_until, *rest = kept["core"]
     core.alarm_min, core.last_count_at, session = rest
     core.session = Session(*session) if session else None
@@ -143,6 +144,7 @@ def _scalars(core: Core) -> Iterator[tuple[Any, str]]:
     for rate in (queue.exits, queue.door):
         yield from ((rate, name) for name in ("people", "minutes"))
     yield from ((queue, name) for name in QUEUE)
+    yield from ((queue.forecasts, name) for name in ("bias", "bias_variance"))
     yield from ((core.balance, name) for name in ("net", "least", "crossings"))
     yield from ((core.crowd, name) for name in ("hours", "scale"))
     yield from ((core, name) for name in CORE)

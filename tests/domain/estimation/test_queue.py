@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.estimation.crowd import Crowd, crowd_of
+from shared.domain.estimation.forecasts import SAID_EVERY_MIN
 from shared.domain.estimation.layout import MINUTE_S
 from shared.domain.estimation.looks import counted
-from shared.domain.estimation.queue import SAID_EVERY_MIN, Queue, queue_of
+from shared.domain.estimation.queue import Queue, queue_of
 from tests.domain.estimation.conftest import CAPACITY, MONDAY_S, layout_of
 
 EXITS = 6
