@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -16,14 +17,16 @@ from services.api.front import POLICY
 from services.api.problems import PROBLEMS
 from services.api.projection import Projection
 from shared.contracts import subjects
-from shared.contracts.status import PublicStatus
+from shared.contracts.status import Correction, PublicStatus
 from shared.domain.catalog import CATALOGS
+from shared.domain.estimation.gates import FaultKind
+from shared.domain.estimation.journal import CorrectionKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
-from shared.domain.status import Reason, ReasonCode, State
+from shared.domain.status import GateFault, Reason, ReasonCode, State, WaitIfLeaving
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.log_reader import Update
-from tests.services.api_running import NOON, RunningApi, Wall, day, public, running_api
+from tests.services.api_running import NOON, USUAL, RunningApi, Wall, day, public, running_api
 
 MINUTE = timedelta(minutes=1)
 CLOSED = {
@@ -35,6 +38,18 @@ CLOSED = {
     "queue": None,
     "wait": None,
     "trend": None,
+}
+
+
+FORETOLD = {
+    "gate_faults": (GateFault("east", FaultKind.NO_EXITS, NOON - 40 * MINUTE),),
+    "wait_if_leaving": (WaitIfLeaving(15, 20, 9, 31), WaitIfLeaving(60, 35, 5, 90)),
+    "last_useful_arrival": NOON + timedelta(hours=5),
+    "wait_error_min": 4.5,
+    "waits_checked": 31,
+    "corrected_entries_today": 221,
+    "corrected_exits_today": 113,
+    "rule_version": "2",
 }
 
 
@@ -50,7 +65,7 @@ def wall() -> Wall:
 
 @pytest.fixture
 async def api(operator: Bus, bus_server: BusServer, wall: Wall) -> AsyncIterator[RunningApi]:
-    await put(operator, public())
+    await put(operator, public(**FORETOLD))
     async with running_api(bus_server, wall) as running:
         yield running
 
@@ -67,7 +82,7 @@ async def client(api: RunningApi) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_status_is_served_as_the_bus_has_it(client: httpx.AsyncClient) -> None:
     body = (await client.get("/v1/libraries/tilleuls")).json()
     assert body.pop("expired") is False
-    assert PublicStatus.model_validate(body) == public()
+    assert PublicStatus.model_validate(body) == public(**FORETOLD)
 
 
 async def test_a_new_status_takes_the_place_of_the_one_before(
@@ -139,6 +154,9 @@ async def test_past_its_validity_a_status_says_so_and_has_no_figures(client: htt
     assert (body["state"], body["reason"]["code"]) == ("unknown", "expired")
     seats = ("level", "people", "free_seats", "usable_seats", "percent", "trend")
     assert [body[key] for key in (*seats, "wait", "queue", "entries_today", "exits_today")] == [None] * 10
+    corrected = ("corrected_entries_today", "corrected_exits_today", "last_useful_arrival")
+    assert [body[key] for key in corrected] == [None] * 3
+    assert (body["gate_faults"], body["wait_if_leaving"]) == ([], [])
     assert [(zone["people"], zone["free_seats"]) for zone in body["zones"]] == [(None, None), (None, None)]
     assert "15" not in body["sentences"]["en"]["long"].replace("13:15", "")
     listed = (await client.get("/v1/libraries")).json()["libraries"]
@@ -401,6 +419,56 @@ async def test_days_are_read_from_the_bus_and_those_that_are_not_there_are_named
 async def test_a_span_that_makes_no_sense_is_refused(client: httpx.AsyncClient, query: str, code: str) -> None:
     answer = await client.get(f"/v1/libraries/tilleuls/history?{query}")
     assert (answer.status_code, answer.json()["type"]) == (422, f"/problems/{code}")
+
+
+async def test_the_corrections_of_a_day_are_public_but_not_who_made_them_nor_their_words(
+    client: httpx.AsyncClient, operator: Bus
+) -> None:
+    corrections = (
+        Correction(
+            at=NOON,
+            kind=CorrectionKind.COUNTED,
+            source="desk/7",
+            before=90,
+            after=99,
+            said=100,
+            who="desk",
+            why="Mme A",
+        ),
+        Correction(at=NOON, kind=CorrectionKind.SWAPPED, source="east", before=99, after=103),
+    )
+    corrected = day("tilleuls", "2026-03-02", [10]).model_copy(
+        update={"corrected_entries": 221, "corrected_exits": 113, "corrections": corrections}
+    )
+    key = subjects.history_key("tilleuls", "2026-03-02")
+    await operator.bucket(subjects.HISTORY).put(key, corrected.model_dump_json().encode())
+    answer = await client.get("/v1/libraries/tilleuls/history")
+    [found] = answer.json()["days"]
+    assert (found["corrected_entries"], found["corrected_exits"]) == (221, 113)
+    assert [(each["kind"], each["after"], each["source"]) for each in found["corrections"]] == [
+        ("counted", 99, ""),
+        ("swapped", 103, "east"),
+    ]
+    assert "desk" not in answer.text
+    assert "Mme A" not in answer.text
+
+
+def test_a_status_with_everything_in_it_comes_back_from_the_wire_as_it_was() -> None:
+    wired = PublicStatus.model_validate_json(public(**FORETOLD).model_dump_json())
+    assert wired.to_domain() == replace(USUAL, **FORETOLD)  # type: ignore[arg-type]  # fields by name
+
+
+def test_a_status_of_an_older_writer_claims_nothing_that_it_did_not_say() -> None:
+    body = public(**FORETOLD).model_dump(mode="json")
+    for key in FORETOLD:
+        del body[key]
+    old = PublicStatus.model_validate(body)
+    assert (old.gate_faults, old.wait_if_leaving, old.corrected_entries_today, old.wait_error_min) == (
+        (),
+        (),
+        None,
+        None,
+    )
 
 
 async def test_a_history_that_cannot_be_read_is_no_empty_history(wall: Wall) -> None:
