@@ -16,7 +16,10 @@ from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
+from shared.domain.estimation.gates import FaultKind
 from shared.domain.level import Level
+from shared.domain.queue_wait import Wait
+from shared.domain.status import GateFault, WaitIfLeaving
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 from tests.services.api_running import RunningApi, day, public, running_api
@@ -34,6 +37,23 @@ pytestmark = [
 def current(**changes: object) -> PublicStatus:
     """Return a status of this moment: a browser lives by the real clock."""
     return public(**{"as_of": now(), "valid_until": now() + timedelta(minutes=10), **changes})
+
+
+def queuing(**changes: object) -> PublicStatus:
+    """Return a full house with a queue, an outlook, a record of its waits, and a gate that counts no exits."""
+    return current(
+        **{
+            "revision": 2,
+            "level": Level.FULL,
+            "wait": Wait(40, 30, 55, 45, overflow=False),
+            "wait_if_leaving": (WaitIfLeaving(45, 55, 35, 80), WaitIfLeaving(90, 130, 70, 250)),
+            "last_useful_arrival": now() + timedelta(hours=4),
+            "wait_error_min": 5.6,
+            "waits_checked": 41,
+            "gate_faults": (GateFault("a-gate-with-quite-a-long-name", FaultKind.NO_EXITS, now() - timedelta(days=1)),),
+            **changes,
+        }
+    )
 
 
 async def put(operator: Bus, status: PublicStatus) -> None:
@@ -160,7 +180,7 @@ async def test_a_lost_connection_is_said_and_comes_back(
 async def test_no_language_overflows_a_small_screen(
     operator: Bus, api: RunningApi, chromium: Browser, language: str, width: int
 ) -> None:
-    await put(operator, current(revision=2, languages=tuple(CATALOGS)))
+    await put(operator, queuing(languages=tuple(CATALOGS)))
     await api.seen("tilleuls", 2)
     for path in ("/", "/l/tilleuls"):
         opened = await open_page(chromium, f"{api.url}{path}?lang={language}", width=width)
@@ -173,12 +193,36 @@ async def test_no_language_overflows_a_small_screen(
 async def test_text_stands_out_from_its_ground(operator: Bus, api: RunningApi, chromium: Browser, scheme: str) -> None:
     for number, level in enumerate(Level):
         await put(operator, current(library=f"lib-{number}", level=level))
-    await api.seen(f"lib-{len(Level) - 1}", 1)
-    opened = await open_page(chromium, f"{api.url}/?lang=en", scheme=scheme)
-    pairs = await opened.page.evaluate(COLOURS)
-    assert len(pairs) > 20
-    for text, ground, words in pairs:
-        assert _contrast(text, ground) >= 4.5, (words, text, ground)  # WCAG 2.2, level AA
+    await put(operator, queuing())
+    await api.seen("tilleuls", 2)
+    for path in ("/", "/l/tilleuls"):
+        opened = await open_page(chromium, f"{api.url}{path}?lang=en", scheme=scheme)
+        pairs = await opened.page.evaluate(COLOURS)
+        assert len(pairs) > 20
+        for text, ground, words in pairs:
+            assert _contrast(text, ground) >= 4.5, (words, text, ground)  # WCAG 2.2, level AA
+
+
+async def test_the_outlook_of_a_queue_comes_and_goes_with_it(operator: Bus, api: RunningApi, chromium: Browser) -> None:
+    opened = await open_page(chromium, f"{api.url}/l/tilleuls?lang=en")
+    await expect(opened.page.locator("#link-live")).to_be_visible()
+    await expect(opened.page.locator(".leaving, .join-by, .about")).to_have_count(0)
+    await put(operator, queuing())
+    await expect(opened.page.locator(".leaving .value")).to_have_text(["About 1 hour", "More than 2 hours"])
+    await expect(opened.page.locator(".join-by")).to_be_visible()
+    await expect(opened.page.locator(".about li")).to_have_count(1)
+    await put(operator, current(revision=3))
+    await expect(opened.page.locator(".leaving, .join-by, .about")).to_have_count(0)
+    assert opened.complaints == []
+
+
+async def test_a_range_is_read_out_in_words(operator: Bus, api: RunningApi, chromium: Browser) -> None:
+    await put(operator, queuing())
+    await api.seen("tilleuls", 2)
+    opened = await open_page(chromium, f"{api.url}/l/tilleuls?lang=en")
+    read_out = await opened.page.locator(".seats").aria_snapshot()
+    assert "105 people inside, between 101 and 109" in " ".join(read_out.split())
+    assert "\u2013" not in read_out
 
 
 async def test_the_keyboard_reaches_the_content_first(api: RunningApi, chromium: Browser) -> None:

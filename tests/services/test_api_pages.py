@@ -15,15 +15,20 @@ from hypothesis import strategies as st
 from cli.bus_server import BusServer
 from services.api.pages.chart import TICKS_MAX, _axis, chart
 from services.api.pages.language import choose
+from services.api.pages.teller import Fact, People
 from services.api.pages.view import freshness, library_view
+from services.api.pages.waiting import Waiting
 from services.api.projection import Held, Projection
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
+from shared.domain.estimation.gates import FaultKind
+from shared.domain.estimation.waiting import Expected
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
-from shared.domain.status import Reason, ReasonCode, State
+from shared.domain.queue_wait import NO_WAIT, Wait, worded
+from shared.domain.status import GateFault, Reason, ReasonCode, State, WaitIfLeaving
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.formats import formats_for
 from shared.runtime.log_reader import Update
@@ -31,6 +36,26 @@ from tests.services.api_running import CLOSES, NOON, OPENS, RunningApi, Wall, da
 
 ALL = tuple(CATALOGS)
 NO_FIGURES = {"level": None, "people": None, "queue": None, "wait": None, "trend": None}
+
+
+def queuing(**changes: object) -> PublicStatus:
+    """Return a full house with a queue of which all is known."""
+    return public(
+        **{
+            "revision": 2,
+            "level": Level.FULL,
+            "wait": Wait(40, 30, 55, 45, overflow=False),
+            "wait_if_leaving": (WaitIfLeaving(30, 55, 35, 80), WaitIfLeaving(90, 130, 70, 250)),
+            "last_useful_arrival": NOON + timedelta(hours=4, minutes=10),
+            "wait_error_min": 5.6,
+            "waits_checked": 10,
+            "gate_faults": (
+                GateFault("north", FaultKind.NO_EXITS, NOON - timedelta(hours=2, minutes=20)),
+                GateFault("south", FaultKind.SWAPPED, NOON - timedelta(days=3)),
+            ),
+            **changes,
+        }
+    )
 
 
 class Text(HTMLParser):
@@ -122,7 +147,9 @@ async def test_a_page_without_a_script_says_everything(client: httpx.AsyncClient
         formats_for(language, "Europe/Paris").duration(20),
         words.as_of.format(time="13:00"),
         words.hours_span.format(opens="09:00", closes="20:00")[1:],
-        words.people_inside + " 105",
+        words.people_inside(105).format(people="105"),
+        "101\u2013109",
+        words.counted_at.format(time="11:00"),
         catalog.rising[1:],
         "Rez-de-chaussée",
         "Premier étage",
@@ -204,6 +231,133 @@ async def test_seats_held_by_bags_are_not_shown_as_free() -> None:
     assert view.seats is not None
     assert (view.seats.free, view.seats.between) == ("9", "between 5 and 13")
     assert view.explanation == CATALOGS["en"].held_seats
+
+
+@pytest.mark.parametrize("language", ALL)
+async def test_a_queue_is_said_with_what_is_known_of_it(
+    operator: Bus, api: RunningApi, client: httpx.AsyncClient, language: str
+) -> None:
+    await put(operator, queuing(languages=ALL))
+    await api.seen("tilleuls", 2)
+    read = await page(client, f"/l/tilleuls?lang={language}")
+    catalog, formats = CATALOGS[language], formats_for(language, "Europe/Paris")
+    words = catalog.pages
+    for expected in (
+        words.wait_between.format(low=formats.duration(30), high=formats.duration(55)),
+        words.join_by.format(time="17:10"),
+        words.wait_error.format(duration=formats.duration(6)),
+        words.leaving,
+        words.leaving_in.format(duration=formats.duration(30))[1:],
+        catalog.wait_about.format(duration=formats.duration(60))[1:],
+        words.wait_between.format(low=formats.duration(35), high=formats.duration(80)),
+        catalog.wait_over.format(duration=formats.duration(120))[1:],
+        words.about_data,
+        words.gate_no_exits.format(gate="north", moment=catalog.moment.format(time="10:40")),
+        words.gate_swapped.format(gate="south"),
+    ):
+        assert " ".join(expected.split()) in read.words, expected
+    by_eye = [attributes for tag, attributes in read.tags if tag == "span" and attributes.get("aria-hidden") == "true"]
+    assert len(by_eye) == 1  # a range with a dash; for the ear it stands in words beside it
+    assert words.between.format(low="101", high="109") in read.words
+
+
+async def test_nothing_is_said_where_there_is_nothing_to_say(client: httpx.AsyncClient) -> None:
+    read = await page(client, "/l/tilleuls?lang=en")
+    words = CATALOGS["en"].pages
+    assert words.leaving not in read.words
+    assert words.about_data not in read.words
+    assert "join-by" not in str(read.tags)
+    assert "30 days" not in read.words
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"waits_checked": 9},
+        {"wait_error_min": None, "waits_checked": 0},
+        {"wait": NO_WAIT},
+        {"wait": None},
+        {"state": State.NOT_ADMITTING, "wait": None},
+    ],
+)
+def test_how_right_waits_were_is_said_of_a_wait_and_by_enough_of_them(changes: dict[str, object]) -> None:
+    assert library_view(held(queuing()), "en", NOON).wait == Waiting(
+        label="Waiting time",
+        value="About 45 minutes",
+        between="between 30 minutes and 55 minutes",
+        join_by="Join the queue by 17:10 to get in.",
+        error="Our waits of the last 30 days were off by 6 minutes on average.",
+    )
+    view = library_view(held(queuing(**changes)), "en", NOON)
+    assert view.wait is not None
+    assert view.wait.error == ""
+
+
+@pytest.mark.parametrize(("error_min", "said"), [(0.0, "1 minute "), (1.0, "1 minute "), (5.1, "6 minutes ")])
+def test_waits_are_never_called_better_than_they_were(error_min: float, said: str) -> None:
+    view = library_view(held(queuing(wait_error_min=error_min)), "en", NOON)
+    assert view.wait is not None
+    assert f"off by {said}" in view.wait.error
+
+
+def test_it_is_not_said_to_join_by_a_time_that_has_passed() -> None:
+    last = NOON + timedelta(minutes=3)
+    status = held(queuing(last_useful_arrival=last))
+    said = [library_view(status, "en", at).wait for at in (last - timedelta(seconds=1), last)]
+    assert [each.join_by if each else None for each in said] == ["Join the queue by 13:03 to get in.", ""]
+
+
+@given(
+    minutes=st.integers(0, 300),
+    margin=st.integers(0, 60),
+    language=st.sampled_from(ALL),
+)
+def test_a_wait_after_the_way_there_is_said_as_one_of_now_is(minutes: int, margin: int, language: str) -> None:
+    low, high = max(minutes - margin, 0), minutes + margin
+    now_there = worded(Expected(minutes, low, high), None)
+    found = WaitIfLeaving(30, minutes, low, high)
+    view = library_view(held(public(wait=now_there, wait_if_leaving=(found,))), language, NOON)
+    assert view.wait is not None
+    assert [(each.value, each.detail) for each in view.leaving] == [(view.wait.value, view.wait.between)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (FaultKind.SILENT, "Gate north has not reported since 10:40; people are estimated."),
+        (FaultKind.STUCK, "Gate north has counted nobody since 10:40; people are estimated."),
+        (FaultKind.NO_ENTRIES, "Gate north has counted no entries since 10:40; people are estimated."),
+        (FaultKind.NO_EXITS, "Gate north has counted no exits since 10:40; people are estimated."),
+        (FaultKind.SWAPPED, "Gate north counts entries as exits; its figures are turned round."),
+    ],
+)
+def test_a_gate_that_cannot_be_believed_is_named_while_figures_depend_on_it(kind: FaultKind, words: str) -> None:
+    faults = (GateFault("north", kind, NOON - timedelta(hours=2, minutes=20)),)
+    assert library_view(held(public(gate_faults=faults)), "en", NOON).faults == (words,)
+    unknown = public(gate_faults=faults, state=State.UNKNOWN, reason=Reason(ReasonCode.TOO_UNSURE), **NO_FIGURES)
+    assert library_view(held(unknown), "en", NOON).faults == ()
+
+
+def test_a_fault_and_a_count_of_another_day_say_of_which() -> None:
+    yesterday = NOON - timedelta(days=1)
+    status = public(gate_faults=(GateFault("north", FaultKind.STUCK, yesterday),), last_recount=yesterday)
+    view = library_view(held(status), "en", NOON)
+    assert view.faults == ("Gate north has counted nobody since 13:00 on Sunday 1 March; people are estimated.",)
+    assert view.people is not None
+    assert view.people.counted == "counted on Sunday 1 March at 13:00"
+
+
+def test_people_inside_are_said_where_nobody_is_let_in_and_the_last_count_where_nobody_knows() -> None:
+    shut = library_view(held(public(state=State.NOT_ADMITTING, wait=None)), "en", NOON)
+    assert shut.seats is None
+    assert shut.people == People("105 people inside", "101\u2013109", "between 101 and 109", "counted at 11:00")
+    old = public(state=State.UNKNOWN, reason=Reason(ReasonCode.RECOUNT_OLD), **NO_FIGURES)
+    assert Fact("Last count by staff", "11:00") in library_view(held(old), "en", NOON).facts
+
+
+def test_a_figure_that_is_exact_has_no_range() -> None:
+    people = library_view(held(public(people=occupancy.Estimate(1, 1, 1), last_recount=None)), "en", NOON).people
+    assert people == People("1 person inside", "", "", "")
 
 
 @given(

@@ -18,7 +18,8 @@ from services.api.history import History, StoredDay
 from services.api.pages import assets
 from services.api.pages.chart import Chart, chart
 from services.api.pages.language import choose, offered_by
-from services.api.pages.view import Teller, freshness, library_view
+from services.api.pages.teller import Teller
+from services.api.pages.view import freshness, library_view
 from services.api.problems import ProblemRaised
 from services.api.projection import Held, etag_of
 from services.api.routes.history import local_date

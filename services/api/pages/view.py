@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from babel.dates import format_timedelta
 
 from services.api.freshness import ServedStatus, library_now
 from services.api.pages.chart import Chart
+from services.api.pages.teller import Fact, People, Seats, Teller
+from services.api.pages.waiting import Waiting, leaving, waiting
 from services.api.projection import Held
-from shared.contracts.status import Estimate, Span, ZoneStatus
-from shared.domain.catalog import CATALOGS
+from shared.contracts.status import GateFault, ZoneStatus
 from shared.domain.catalog.catalog import Catalog
+from shared.domain.estimation.gates import FaultKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
-from shared.domain.messages import (
-    Formats,
-    headline,
-    level_words,
-    opening_words,
-    reason_words,
-    trend_words,
-    wait_words,
-)
+from shared.domain.messages import headline, level_words, opening_words, reason_words, trend_words, wait_words
 from shared.domain.shortening import capitalised, stopped
 from shared.domain.status import State
-from shared.runtime.formats import formats_for
 
 VALID_GRID_S: Final = 15
 """Remaining validity is given out in whole steps of this, rounded down, so that a page can be kept in between."""
@@ -35,28 +28,6 @@ VALID_S_MAX: Final = 24 * 3600
 FAST_CLOCK_S_MIN: Final = 5
 """A simulation at great speed is valid for less than a page needs to hear of the next status."""
 KINDS: Final = {Level.MANY_SEATS: "many", Level.FEW_SEATS: "few", Level.FULL: "full"}
-
-
-@dataclass(frozen=True, slots=True)
-class Seats:
-    """Free seats: the number, of how many, its range, and how much of the bar is taken."""
-
-    free: str
-    of: str
-    between: str
-    percent: int
-    low: int
-    high: int
-    taken: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A label, what it says, and what makes that more exact."""
-
-    label: str
-    value: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +73,9 @@ class LibraryView:
     announcement: str
     """Said to readers of the screen when it changes: no number that moves all the time."""
     seats: Seats | None
-    wait: Fact | None
+    people: People | None
+    wait: Waiting | None
+    leaving: tuple[Fact, ...]
     as_of: Moment
     freshness: Freshness
     is_expired: bool
@@ -113,64 +86,9 @@ class LibraryView:
     notice_until: str
     facts: tuple[Fact, ...]
     zones: tuple[Zone, ...]
+    faults: tuple[str, ...]
+    """Sentences on gates that cannot be believed, where there are figures that depend on them."""
     chart: Chart | None
-    valid_until: str
-
-
-@dataclass(frozen=True, slots=True)
-class Teller:
-    """A language's words and formats for one library."""
-
-    catalog: Catalog
-    formats: Formats
-
-    @classmethod
-    def of(cls, language: str, time_zone: str) -> Teller:
-        """Return the words of a language that there is."""
-        return cls(CATALOGS[language], formats_for(language, time_zone))
-
-    def seats(self, people: Estimate, capacity: int, usable: int | None) -> Seats:
-        """Return free seats from people inside; `usable` is what bags leave of them."""
-        words = self.catalog.pages
-        free = max(capacity - people.value, 0)
-        held = 0 if usable is None else free - usable
-        low, high = max(capacity - people.high - held, 0), max(capacity - people.low - held, 0)
-        percent = _share(people.value, capacity)
-        return Seats(
-            free=self.formats.number(free - held),
-            of=words.of_seats(capacity).format(capacity=self.formats.number(capacity)),
-            between="" if low == high else self._between(self.formats.number(low), self.formats.number(high)),
-            percent=percent,
-            low=_share(people.low, capacity),
-            high=_share(people.high, capacity),
-            taken=words.percent_taken.format(percent=self.formats.percent(percent)),
-        )
-
-    def moment(self, at: datetime, now: datetime) -> str:
-        """Return a time of day, with its date if that is not today's."""
-        time = self.formats.time(at)
-        return time if self.formats.date(at) == self.formats.date(now) else f"{self.formats.date(at)}, {time}"
-
-    def hours(self, spans: tuple[Span, ...]) -> str:
-        """Return the open spans of a day."""
-        words = self.catalog.pages
-        if any(span.start.time() == span.end.time() == time.min for span in spans):
-            return words.open_all_day
-        texts = [
-            words.hours_span.format(opens=self.formats.time(span.start), closes=self.formats.time(span.end))
-            for span in spans
-        ]
-        return ", ".join(texts) or words.closed_today
-
-    def _between(self, low: str, high: str) -> str:
-        return self.catalog.pages.between.format(low=low, high=high)
-
-    def wait_detail(self, status: ServedStatus) -> str:
-        """Return the range of the expected wait; empty where there is none."""
-        wait = status.wait
-        if wait is None or wait.overflow or wait.bucket == 0 or wait.low == wait.high:
-            return ""
-        return self._between(self.formats.duration(wait.low), self.formats.duration(wait.high))
 
 
 def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | None = None) -> LibraryView:
@@ -180,7 +98,7 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
     teller = Teller.of(language, status.time_zone)
     catalog, words = teller.catalog, teller.catalog.pages
     known = status.to_domain()
-    wait = wait_words(known.wait, catalog, teller.formats)
+    wait = waiting(status, teller, now)
     has_figures = status.people is not None and status.state is State.OPEN
     title = headline(known, catalog)
     return LibraryView(
@@ -190,13 +108,15 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         kind=_kind(status),
         headline=title,
         explanation=_explanation(status, teller),
-        announcement=f"{title}. {words.waiting_time}, {wait}." if has_figures else f"{title}.",
+        announcement=f"{title}. {wait.label}, {wait_words(known.wait, catalog, teller.formats)}."
+        if wait and has_figures
+        else f"{title}.",
         seats=teller.seats(status.people, status.capacity, status.usable_seats)
         if status.people and has_figures
         else None,
-        wait=Fact(words.waiting_time, capitalised(wait), teller.wait_detail(status))
-        if status.state in {State.OPEN, State.NOT_ADMITTING}
-        else None,
+        people=teller.people(status.people, status.last_recount, now) if status.people else None,
+        wait=wait,
+        leaving=leaving(status, teller),
         as_of=Moment(words.as_of.format(time=teller.moment(status.as_of, now)), status.as_of.isoformat()),
         freshness=freshness(held, language, wall_now),
         is_expired=status.expired,
@@ -207,8 +127,8 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         notice_until=words.notice_until.format(time=teller.moment(status.notice.until, now)) if status.notice else "",
         facts=_facts(status, teller, now),
         zones=tuple(_zone(each, teller) for each in status.zones) if status.people else (),
+        faults=tuple(_fault(each, teller, now) for each in status.gate_faults) if status.people else (),
         chart=chart,
-        valid_until=words.valid_until.format(time=teller.moment(status.valid_until, now)),
     )
 
 
@@ -263,18 +183,15 @@ def _banner(status: ServedStatus, catalog: Catalog) -> str:
 
 
 def _facts(status: ServedStatus, teller: Teller, now: datetime) -> tuple[Fact, ...]:
-    words, formats = teller.catalog.pages, teller.formats
+    words = teller.catalog.pages
     facts = []
     if status.hours_today or not status.expired:  # what is left of an old status may be of another day
         hours = capitalised(teller.hours(status.hours_today))
         facts.append(Fact(words.hours_today, hours, _next_change(status, teller, now)))
-    if status.people is not None:
-        low, high = formats.number(status.people.low), formats.number(status.people.high)
-        between = "" if low == high else words.between.format(low=low, high=high)
-        facts.append(Fact(words.people_inside, formats.number(status.people.value), between))
     if status.trend is not None:
         facts.append(Fact(words.trend, capitalised(trend_words(status.trend, teller.catalog))))
-    if status.last_recount is not None and status.state is not State.CLOSED:
+    # Beside the people inside, where they are known.
+    if status.last_recount is not None and status.people is None and status.state is not State.CLOSED:
         facts.append(Fact(words.last_recount, teller.moment(status.last_recount, now)))
     return tuple(facts)
 
@@ -301,8 +218,16 @@ def _zone(zone: ZoneStatus, teller: Teller) -> Zone:
     )
 
 
-def _share(people: int, capacity: int) -> int:
-    return min(round(100 * people / capacity), 100)
+def _fault(fault: GateFault, teller: Teller, now: datetime) -> str:
+    words = teller.catalog.pages
+    sentences = {
+        FaultKind.SILENT: words.gate_silent,
+        FaultKind.STUCK: words.gate_stuck,
+        FaultKind.NO_ENTRIES: words.gate_no_entries,
+        FaultKind.NO_EXITS: words.gate_no_exits,
+        FaultKind.SWAPPED: words.gate_swapped,
+    }
+    return sentences[fault.kind].format(gate=fault.gate, moment=teller.since(fault.since, now))
 
 
 def _age(age: timedelta, language: str) -> str:

@@ -32,8 +32,6 @@ class PageWords:
     recorded_banner: str
     as_of: str
     """{time}"""
-    valid_until: str
-    """{time}"""
     stale: str
     """{time}: when the newest data came."""
     hours_today: str
@@ -41,8 +39,6 @@ class PageWords:
     """{opens}, {closes}: one open span of a day."""
     closed_today: str
     open_all_day: str
-    opens_at: str
-    """{time}"""
     closes_at: str
     """{time}"""
     seats_free: str
@@ -51,12 +47,27 @@ class PageWords:
     """{capacity}: follows the number of free seats."""
     percent_taken: str
     """{percent}"""
-    people_inside: str
+    people_inside: Counted
+    """{people}: stands alone, with its number."""
+    counted_at: str
+    """{time}: when staff counted the people, as is the next; both follow the number of people."""
+    counted_on: str
+    """{date}, {time}"""
     between: str
     """{low}, {high}: the interval of an estimate."""
     not_known: str
     """Stands where a number would."""
     waiting_time: str
+    wait_between: str
+    """{low}, {high}: the interval of a wait, in durations."""
+    wait_error: str
+    """{duration}: a sentence, how far off the waits of the last thirty days were."""
+    join_by: str
+    """{time}: a sentence, the latest time at which joining the queue leads in."""
+    leaving: str
+    """A heading: the waits that those find who set out now."""
+    leaving_in: str
+    """{duration}: how long they are on their way; the wait follows."""
     zones: str
     trend: str
     today: str
@@ -65,8 +76,18 @@ class PageWords:
     notice_until: str
     """{time}"""
     last_recount: str
-    follow: str
     about_data: str
+    """A heading, over the next five."""
+    gate_silent: str
+    """{gate}, {moment}: a sentence, as are the next four: what is wrong with a gate, and what that means."""
+    gate_stuck: str
+    """{gate}, {moment}"""
+    gate_no_entries: str
+    """{gate}, {moment}"""
+    gate_no_exits: str
+    """{gate}, {moment}"""
+    gate_swapped: str
+    """{gate}"""
     time: str
     people: str
     waiting_minutes: str

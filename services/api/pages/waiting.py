@@ -1,0 +1,69 @@
+"""What a page says of waiting: how long now, until when it is worth it, after the way there, and how right we were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from typing import Final
+
+from services.api.freshness import ServedStatus
+from services.api.pages.teller import Fact, Teller
+from shared.domain.estimation.waiting import Expected
+from shared.domain.messages import wait_words
+from shared.domain.queue_wait import worded
+from shared.domain.shortening import capitalised
+from shared.domain.status import State
+
+CHECKED_MIN: Final = 10
+"""How right a few waits were says nothing of the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The wait of somebody who joins now; what there is nothing to say of is empty."""
+
+    label: str
+    value: str
+    between: str
+    join_by: str
+    error: str
+
+
+def waiting(status: ServedStatus, teller: Teller, now: datetime) -> Waiting | None:
+    """Return what is said of the queue at `now`, the library's own time; None where nobody could be let in."""
+    if status.state not in {State.OPEN, State.NOT_ADMITTING}:
+        return None
+    words, wait = teller.catalog.pages, status.to_domain().wait
+    last = status.last_useful_arrival
+    return Waiting(
+        label=words.waiting_time,
+        value=capitalised(wait_words(wait, teller.catalog, teller.formats)),
+        between=teller.wait_range(wait),
+        join_by="" if last is None or last <= now else words.join_by.format(time=teller.formats.time(last)),
+        error="" if wait is None or wait.bucket == 0 else _error(status, teller),
+    )
+
+
+def leaving(status: ServedStatus, teller: Teller) -> tuple[Fact, ...]:
+    """Return the waits that those find who set out now, by how long they are on their way, in people's words."""
+    words = teller.catalog.pages
+    facts = []
+    for each in status.wait_if_leaving:
+        wait = worded(Expected(each.minutes, each.low, each.high), None)
+        facts.append(
+            Fact(
+                capitalised(words.leaving_in.format(duration=teller.formats.duration(each.travel_min))),
+                capitalised(wait_words(wait, teller.catalog, teller.formats)),
+                teller.wait_range(wait),
+            )
+        )
+    return tuple(facts)
+
+
+def _error(status: ServedStatus, teller: Teller) -> str:
+    if status.wait_error_min is None or status.waits_checked < CHECKED_MIN:
+        return ""
+    # Rounded up, as waits are: never better than it was.
+    minutes = max(ceil(status.wait_error_min), 1)
+    return teller.catalog.pages.wait_error.format(duration=teller.formats.duration(minutes))
