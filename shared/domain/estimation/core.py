@@ -15,13 +15,15 @@ from typing import Final
 
 from shared.domain.estimation.crowd import EMPTY_SD_PEOPLE, EMPTY_SD_SHARE, OPENING_SD_PEOPLE, Crowd, crowd_of
 from shared.domain.estimation.forecasts import SAID_EVERY_MIN
-from shared.domain.estimation.gates import Balance, Circumstances, Flow, GateFault, GateWatch, faults_of, watch_minute
+from shared.domain.estimation.gates import Circumstances, Flow, GateFault, GateWatch, faults_of, watch_minute
+from shared.domain.estimation.habits import Habits
 from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, judge
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
 from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
-from shared.domain.estimation.profile import SLOT_MIN, SLOTS, Profile, slot_of
+from shared.domain.estimation.profile import SLOT_MIN, Profile, slot_of
 from shared.domain.estimation.queue import Queue, queue_of
+from shared.domain.estimation.turning import Balance
 from shared.domain.estimation.window import TICK_S, TICKS, Cell
 
 NO_CELL: Final = Cell()
@@ -37,29 +39,13 @@ at a queue alone, is too noisy to tell more.)"""
 OPENING_DEMAND: Final = 1.5
 """Before any day is known: a library fills faster than people leave a full one."""
 OPENING_DEMAND_AT_MIN: Final = 45
-OPENING_DEMAND_GAIN: Final = 0.3
 ALARM_SD_SHARE: Final = 0.15
 LEAVING_MIN: Final = 25
 """From so long before closing on people are sent home."""
 FLOW_MEMORY_MIN: Final = 5.0
-LEAVING_MEMORY_MIN: Final = 30.0
-OUTLOOK_SLOTS: Final = 16
-"""Four hours; no wait is foretold that is longer."""
-OUTLOOK_TRUST: Final = 0.85
-"""A usual day's ups and downs are partly chance: they count to this power."""
-LEAST_OUTLOOK: Final = 0.5
 EXITS_EVERY_MIN: Final = 30
-EXITS_FROM_MIN: Final = 60.0
 EXITS_UNTIL_MIN: Final = 45.0
-"""People leave otherwise in the first and the last hour."""
-EXITS_LEAST: Final = 12.0
-EXITS_SD_SHARE: Final = 0.15
-"""How far a day's habit of leaving differs from the usual one, in relative terms."""
-FIRST_DAY_SD_SHARE: Final = 0.45
-"""The same where only a guess of the mean stay is known."""
-EXITS_DISPERSION: Final = 1.4
-EXITS_CORRELATION: Final = 2.0
-"""Reckonings half an hour apart share their errors: each counts half."""
+"""In the last hour people leave otherwise."""
 DOUBT_VALID_S: Final = 6 * 3600
 COUNT_EVIDENCE: Final = 4.0
 EVENING_EVIDENCE: Final = 6.0
@@ -89,16 +75,7 @@ class Core:
     watches: list[GateWatch]
     queue: Queue
     balance: Balance = field(default_factory=Balance)
-    entries_profile: Profile = field(default_factory=Profile)
-    exits_profile: Profile = field(default_factory=Profile)
-    people_profile: Profile = field(default_factory=Profile)
-    opening_demand: float = 0.0
-    """How many usually come per minute in the first hour; 0 as long as no day is known."""
-    leaving: float = 0.0
-    """Exits lately, fading over `LEAVING_MEMORY_MIN`."""
-    leaving_minutes: float = 0.0
-    leaving_due: float = 0.0
-    """Exits that the people believed to be inside should have made in that time."""
+    habits: Habits = field(default_factory=Habits)
     is_known: bool = False
     """Whether anybody ever knew how many were inside."""
     is_full_day: bool = False
@@ -127,13 +104,7 @@ class Core:
             [watch.copy() for watch in self.watches],
             self.queue.copy(),
             self.balance.copy(),
-            self.entries_profile.copy(),
-            self.exits_profile.copy(),
-            self.people_profile.copy(),
-            self.opening_demand,
-            self.leaving,
-            self.leaving_minutes,
-            self.leaving_due,
+            self.habits.copy(),
             self.is_known,
             self.is_full_day,
             self.empty_since,
@@ -232,7 +203,7 @@ class Core:
             self.doubts = ()
             self.alarm_min = None
             guess = OPENING_DEMAND * self.layout.capacity / self.layout.mean_stay_min
-            self.queue.begin_session(log(self.opening_demand or guess))
+            self.queue.begin_session(log(self.habits.opening_demand or guess))
 
     def _end_day(self, start_s: float) -> None:
         self.crowd.settle()
@@ -244,10 +215,9 @@ class Core:
             else:
                 self.crowd.begin_day()
         is_usual = self.session is None or self.unsettled_until < self.session.open
-        for profile in (self.entries_profile, self.exits_profile, self.people_profile):
-            profile.end_day(is_usual=is_usual)
+        self.habits.end_day(is_usual=is_usual)
         self.queue.end_session()
-        for index, profile in enumerate((self.entries_profile, self.exits_profile)):
+        for index, profile in enumerate((self.habits.entries, self.habits.exits)):
             _learn_shares(self.watches, index, profile)
         self.balance.begin(self.watches)
         self.is_known = True
@@ -267,10 +237,9 @@ class Core:
         circumstances = Circumstances(
             minute,
             length,
+            *self.habits.usual(slot),
             is_settled=phase is Phase.OPEN and self.alarm_min is None and minute * MINUTE_S >= self.unsettled_until,
             may_enter=session is not None and minute * MINUTE_S < session.last_entry - LEAVING_MIN * MINUTE_S,
-            usual_entries=self.entries_profile.per_min(slot) if self.entries_profile.days else 0.0,
-            usual_exits=self.exits_profile.per_min(slot) if self.exits_profile.days else 0.0,
         )
         flows = watch_minute(self.watches, self.layout.passages, reports, circumstances)
         if phase is not Phase.CLOSED:
@@ -286,8 +255,8 @@ class Core:
                     own = len(self.watches) == 1
                     along = flow.entries - flow.put_in[0] if own else flow.entries
                     back = flow.exits - flow.put_in[1] if own else flow.exits
-                    self.entries_profile.add(slot, along if is_inward else back)
-                    self.exits_profile.add(slot, back if is_inward else along)
+                    self.habits.entries.add(slot, along if is_inward else back)
+                    self.habits.exits.add(slot, back if is_inward else along)
             if phase is Phase.OPEN and self.alarm_min is None:
                 swapped = self.balance.add(self.watches, self.layout.passages, flows)
                 if swapped is not None:
@@ -310,40 +279,17 @@ class Core:
         elapsed = (minute * MINUTE_S - self.session.open) / (self.session.close - self.session.open)
         trend = EBB_PER_MIN if elapsed > EBB_FROM else 0.0
         if self.queue.is_there and (minute % SLOT_MIN == 0 or len(self.queue.outlook) == 1):
-            self.queue.outlook = self._outlook(slot)
+            self.queue.outlook = self.habits.outlook(slot)
         self.queue.forecasts.move_up(minute, length, entered)
         self.queue.minute(length, entered, left, self.crowd, trend)
         if (minute - int(self.session.open // MINUTE_S)) == OPENING_DEMAND_AT_MIN:
-            demand = self.queue.demand.per_min()
-            gain = OPENING_DEMAND_GAIN if self.opening_demand else 1.0
-            self.opening_demand += gain * (demand - self.opening_demand)
+            self.habits.learn_opening(self.queue.demand.per_min())
         self.queue.hold_in(self.crowd, minute)
         if minute % SAID_EVERY_MIN == 0:
             self.queue.foretell(minute, self.crowd)
 
-    def _outlook(self, slot: int) -> tuple[float, ...]:
-        """Return how exits usually go from a slot on, as factors of those just seen: the share who leave, by slot."""
-        if not self.exits_profile.days:
-            return (1.0,)
-
-        def share(at: int) -> float:
-            people = self.people_profile.per_min(at % SLOTS)
-            return self.exits_profile.per_min(at % SLOTS) / people if people > 0 else 0.0
-
-        recent = (share(slot - 2) + 2 * share(slot - 1) + share(slot)) / 4  # as the throughput remembers
-        if recent <= 0:
-            return (1.0,)
-        return tuple(
-            round(min(max((share(slot + ahead) / recent) ** OUTLOOK_TRUST, LEAST_OUTLOOK), 1 / LEAST_OUTLOOK), 3)
-            for ahead in range(OUTLOOK_SLOTS)
-        )
-
     def _check_by_exits(self, minute: int, length: float, flows: Sequence[Flow]) -> None:
-        """Reckon the people inside from those who leave: exits per minute over the share of people who leave in one.
-
-        Little (1961). Rough, but it does not drift: it finds out a count that has gone astray, and helps in the
-        evening.
-        """
+        """Reckon the people inside from those who leave, now and then, where nothing unusual goes on."""
         session = self.session
         assert session is not None
         left = sum(  # as counted: the usual day is, too
@@ -353,32 +299,16 @@ class Core:
         )
         slot = slot_of(minute, session.local_offset_s)
         inside = max(self.crowd.people(), 0.0)
-        self.people_profile.add(slot, inside * length / SLOT_MIN)
         now_s = minute * MINUTE_S
-        since_min, until_min = (now_s - session.open) / MINUTE_S, (session.close - now_s) / MINUTE_S
-        share, relative = self._leaving_share(slot, since_min)
-        keep = 1 - length / LEAVING_MEMORY_MIN
-        self.leaving = self.leaving * keep + left
-        self.leaving_due = self.leaving_due * keep + inside * share * length
-        self.leaving_minutes = self.leaving_minutes * keep + length if share else 0.0
+        share = self.habits.leaving_share(slot, (now_s - session.open) / MINUTE_S, self.layout.mean_stay_min)
+        self.habits.leave(slot, length, left, inside, share)
         is_quiet = self.alarm_min is None and now_s >= self.unsettled_until and not self.queue.is_holding
-        if minute % EXITS_EVERY_MIN or not is_quiet or self.layout.has_beam or until_min < EXITS_UNTIL_MIN:
+        is_late = now_s > session.close - EXITS_UNTIL_MIN * MINUTE_S
+        if share is None or minute % EXITS_EVERY_MIN or not is_quiet or is_late or self.layout.has_beam:
             return
-        if self.leaving < EXITS_LEAST or self.leaving_minutes < LEAVING_MEMORY_MIN / 2:
-            return
-        people = max(inside + (self.leaving - self.leaving_due) / (self.leaving_minutes * share), 0.0)
-        relative += EXITS_DISPERSION / self.leaving
-        self.crowd.expect(people, relative * max(people, inside) ** 2 * EXITS_CORRELATION)
-
-    def _leaving_share(self, slot: int, since_min: float) -> tuple[float, float]:
-        """Return the share of people who leave per minute at this time of day, and its squared relative error."""
-        people, exits = self.people_profile.around(slot), self.exits_profile.around(slot)
-        days = self.exits_profile.days
-        if exits >= EXITS_LEAST and people > 0 and since_min > EXITS_FROM_MIN:
-            return exits / (people * SLOT_MIN), EXITS_SD_SHARE**2 + EXITS_DISPERSION / (exits * days)
-        if not days and since_min > self.layout.mean_stay_min:
-            return 1 / self.layout.mean_stay_min, FIRST_DAY_SD_SHARE**2
-        return 0.0, 0.0
+        reckoned = self.habits.reckon(inside, share)
+        if reckoned is not None:
+            self.crowd.expect(*reckoned)
 
     def _turn(self, number: int, minute: int, since_anchor: float) -> None:
         watch, passage = self.watches[number], self.layout.passages[number]

@@ -31,9 +31,8 @@ LANE: Final = (
 WATCH: Final = (*("flow", "entries_put_in", "exits_put_in", "net", "since_anchor", "turn_score", "least_if_swapped"),)
 MEMBER: Final = ("queue", "log_demand", "queue_variance", "covariance", "demand_variance", "weight")
 QUEUE: Final = ("odds", "net", "plateau", "released_min", "since_look_min", "pace")
-CORE: Final = (
-    *("opening_demand", "leaving", "leaving_minutes", "leaving_due", "people_before_alarm", "crossing_rate"),
-)
+HABITS: Final = ("opening_demand", "leaving", "leaving_due", "leaving_minutes")
+CORE: Final = ("people_before_alarm", "crossing_rate")
 MOST_HALF: Final = 65_000.0
 """The largest figure that a 16-bit float is trusted with."""
 
@@ -130,7 +129,7 @@ def read(text: str) -> tuple[Core, Window, tuple[Session, ...]]:
 
 
 def _profiles(core: Core) -> tuple[Profile, Profile, Profile]:
-    return core.entries_profile, core.exits_profile, core.people_profile
+    return core.habits.profiles
 
 
 def _scalars(core: Core) -> Iterator[tuple[Any, str]]:
@@ -147,6 +146,7 @@ def _scalars(core: Core) -> Iterator[tuple[Any, str]]:
     yield from ((queue.forecasts, name) for name in ("bias", "bias_variance"))
     yield from ((core.balance, name) for name in ("net", "least", "crossings"))
     yield from ((core.crowd, name) for name in ("hours", "scale"))
+    yield from ((core.habits, name) for name in HABITS)
     yield from ((core, name) for name in CORE)
 
 

@@ -296,7 +296,7 @@ def test_floors_are_told_apart() -> None:
         lambda core: core.crowd.observe(None, 10.0, 1.0),
         lambda core: core.queue.look(300.0, 10.0, 0.0, core.crowd, is_open=True),
         lambda core: core.add_late(0, at_minute(200), 50, 3),
-        lambda core: core.entries_profile.add(3, 7.0),
+        lambda core: core.habits.entries.add(3, 7.0),
     ],
 )
 def test_a_core_that_was_handed_out_is_the_caller_s_own(disturb: Callable[[object], object]) -> None:
