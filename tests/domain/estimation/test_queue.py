@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,29 +172,6 @@ def test_after_an_alarm_those_who_were_inside_wait_before_the_door_with_those_wh
     assert not door.queue.is_throttled
 
 
-@pytest.mark.parametrize(("times", "is_longer"), [(1.6, True), (0.6, False)])
-def test_measured_waits_correct_what_is_said_and_by_no_more_than_they_show(times: float, is_longer: bool) -> None:  # noqa: FBT001
-    door = held(120)
-    door.pass_minutes(20, EXITS, EXITS)
-    bias = [door.queue.forecasts.bias]
-    said = door.queue.forecasts.said[-1][1]
-    for _ in range(6):
-        door.queue.forecasts.measure(door.minute, said * times)
-        bias.append(door.queue.forecasts.bias)
-    assert bias == sorted(bias, reverse=not is_longer)
-    assert len(set(bias)) == len(bias)
-    assert 0 < abs(bias[-1]) < 0.5
-
-
-def test_a_ticket_from_before_anything_was_said_teaches_nothing() -> None:
-    door = held()
-    door.pass_minutes(20, EXITS, EXITS)
-    before = door.queue.copy()
-    door.queue.forecasts.measure(START - 500, 100.0)
-    door.queue.forecasts.measure(START + 15, 0.2)
-    assert door.queue == before
-
-
 def test_foretold_waits_are_held_against_what_became_of_them() -> None:
     means = []
     for exits in (EXITS, 2):
@@ -210,17 +189,6 @@ def test_foretold_waits_are_held_against_what_became_of_them() -> None:
         if exits == EXITS:
             assert error[0] < foretold / 2
     assert means[1] > means[0] + 3
-
-
-def test_errors_older_than_a_month_are_forgotten() -> None:
-    door = held(90)
-    door.pass_minutes(90, EXITS, EXITS)
-    assert door.queue.forecasts.mean_error_min() is not None
-    old = door.queue.forecasts.days[0][0]
-    door.minute += 40 * 24 * 60
-    door.look(90)
-    door.pass_minutes(90, EXITS, EXITS)
-    assert all(day > old + 30 for day, *_ in door.queue.forecasts.days)
 
 
 def test_nobody_knows_the_wait_of_those_whose_queue_was_seen_to_be_gone() -> None:
@@ -245,6 +213,19 @@ def test_every_wait_lies_in_its_interval_now_and_later(
         assert 0 <= wait.low <= wait.minutes <= wait.high < 1e5
 
 
+@pytest.mark.parametrize("minutes", [12.0, 45.0])
+def test_a_sensor_of_queueing_time_is_a_look_at_as_many_as_take_that_long(minutes: float) -> None:
+    door = Door()
+    door.pass_minutes(30, EXITS, EXITS)
+    door.queue.throttle(door.crowd, on=True)
+    for _ in range(4):
+        door.queue.look_at_time(minutes, door.crowd, is_open=True)
+    assert door.queue.is_there
+    assert door.queue.wait(door.crowd).minutes == pytest.approx(minutes, rel=0.15)
+    door.queue.look_at_time(0.0, door.crowd, is_open=True)
+    assert not door.queue.is_there
+
+
 @pytest.mark.parametrize("people", [80, 250])
 def test_the_last_useful_time_is_early_enough_and_is_none_where_it_is_too_late(people: int) -> None:
     door = held(people)
@@ -256,6 +237,16 @@ def test_the_last_useful_time_is_early_enough_and_is_none_where_it_is_too_late(p
     assert latest[2] is not None
     assert 0 <= latest[1] <= latest[2] <= 3 * wait + 120
     assert latest[1] + door.queue.wait_after(latest[1], door.crowd).minutes <= 2 * wait + 60
+
+
+@given(st.integers(1, 400), st.integers(1, 12), st.floats(0, 400))
+def test_whoever_joins_later_does_not_get_in_before(people: int, exits: int, until: float) -> None:
+    door = held(people)
+    door.pass_minutes(5, exits, exits)
+    in_at = [minutes + door.queue.wait_after(minutes, door.crowd).minutes for minutes in range(0, 400, 10)]
+    assert all(later >= earlier - 1e-6 for earlier, later in pairwise(in_at))
+    in_time = [10.0 * number for number, minutes in enumerate(in_at) if minutes <= until]
+    assert door.queue.last_useful(until, door.crowd) == max(in_time, default=None)
 
 
 @given(
