@@ -17,6 +17,7 @@ COMMANDS: Final = (
     "apply",
     "keys",
     "doctor",
+    "explain",
     "simulate",
     "replay",
     "bench",
