@@ -257,12 +257,11 @@ def _look(state: LibraryState, library: Library) -> Glance:
     """Bring hours, capacity and the estimator to `state.now` and look."""
     assert state.now is not None
     now = state.now
-    at_s, capacity = unix_s(now), library.capacity_at(now)
-    timetable = state.timetable
+    at_s, timetable = unix_s(now), state.timetable
     is_new = timetable is None or now >= timetable.until
     if timetable is None or is_new:
         timetable = state.timetable = timetable_of(library, now)
-    estimator = state.estimator
+    estimator, capacity = state.estimator, timetable.capacity
     if estimator is None:
         # Of the time before nothing is known: whoever is first heard of during the day may hold any number of people.
         estimator = begun(layout_of(library, capacity), at_s)

@@ -25,9 +25,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def next_due(state: LibraryState, library: Library, now: datetime) -> datetime | None:
     """Return the next instant at which the status may change without a reading."""
     assert state.timetable is not None
-    candidates = state.staff.expiries(now)
-    if state.timetable.next_change is not None:
-        candidates.append(state.timetable.next_change)
+    candidates = [*state.staff.expiries(now), state.timetable.until]
     if state.is_open:
         candidates += _due_while_open(state, library, now)
     elif state.closed_at is not None:

@@ -24,6 +24,8 @@ TREND_SHARE: Final = 0.03
 """A change of people smaller than this share of capacity within the span is no trend."""
 UNSURE_SHARE: Final = 0.6
 """An interval wider than this share of capacity says nothing: between a quarter full and nearly full."""
+SURE_AGAIN_SHARE: Final = 0.5
+"""One that narrows again is shown from here on, so that it does not come and go."""
 UNSURE_PEOPLE: Final = 10
 """In a reading room of a dozen seats even a count by hand is no better than this."""
 
@@ -89,9 +91,15 @@ def _reason_unknown(state: LibraryState, glance: Glance, people: Estimate) -> Re
         since = max((at for at in known if at is not None), default=None)
         if since is None or now - since >= library.recount_valid_for:
             return Reason(ReasonCode.RECOUNT_OLD, since=since)
-    if people.high - people.low > max(UNSURE_SHARE * glance.capacity, UNSURE_PEOPLE):
+    was_unsure = state.status is not None and _code_of(state.status) is ReasonCode.TOO_UNSURE
+    share = SURE_AGAIN_SHARE if was_unsure else UNSURE_SHARE
+    if people.high - people.low > max(share * glance.capacity, UNSURE_PEOPLE):
         return Reason(ReasonCode.TOO_UNSURE)
     return None
+
+
+def _code_of(status: Status) -> ReasonCode | None:
+    return status.reason.code if status.reason else None
 
 
 def _figures(state: LibraryState, glance: Glance, people: Estimate, *, is_admitting: bool) -> Figures:

@@ -26,8 +26,10 @@ class Timetable:
     """What the hours say from one moment until `until`; all times in UTC but the sessions', in Unix seconds."""
 
     until: datetime
-    """The next change of hours or the end of the local day, whichever comes first."""
+    """The next change of hours or capacity or the end of the local day, whichever comes first."""
     is_open: bool
+    capacity: int
+    """The people allowed in."""
     next_change: datetime | None
     today: tuple[tuple[datetime, datetime], ...]
     """The open spans of the local day."""
@@ -39,9 +41,11 @@ def timetable_of(library: Library, at: datetime) -> Timetable:
     """Return the timetable that holds at a moment."""
     midnight, tomorrow = _local_midnight(library, at, 0), _local_midnight(library, at, 1)
     change = library.hours.next_change(at)
+    turns = [change, *(period.when.next_change(at) for period in library.capacity_periods)]
     return Timetable(
-        until=(tomorrow if change is None else min(change, tomorrow)).astimezone(UTC),
+        until=min([tomorrow, *(turn for turn in turns if turn is not None)]).astimezone(UTC),
         is_open=library.hours.is_open(at),
+        capacity=library.capacity_at(at),
         next_change=change.astimezone(UTC) if change else None,
         today=tuple(
             (start.astimezone(UTC), end.astimezone(UTC))

@@ -275,3 +275,24 @@ def test_a_gate_whose_clock_is_fast_is_heard_at_once() -> None:
     assert told.status.people.value in {20, 21}
     told.gate(at("10:01"), at=at("10:04"))
     assert told.status.people.value in {20, 21}
+
+
+def test_fewer_allowed_in_sends_nobody_home_and_is_told_at_its_own_minute() -> None:
+    told = opened(capacity_periods=[{"when": "Mo-Fr 17:00-18:00", "capacity": 50}])
+    told.gate(at("14:00"), entries=70)
+    before = told.status
+    told.tell(at("17:20"))
+    assert told.situations()[-2:] == [("13:00", "many_seats"), ("17:00", "full")]
+    assert (before.capacity, told.status.capacity) == (100, 50)
+    assert before.people is not None
+    assert told.status.people is not None
+    assert told.status.people.value == pytest.approx(before.people.value, abs=2)
+    assert told.status.free_seats == 0
+
+
+def test_more_allowed_in_during_a_session_is_believed_to_come_in() -> None:
+    told = opened(capacity_periods=[{"when": "Mo-Fr 09:00-10:00", "capacity": 50}], opening_hours="Mo-Fr 09:00-18:00")
+    for minute in range(10):
+        told.gate(at("10:05") + minute * MINUTE, entries=9)
+    assert told.status.people is not None
+    assert told.status.people.value > 85

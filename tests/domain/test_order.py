@@ -88,7 +88,7 @@ def figures(status: Status) -> tuple[object, ...]:
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.randoms(use_true_random=False))
 def test_readings_that_come_within_forty_minutes_give_the_same_figures_in_any_order(rng: Random) -> None:
     readings = seen(rng)
@@ -110,7 +110,7 @@ def test_readings_that_come_within_forty_minutes_give_the_same_figures_in_any_or
     assert (twice.status, twice.changes) == (late.status, late.changes)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.randoms(use_true_random=False))
 def test_readings_of_one_delivery_give_the_same_status_in_any_order(rng: Random) -> None:
     readings = seen(rng)
@@ -122,7 +122,7 @@ def test_readings_of_one_delivery_give_the_same_status_in_any_order(rng: Random)
     assert one.changes == other.changes
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.randoms(use_true_random=False), st.integers(0, 60), st.integers(1, 60))
 def test_more_people_never_lower_the_level(rng: Random, fewer: int, extra: int) -> None:
     told = opened()
@@ -140,7 +140,7 @@ def test_more_people_never_lower_the_level(rng: Random, fewer: int, extra: int) 
         assert ORDER.index(levels[0]) <= ORDER.index(levels[1])
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.randoms(use_true_random=False))
 def test_no_figure_goes_without_its_age_and_none_is_older_than_it_says(rng: Random) -> None:
     told = opened()
