@@ -32,6 +32,8 @@ ALARM_MIN: Final = 5
 UNSETTLED_S: Final = 45 * 60
 RETURNING_SHARE: Final = 0.6
 """Of those whom an alarm sent out, so many wait at the door when it opens again."""
+REOPENED_SD_SHARE: Final = 0.02
+"""Some never left, some slip in before the gates count again."""
 EBB_FROM: Final = 0.45
 EBB_PER_MIN: Final = -0.006
 """In the second half of the day fewer come from hour to hour, by some 30 %. (The demand of other days, known from looks
@@ -418,7 +420,7 @@ class Core:
         elif not observation.value and self.alarm_min is not None:
             self.alarm_min = None
             with self._correcting(observation.at, CorrectionKind.REOPENED, observation.id):
-                self.crowd.empty(EMPTY_SD_PEOPLE + EMPTY_SD_SHARE * self.layout.capacity)
+                self.crowd.empty(EMPTY_SD_PEOPLE + REOPENED_SD_SHARE * self.layout.capacity)
             self.balance.begin(self.watches)
             self.empty_since = observation.at
             self.unsettled_until = observation.at + UNSETTLED_S
