@@ -273,12 +273,13 @@ def test_a_crossing_without_a_direction_is_rather_an_exit_the_more_are_inside(pe
 
 def test_a_beam_finds_its_way_to_as_many_inside_as_come_in_while_one_stays() -> None:
     crowds = [crowd_of(layout_of(BEAM)) for _ in range(2)]
-    for crowd, start in zip(crowds, (20.0, 350.0), strict=True):
-        crowd.state.set(0, start, 400.0)
+    for crowd, start, sd in zip(crowds, (20.0, 350.0), (5.0, 150.0), strict=True):
+        crowd.state.set(0, start, sd**2)
         for _ in range(600):
             crowd.add_beam(0, 2.0, crossing_rate=2.0, leaving_share=1.0)
-    low, high = (crowd.people() for crowd in crowds)
+    (low, variance), (high, other) = (everybody(crowd) for crowd in crowds)
     assert low == pytest.approx(high, abs=20)
+    assert variance == pytest.approx(other, rel=0.3)
     assert low == pytest.approx(120, rel=0.2)  # one a minute stays two hours
 
 

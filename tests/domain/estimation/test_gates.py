@@ -92,7 +92,7 @@ def test_a_broken_gate_is_named_with_what_ails_it_and_since_when(
     assert faults(estimator, BREAKS + 1) == []
     (fault,) = faults(estimator, LATER)
     assert (fault.gate, fault.kind) == ("front", kind)
-    assert abs(fault.since - at_minute(BREAKS, TODAY)) <= 300
+    assert abs(fault.since - at_minute(BREAKS, TODAY)) <= 60
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,20 @@ def test_where_nobody_was_ever_seen_waiting_and_there_is_room_nobody_waits() -> 
     door = Door(people=100)
     door.pass_minutes(120, 2, 2)
     assert not door.queue.is_there
-    assert door.queue.wait(door.crowd).minutes == 0
+    wait = door.queue.wait(door.crowd)
+    assert (wait.minutes, wait.high) == (0, 0)
+
+
+def test_a_door_shows_what_it_can_do_where_a_queue_finds_room_and_not_where_it_waits_for_exits() -> None:
+    rates = []
+    for door in (Door(people=60), held(200)):
+        door.queue.pace = 20.0
+        door.look(200)
+        rates.append(door.queue.door.per_min)
+        door.pass_minutes(6, 28, 28 if door.queue.is_holding else 0)
+        rates.append(door.queue.door.per_min)
+    assert rates[0] < rates[1] < 28
+    assert rates[2] == rates[3]
 
 
 @pytest.mark.parametrize("people", [5, 60, 300])
@@ -239,7 +252,7 @@ def test_the_last_useful_time_is_early_enough_and_is_none_where_it_is_too_late(p
     assert latest[1] + door.queue.wait_after(latest[1], door.crowd).minutes <= 2 * wait + 60
 
 
-@given(st.integers(1, 400), st.integers(1, 12), st.floats(0, 400))
+@given(st.integers(1, 400), st.integers(1, 12), st.floats(0, 380))
 def test_whoever_joins_later_does_not_get_in_before(people: int, exits: int, until: float) -> None:
     door = held(people)
     door.pass_minutes(5, exits, exits)

@@ -45,9 +45,10 @@ def test_a_gate_that_leads_out_counts_the_other_way() -> None:
     assert counted((150, 0), (300, 0), gates=(FRONT, OUT))[2] is not None
 
 
-def test_stairs_and_beams_are_never_turned() -> None:
-    inner, beam = Passage("stairs", 0, 1), Passage("beam", NOWHERE, 0, is_beam=True)
-    assert counted((0, 400), (0, 400), gates=(inner, beam))[2] is None
+@pytest.mark.parametrize("flow", [(0, 400), (400, 0)])
+@pytest.mark.parametrize("gate", [Passage("stairs", 0, 1), Passage("beam", NOWHERE, 0, is_beam=True)])
+def test_stairs_and_beams_are_never_turned(gate: Passage, flow: tuple[int, int]) -> None:
+    assert counted(flow, gates=(gate,))[2] is None
 
 
 def test_turning_a_gate_adds_what_it_took_twice() -> None:
