@@ -37,6 +37,8 @@ class Publication:
     at: datetime | None = None
     revision: int | None = None
     differences: tuple[Difference, ...] = ()
+    worked_out_at: datetime | None = None
+    """When the log led to its latest change; later than `at`, it is not published."""
 
 
 NUMBERED: Final = frozenset({"revision", "sentences"})
@@ -60,7 +62,7 @@ def compare(past: Past, published: StatusChanged | None) -> Publication:
         pairs = [(name, getattr(one, name), getattr(other, name)) for name in one.__dataclass_fields__]
     found = tuple(Difference(name, _said(one), _said(other)) for name, one, other in pairs if one != other)
     verdict = Comparison.DIFFERS if found else Comparison.AS_PUBLISHED
-    return Publication(verdict, published.at, published.status.revision, found)
+    return Publication(verdict, published.at, published.status.revision, found, change.at)
 
 
 def _said(value: object) -> str:

@@ -12,6 +12,7 @@ from cli.explanation.account import Explanation
 from cli.explanation.levels import LevelAccount, Rule
 from cli.explanation.phrasing import LEVELS, REASONS, STATES, clock, people, percent
 from cli.explanation.publication import Comparison
+from shared.domain.estimation.journal import CorrectionKind
 from shared.domain.estimation.levels import ENTER_CHANCE, LEAVE_CHANCE, RETURN_AFTER_S
 from shared.domain.library_state import Totals
 from shared.domain.occupancy import Estimate
@@ -19,6 +20,7 @@ from shared.domain.status import Status
 from shared.runtime.wording import sentences_for
 
 INDENT: Final = "   "
+BELIEVED: Final = frozenset({CorrectionKind.COUNTED, CorrectionKind.COUNTED_BY_SURPRISE})
 
 
 def lines_of(explanation: Explanation) -> list[str]:
@@ -97,6 +99,9 @@ def _published(explanation: Explanation) -> Iterator[str]:
     yield f"NOT as published: {which} differs."
     for each in publication.differences:
         yield f"  {each.name}: published {each.published}, worked out again {each.worked_out}"
+    if publication.worked_out_at is not None and publication.worked_out_at > publication.at:
+        led_at = clock(publication.worked_out_at, zone, beside=explanation.asked_for)
+        yield f"  (The log led to a change at {led_at} that is not published: the aggregator is behind, or was.)"
     if not explanation.readings.is_whole:
         yield (
             "  (The log has forgotten its beginning. What was learned of the gates and of usual days before that is in"
@@ -163,7 +168,9 @@ def _readings(explanation: Explanation) -> Iterator[str]:
     if readings.reaches_back:
         yield "The log reaches back to when the house was last empty: the figures begin at nobody."
     else:
-        yield "The log does not reach back to an empty house: the figures begin in the middle, from a guess."
+        counted = any(each.kind in BELIEVED for each in explanation.corrections)
+        but = "; the head-counts since then put that right (see 3)" if counted else ""
+        yield f"The log does not reach back to an empty house: the figures begin in the middle, from a guess{but}."
 
 
 def _totals(totals: Totals) -> str:

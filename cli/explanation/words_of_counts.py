@@ -80,20 +80,23 @@ def _fault(span: FaultSpan, as_of: datetime, zone: ZoneInfo) -> str:
 
 
 def _sum(total: Sum) -> Iterator[str]:
+    rows = (
+        ("counted", total.counted, total.counted.net),
+        ("put in for gates that did not count", total.put_in, total.put_in.net),
+        ("missed by the gates, as learned by then", total.missed, total.missed.net),
+        ("through gates that know no direction", None, total.undirected),
+        ("put right (see 3)", None, total.corrections),
+        ("other evidence", None, total.other),
+    )
     yield _row("at first", None, total.start)
-    yield _row("counted", total.counted, total.counted.net)
-    yield _row("put in for gates that did not count", total.put_in, total.put_in.net)
-    yield _row("missed by the gates, as learned by then", total.missed, total.missed.net)
-    if total.undirected:
-        yield _row("through gates that know no direction", None, total.undirected)
-    yield _row("put right (see 3)", None, total.corrections)
-    yield _row("other evidence", None, total.other)
+    yield from (_row(*row) for row in rows if row[2] or (row[1] and row[1].entries))
     yield f"  {'people inside':<42}{'':>22}{people(total.people):>10}"
     yield f"Entries and exits in all, corrected: {both(total.corrected)}."
-    yield (
-        "(Other evidence: whom a crowd at the door hides, that a full house does not grow and an empty one does not"
-        " shrink, how people usually leave, and what the gates' factors were before they were learned.)"
-    )
+    if total.other:
+        yield (
+            "(Other evidence: whom a crowd at the door hides, that a full house does not grow and an empty one does not"
+            " shrink, how people usually leave, and what the gates' factors were before they were learned.)"
+        )
 
 
 def _row(name: str, ways: Ways | None, net: float) -> str:
