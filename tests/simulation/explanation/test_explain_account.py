@@ -225,6 +225,8 @@ def test_an_alarm_is_a_correction_until_everybody_is_out(hall: Library, day: lis
     )
     assert sent_out.after == let_in.before
     assert let_in.after == 0.0
+    assert later.sum is not None
+    assert (later.sum.since, later.sum.is_from_empty) == (at("12:00"), True)
 
 
 def test_a_closed_library_is_explained_by_its_hours(hall: Library, day: list[WireFields]) -> None:
