@@ -201,11 +201,13 @@ def _count(state: LibraryState, library: Library, count: GateCount, outcome: Out
 def _hear_staff(state: LibraryState, library: Library, reading: StaffReading) -> None:
     assert state.now is not None
     assert state.estimator is not None
-    if not state.staff.add(reading):
-        return
+    state.estimator.pass_to(unix_s(state.now))
+    pushed_out = state.staff.add(reading)
+    if pushed_out is not None:
+        # What can no longer be taken back is not kept for being done again either; the newer ones outweigh it.
+        state.estimator.take_back(pushed_out.identity)
     observation = observation_of(reading, library, state.now)
-    if observation is not None:
-        state.estimator.pass_to(unix_s(state.now))
+    if observation is not None and pushed_out is not reading:
         state.estimator.observe(observation)
 
 

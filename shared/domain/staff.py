@@ -39,10 +39,13 @@ class StaffLog:
     entries: list[StaffReading] = field(default_factory=list)
     undone: dict[str, datetime] = field(default_factory=dict)
 
-    def add(self, reading: StaffReading) -> bool:
-        """Add a reading; return False if it was taken back before it arrived."""
+    def add(self, reading: StaffReading) -> StaffReading | None:
+        """Add a reading; return the one that had to make room for another, perhaps this one, or None.
+
+        A reading that was taken back before it arrived makes room at once.
+        """
         if f"{reading.device}/{reading.id}" in self.undone or reading.identity in self.undone:
-            return False
+            return reading
         self.entries.append(reading)
         self.entries.sort(key=lambda each: (each.at, each.identity))
         of_kind = [each for each in self.entries if each.kind == reading.kind]
@@ -50,8 +53,10 @@ class StaffLog:
             # A sensor of the queue streams where people tap: it must not push out what they could still take back.
             told = Counter(each.device for each in of_kind)
             most = max(told.values())
-            self.entries.remove(next(each for each in of_kind if told[each.device] == most))
-        return True
+            oldest = next(each for each in of_kind if told[each.device] == most)
+            self.entries.remove(oldest)
+            return oldest
+        return None
 
     def undo(self, undo: Undo) -> list[StaffReading]:
         """Take a reading back, now or when it arrives, and return it if it was there.

@@ -44,3 +44,15 @@ def test_a_sensor_that_streams_does_not_push_out_what_people_have_said() -> None
     assert len(log.entries) == MAX_OF_A_KIND
     assert log.entries[-1].id == f"s{3 * MAX_OF_A_KIND - 1}"
     assert log.undo(Undo(id="u", device="tablet", at=TEN, target="by-hand")) == [by_hand]
+
+
+def test_what_is_no_longer_kept_is_not_done_again_by_the_estimator_either() -> None:
+    told = Told()
+    told.tell(at("09:55"))
+    for second in range(3 * MAX_OF_A_KIND):
+        when = TEN + timedelta(seconds=second)
+        told.tell(when, QueueLength(id=f"s{second}", device="sensor", at=when, people=20))
+    assert told.state.estimator is not None
+    kept = {each.identity for each in told.state.staff.entries}
+    assert {each.id for each in told.state.estimator.window.observations} == kept
+    assert len(kept) == MAX_OF_A_KIND
