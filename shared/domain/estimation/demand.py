@@ -16,6 +16,7 @@ PRIORITY_SHARE: Final = 0.03
 """Of those who enter, so many did not queue."""
 WEIGHT_MEMORY: Final = 0.97
 """Evidence for a member of the bank fades by this per look, so that habits may change."""
+AHEAD_STEP_MIN: Final = 5.0
 LEAST_WEIGHT: Final = 1e-3
 
 
@@ -152,18 +153,25 @@ class Demand:
         """Return how many would join per minute if there were no queue."""
         return exp(sum(member.weight * member.log_demand for member in self.members))
 
-    def ahead(self, minutes: float, exits_per_min: float) -> float:
-        """Return the people who will be queuing after some minutes, if one is let in for each that leaves."""
-        total = 0.0
+    def ahead(self, minutes: float, room: float, door_per_min: float, exits_per_min: float) -> tuple[float, float]:
+        """Return the people who will be queuing after some minutes, and the room there will be.
+
+        While there is room people go in at the door's rate at most, and then one for each that leaves.
+        """
+        queues = rooms = 0.0
         for member in self.members:
-            queue, left = member.queue, minutes
+            queue, free, left = member.queue, room, minutes
             while left > 0:
-                step = min(left, 5.0)
-                join = exp(min(member.log_demand, 7.0) - queue / (exits_per_min * member.put_off_min))
-                queue = max(queue + step * (join - RENEGING_PER_MIN * queue - exits_per_min), 0.0)
+                step = min(left, AHEAD_STEP_MIN)
+                pace = door_per_min if free > 0 else exits_per_min
+                joining = exp(min(member.log_demand, 7.0) - queue / (pace * member.put_off_min))
+                entering = min(queue / step + joining, pace)
+                free = max(free + step * (exits_per_min - entering), 0.0)
+                queue = max(queue + step * (joining - RENEGING_PER_MIN * queue - entering), 0.0)
                 left -= step
-            total += member.weight * queue
-        return total
+            queues += member.weight * queue
+            rooms += member.weight * free
+        return queues, rooms
 
 
 def demand_of(per_min: float) -> Demand:

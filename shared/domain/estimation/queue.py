@@ -19,6 +19,7 @@ from shared.domain.estimation.throughput import Throughput
 from shared.domain.estimation.waiting import (
     OUTLOOK_STEP_MIN,
     RENEGING_PER_MIN,
+    Z_90,
     Expected,
     expected_minutes,
     with_interval,
@@ -49,6 +50,7 @@ HOLD_CORRELATION: Final = 3.0
 BUTTON_SD_SHARE: Final = 0.02
 AHEAD_SHARE_PER_HOUR: Final = 0.5
 """How much less sure the queue of an hour from now is, in relative terms."""
+MOST_UNSURE_SHARE: Final = 0.6
 AHEAD_STEP_MIN: Final = 10.0
 UNSEEN_CHANCE: Final = 0.05
 UNSEEN_PEOPLE: Final = 6.0
@@ -256,12 +258,18 @@ class Queue:
         """Return the wait of somebody who joins after some minutes, as things stand now."""
         if until_open_min > minutes:
             return self.wait(crowd, until_open_min)
-        queue, variance = self._ahead(minutes, crowd)
-        exits = self.exits.per_min
+        exits, door = max(self.exits.per_min, 0.1), max(self.door.per_min, 0.5)
+        room = self.room(crowd.people(), crowd.state.mean[crowd.hold_index])
+        queue, free = self.demand.ahead(minutes, room, door, exits)
         later = self.outlook[min(int(minutes / OUTLOOK_STEP_MIN), len(self.outlook) - 1) :]
-        waiting = expected_minutes(queue, 0.0, self.door.per_min, exits, later) * exp(self.forecasts.bias)
+        _, variance = self.demand.queue()
         unsure = variance + (AHEAD_SHARE_PER_HOUR * minutes / 60 * max(queue, exits * 10)) ** 2
-        return with_interval(waiting, queue, unsure, self.exits.relative_variance, self.forecasts.bias_variance)
+        waiting = expected_minutes(queue, free, door, exits, later) * exp(self.forecasts.bias)
+        if queue >= 1:
+            variance = min(unsure, (MOST_UNSURE_SHARE * queue) ** 2)
+            return with_interval(waiting, queue, variance, self.exits.relative_variance, self.forecasts.bias_variance)
+        high = expected_minutes(max(Z_90 * unsure**0.5 - free, 0.0), 0.0, door, exits, later)
+        return Expected(waiting, 0.0, max(high, waiting))
 
     def last_useful(self, until_last_entry_min: float, crowd: Crowd) -> float | None:
         """Return the latest time, in minutes from now, at which joining still leads in; None if it is too late now."""
@@ -275,15 +283,6 @@ class Queue:
             else:
                 end = middle
         return (first - 1) * AHEAD_STEP_MIN if first else None
-
-    def _ahead(self, minutes: float, crowd: Crowd) -> tuple[float, float]:
-        exits = max(self.exits.per_min, 0.1)
-        _, variance = self.demand.queue() if self.is_there else (0.0, 1.0)
-        if self.is_there:
-            room = self.room(crowd.people(), crowd.state.mean[crowd.hold_index])
-            return max(self.demand.ahead(minutes, exits) - room, 0.0), variance
-        room = max(crowd.state.mean[crowd.hold_index] - crowd.people(), 0.0)
-        return max((self.demand.per_min() - exits) * minutes - room, 0.0), variance
 
     def reopen(self, returning: float) -> None:
         """Begin again after an alarm: those who were inside stand before the door, with those who queued."""

@@ -156,8 +156,8 @@ def test_a_queue_is_never_negative_and_the_weights_are_shares(
 def test_a_queue_that_more_leave_than_join_is_shorter_ahead_and_none_in_the_end(people: float, minutes: float) -> None:
     bank = demand_of(2.0)
     bank.begin(people, 25.0)
-    ahead = [bank.ahead(each, 20.0) for each in (0.0, minutes, minutes + 10, 600.0)]
-    assert ahead[0] == pytest.approx(people)
+    ahead = [round(bank.ahead(each, 0.0, 25.0, 20.0)[0], 6) for each in (0.0, minutes, minutes + 10, 600.0)]
+    assert ahead[0] == pytest.approx(people, abs=1e-6)
     assert ahead == sorted(ahead, reverse=True)
     assert ahead[-1] == 0
 
@@ -169,3 +169,14 @@ def test_a_copy_is_independent() -> None:
     other.look(500.0, 25.0)
     other.begin(0.0, 1.0)
     assert bank == untouched
+
+
+def test_while_the_house_fills_the_queue_ahead_is_what_the_door_leaves_and_the_room_is_used_up() -> None:
+    bank = demand_of(30.0)
+    bank.begin(100.0, 25.0)
+    queue, room = bank.ahead(10.0, 1000.0, 20.0, 5.0)
+    assert queue > 100  # more come than the door lets in
+    assert room == pytest.approx(1000 - 10 * (20 - 5))
+    queue, room = bank.ahead(240.0, 400.0, 20.0, 5.0)
+    assert room == 0
+    assert queue > 0
