@@ -93,8 +93,11 @@ async def play(house: House, bodies: Sequence[list[WireFields]], kills: dict[int
 
 async def look(house: House) -> Seen:
     """Wait until everything has come to rest and gather what can be seen."""
-    await house.caught_up()
     async with house.operator() as bus:
+        last = await bus.last_sequence(subjects.READINGS)
+        async with asyncio.timeout(120):  # the estimator goes through fifteen weeks minute by minute
+            while await house.metric("aggregator", "placelibre_aggregator_applied_sequence") < last:
+                await asyncio.sleep(0.1)
         await at_rest(bus)
         history = bus.bucket(subjects.HISTORY)
         days: dict[str, bytes] = {}
