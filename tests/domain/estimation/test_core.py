@@ -146,6 +146,28 @@ def test_an_alarm_empties_the_house_and_whoever_comes_back_fills_it() -> None:
     assert people(estimator, 245) == pytest.approx(120, rel=0.15)
 
 
+def test_an_alarm_heard_twice_is_one_alarm_and_at_night_there_is_none() -> None:
+    once, twice = estimator_for(layout_of(), days=2), estimator_for(layout_of(), days=2)
+    for estimator, minutes in ((once, (200,)), (twice, (200, 203, 206))):
+        report(estimator, DAY[:200])
+        for minute in minutes:
+            estimator.observe(Observation(at_minute(minute), "evacuation", f"alarm {minute}", 1.0))
+    assert once.answer(at_minute(220)) == twice.answer(at_minute(220))
+    night = steady()
+    night.observe(Observation(at_minute(900), "evacuation", "night", 1.0))
+    report(night, DAY[:200], day=1)
+    assert people(night, 200, day=1) == pytest.approx(200, rel=0.1)
+
+
+def test_a_count_of_one_floor_does_not_make_a_house_known_and_a_count_of_all_does() -> None:
+    estimator = estimator_for(three_floors(), before_s=-4 * 3600)
+    report(estimator, DAY[240:300], first=240)
+    count(estimator, 300, 40, "first")
+    assert not estimator.at(at_minute(302)).is_known
+    count(estimator, 303, 150)
+    assert estimator.at(at_minute(305)).is_known
+
+
 def test_who_waits_outside_after_an_alarm_is_a_queue() -> None:
     estimator = estimator_for(layout_of())
     report(estimator, DAY[:200])

@@ -95,6 +95,16 @@ def test_one_ticket_teaches_less_than_a_day_of_them() -> None:
     assert many.bias_variance < one.bias_variance < Forecasts().bias_variance
 
 
+def test_what_tickets_taught_becomes_less_sure_with_time_and_never_less_than_before_any() -> None:
+    forecasts = foretold(30.0)
+    for _ in range(20):
+        forecasts.measure(START, 45.0)
+    taught = forecasts.bias_variance
+    for number in range(1, 500):
+        forecasts.foretell(START + number * SAID_EVERY_MIN, 30.0, 100.0)
+    assert taught < forecasts.bias_variance <= Forecasts().bias_variance
+
+
 @given(st.lists(st.tuples(st.integers(0, 50), st.floats(5, 90)), min_size=1, max_size=30))
 def test_the_mean_is_over_the_last_thirty_days(tickets: list[tuple[int, float]]) -> None:
     forecasts = Forecasts()

@@ -252,6 +252,15 @@ def test_the_last_useful_time_is_early_enough_and_is_none_where_it_is_too_late(p
     assert latest[1] + door.queue.wait_after(latest[1], door.crowd).minutes <= 2 * wait + 60
 
 
+def test_where_more_come_than_leave_there_will_be_a_queue_once_the_room_is_used_up() -> None:
+    door = Door(people=100)
+    door.pass_minutes(30, 6, 2)
+    room = CAPACITY - door.crowd.people()
+    soon, late = (door.queue.wait_after(room / per_min, door.crowd).minutes for per_min in (10, 1.5))
+    assert soon == 0
+    assert late > 5
+
+
 @given(st.integers(1, 400), st.integers(1, 12), st.floats(0, 380))
 def test_whoever_joins_later_does_not_get_in_before(people: int, exits: int, until: float) -> None:
     door = held(people)
