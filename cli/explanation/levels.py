@@ -62,7 +62,7 @@ def level_of(
     bands = sorted(library.bands, key=lambda each: ORDER.index(each.level))
     thresholds = [Threshold(each.enter_ratio * capacity, each.leave_ratio * capacity) for each in bands]
     # Without a past there is no dwell and nothing to return to: what is left are the chances.
-    free = move(replace(stand, left=None), unix_s(at), mean, deviation, thresholds, 0.0, is_full=False)
+    free = move(replace(stand, left=()), unix_s(at), mean, deviation, thresholds, 0.0, is_full=False)
     levels = (Level.MANY_SEATS, *(band.level for band in bands))
     rule, held_until = _rule(stand, free.level, at, library, is_full=is_full)
     return LevelAccount(
@@ -83,8 +83,9 @@ def _rule(stand: Stand, target: int, at: datetime, library: Library, *, is_full:
     if target == stand.level:
         return Rule.CHANCES, None
     since = moment(stand.since)
-    if target == stand.left and at - since < timedelta(seconds=RETURN_AFTER_S):
-        return Rule.NO_RETURN, since + timedelta(seconds=RETURN_AFTER_S)
+    left_at = max((moment(left) for level, left in stand.left if level == target), default=None)
+    if left_at is not None and at - left_at < timedelta(seconds=RETURN_AFTER_S):
+        return Rule.NO_RETURN, left_at + timedelta(seconds=RETURN_AFTER_S)
     return Rule.DWELL, since + library.dwell
 
 

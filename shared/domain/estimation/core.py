@@ -182,6 +182,9 @@ class Core:
             if each.open < end_s and start_s < each.close and (before is None or before.open != each.open):
                 self._open(each, start_s)
                 break
+        for each in sessions:
+            if self.session is not None and each.open == self.session.open:
+                self.session = each  # its closing may have been moved
         session = self.session
         if session is None:
             return Phase.CLOSED
@@ -463,7 +466,7 @@ class Core:
             verdict = Verdict.SURPRISE
         if verdict is Verdict.SURPRISE:
             # Our figure is off by more than it knows: as much as makes this offset an ordinary one.
-            crowd.widen(max(offset**2 - variance - spread, 0.0) ** 0.5)
+            crowd.widen(max(offset**2 - variance - spread, 0.0) ** 0.5, place)
         crowd.observe(place, people, variance)
         kind = CorrectionKind.COUNTED if verdict is Verdict.EXPECTED else CorrectionKind.COUNTED_BY_SURPRISE
         self._note(count.at, kind, count.id, before, count)

@@ -312,10 +312,13 @@ class Crowd:
         for place, share in enumerate(place_shares(self.layout)):
             self.state.set(place, 0.0, people_sd**2 * share)
 
-    def widen(self, people_sd: float) -> None:
-        """Trust the figures less, by this many people."""
-        for place, share in enumerate(place_shares(self.layout)):
-            self.state.covariance[place][place] += people_sd**2 * share
+    def widen(self, people_sd: float, place: int | None = None) -> None:
+        """Trust the figures less, by this many people, in one place or (None) in all of them."""
+        for number, share in enumerate(place_shares(self.layout)):
+            if place is None:
+                self.state.covariance[number][number] += people_sd**2 * share
+            elif number == place:
+                self.state.covariance[number][number] += people_sd**2
 
     def end_day(self) -> None:
         """Close the books of a day: the house is known to be empty; learn from what was still counted inside.

@@ -148,8 +148,11 @@ def watch_minute(
             elif covered:
                 # Before any day is known people may well come in the morning and leave in the afternoon: only other
                 # gates that count the same way bear witness then.
+                # Nor does a gate's own other direction while that counts nobody either.
+                other = watch.lanes[1 - index]
+                own = due[number][1 - index] if other.zeros_since else 0.0
                 lane.others_seen += all_seen if lane.share > 0 else ways_seen[index]
-                lane.others_due += (all_due if lane.share > 0 else ways_due[index]) - rate
+                lane.others_due += (all_due - own if lane.share > 0 else ways_due[index]) - rate
                 missing += lane.zeros(now.minute, usual[number][index] * covered, rate, is_alone=len(watches) == 1)
             if missing:
                 put_in[index] = missing

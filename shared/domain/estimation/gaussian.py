@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Final
 
 from shared.domain.estimation.normal import truncated_moments
 
+LEAST_VARIANCE: Final = 1e-12
 Weights = Sequence[tuple[int, float]]
 """A weighted sum of some of the numbers: (index, weight)."""
 
@@ -49,7 +51,7 @@ class Gaussian:
         The change of the sum carries over to the rest by regression: Simon, Optimal State Estimation (2006), 7.5.4.
         """
         mean, variance = self.sum_of(weights)
-        if variance <= 0:
+        if variance <= LEAST_VARIANCE:
             return
         cut_mean, cut_deviation = truncated_moments(mean, sqrt(variance), low, high)
         self._pull(weights, (cut_mean - mean) / variance, (variance - cut_deviation**2) / variance**2)

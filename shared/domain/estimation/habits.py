@@ -82,10 +82,13 @@ class Habits:
     def leave(self, slot: int, minutes: float, left: float, inside: float, share: LeavingShare | None) -> None:
         """Take in who left in a minute (as counted) and how many are believed to be inside."""
         self.inside.add(slot, inside * minutes / SLOT_MIN)
+        if share is None:
+            self.leaving = self.leaving_due = self.leaving_minutes = 0.0
+            return
         keep = 1 - minutes / LEAVING_MEMORY_MIN
         self.leaving = self.leaving * keep + left
-        self.leaving_due = self.leaving_due * keep + (inside * share.per_min * minutes if share else 0.0)
-        self.leaving_minutes = self.leaving_minutes * keep + minutes if share else 0.0
+        self.leaving_due = self.leaving_due * keep + inside * share.per_min * minutes
+        self.leaving_minutes = self.leaving_minutes * keep + minutes
 
     def reckon(self, inside: float, share: LeavingShare) -> tuple[float, float] | None:
         """Return the people inside, and the variance of that, as those who leave tell it; None if too few left.

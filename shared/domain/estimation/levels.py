@@ -32,7 +32,8 @@ class Stand:
 
     level: int
     since: float
-    left: int | None = None
+    left: tuple[tuple[int, float], ...] = ()
+    """The levels left lately, and when."""
 
 
 def move(
@@ -64,7 +65,13 @@ def move(
             target -= 1
     if target == now:
         return stand
-    waited = at - stand.since
-    if not is_full and (waited < dwell_s or (target == stand.left and waited < RETURN_AFTER_S)):
-        return stand
-    return Stand(target, at, now)
+    left = tuple((level, since) for level, since in stand.left if at - since < RETURN_AFTER_S)
+    if not is_full:
+        if at - stand.since < dwell_s:
+            return stand
+        # What was left a moment ago is passed over, for the nearest level that was not.
+        while target != now and any(target == level for level, _ in left):
+            target += 1 if target < now else -1
+        if target == now:
+            return stand
+    return Stand(target, at, (*left, (now, at)))

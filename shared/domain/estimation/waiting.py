@@ -45,14 +45,14 @@ def expected_minutes(
     behind = queue - passing
     minutes = 0.0
     for factor in outlook[:-1]:
-        rate = exits * factor
+        rate = min(exits * factor, door)
         ends = log1p(RENEGING_PER_MIN * behind / rate) / RENEGING_PER_MIN
         if ends <= OUTLOOK_STEP_MIN:
             return passing / door + minutes + ends
         stay = exp(-RENEGING_PER_MIN * OUTLOOK_STEP_MIN)
         behind = behind * stay - rate * (1 - stay) / RENEGING_PER_MIN
         minutes += OUTLOOK_STEP_MIN
-    rest = log1p(RENEGING_PER_MIN * behind / (exits * outlook[-1])) / RENEGING_PER_MIN
+    rest = log1p(RENEGING_PER_MIN * behind / min(exits * outlook[-1], door)) / RENEGING_PER_MIN
     return passing / door + minutes + rest
 
 

@@ -33,15 +33,13 @@ MEMBER: Final = ("queue", "log_demand", "queue_variance", "covariance", "demand_
 QUEUE: Final = ("odds", "net", "plateau", "released_min", "since_look_min", "pace")
 HABITS: Final = ("opening_demand", "leaving", "leaving_due", "leaving_minutes")
 CORE: Final = ("people_before_alarm", "crossing_rate")
-MOST_HALF: Final = 65_000.0
-"""The largest figure that a 16-bit float is trusted with."""
 
 
 def round_off(core: Core) -> None:
     """Round a core's figures to what is kept of them."""
     _set_numbers(core, array("f", _numbers(core)))
     for profile in _profiles(core):
-        profile.usual, profile.today = _halves(_half_bytes(profile.usual)), _halves(_half_bytes(profile.today))
+        profile.round_off()
     forecasts = core.queue.forecasts
     forecasts.checks = tuple(replace(each, ahead=round(each.ahead, 2)) for each in forecasts.checks)
 
@@ -99,7 +97,10 @@ def read(text: str) -> tuple[Core, Window, tuple[Session, ...]]:
     """Return what was written. Raises ValueError, KeyError or TypeError for anything else."""
     kept: dict[str, Any] = json.loads(text)
     core = core_of(_layout(kept["layout"]), kept["minute"])
-    _set_numbers(core, array("f", b85decode(kept["numbers"])))
+    numbers = array("f", b85decode(kept["numbers"]))
+    if len(numbers) != len(_numbers(core)):
+        raise ValueError(f"{len(numbers)} figures do not fit the layout written beside them")
+    _set_numbers(core, numbers)
     packed, *days = kept["profiles"]
     halves = _halves(b85decode(packed))
     for number, (profile, count) in enumerate(zip(_profiles(core), days, strict=True)):
@@ -183,7 +184,7 @@ def _set_gaussian(gaussian: Gaussian, rest: Iterator[float]) -> None:
 
 
 def _half_bytes(values: Sequence[float]) -> bytes:
-    return pack(f"<{len(values)}e", *(min(value, MOST_HALF) for value in values))
+    return pack(f"<{len(values)}e", *values)
 
 
 def _halves(data: bytes) -> list[float]:

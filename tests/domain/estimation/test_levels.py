@@ -50,7 +50,7 @@ def test_a_full_house_is_at_the_highest_level_at_once(
     mean: float, deviation: float, levels: tuple[Threshold, ...], data: st.DataObject
 ) -> None:
     level = data.draw(st.integers(0, len(levels)))
-    for before in (None, Stand(level, AT), Stand(level, AT, len(levels))):
+    for before in (None, Stand(level, AT), Stand(level, AT, ((len(levels), AT),))):
         assert move(before, AT + 1, mean, deviation, levels, DWELL_S, is_full=True).level == len(levels)
 
 
@@ -88,17 +88,16 @@ def test_moves_are_a_dwell_apart_and_no_level_returns_within_ten_minutes_unless_
             assert after is before
             continue
         now = AT + 60 * minute
-        assert (after.since, after.left) == (now, before.level)
+        assert (after.since, after.left[-1]) == (now, (before.level, now))
         if minute not in full:
             assert now - before.since >= DWELL_S
-            if after.level == before.left:
-                assert now - left_at[after.level] >= RETURN_AFTER_S
+            assert now - left_at.get(after.level, 0.0) >= RETURN_AFTER_S
         left_at[before.level] = now
 
 
 def test_a_house_that_is_surely_fuller_moves_up_by_as_many_levels_as_it_has_to() -> None:
-    assert move(stand_at(0), AT, 110, 2, LEVELS, DWELL_S, is_full=False) == Stand(3, AT, 0)
-    assert move(stand_at(3), AT, 10, 2, LEVELS, DWELL_S, is_full=False) == Stand(0, AT, 3)
+    assert move(stand_at(0), AT, 110, 2, LEVELS, DWELL_S, is_full=False) == Stand(3, AT, ((0, AT),))
+    assert move(stand_at(3), AT, 10, 2, LEVELS, DWELL_S, is_full=False) == Stand(0, AT, ((3, AT),))
 
 
 def test_between_where_a_level_ends_and_where_it_begins_it_stays_what_it_was() -> None:
@@ -106,8 +105,14 @@ def test_between_where_a_level_ends_and_where_it_begins_it_stays_what_it_was() -
         assert move(stand_at(level), AT, 67.5, 1.0, LEVELS, DWELL_S, is_full=False) == stand_at(level)
 
 
-def test_when_full_ends_the_highest_level_lasts_for_a_dwell() -> None:
+def test_when_full_ends_the_highest_level_lasts_for_a_dwell_and_the_one_before_it_comes_back_later() -> None:
     stands = walk([(50.0, 2.0)] * 8, LEVELS, {1})
-    assert [stand.level for stand in stands] == [1, 3, 3, 3, 3, 3, 3, 3]
+    assert [stand.level for stand in stands] == [1, 3, 3, 3, 3, 2, 2, 2]
     later = move(stands[-1], AT + 60 + RETURN_AFTER_S, 50.0, 2.0, LEVELS, DWELL_S, is_full=False)
     assert later.level == 1
+
+
+def test_a_barred_return_does_not_bar_the_level_between() -> None:
+    stand = Stand(2, AT, ((0, AT),))
+    after = move(stand, AT + DWELL_S, 10, 2, LEVELS, DWELL_S, is_full=False)
+    assert after.level == 1

@@ -170,7 +170,7 @@ def test_a_level_that_is_held_names_the_rule_and_when_it_lets_go(
     hall: Library, left: int | None, minutes: int, rule: Rule, let_go: int
 ) -> None:
     since = at("16:00")
-    stand = Stand(0, unix_s(since), left)
+    stand = Stand(0, unix_s(since), () if left is None else ((left, unix_s(since)),))
     now = since + timedelta(minutes=minutes)
     level = level_of(stand, now, (0.9 * 2100, 10.0), hall, 2100, is_full=False)
     assert (level.level, level.by_chances, level.rule) == (Level.MANY_SEATS, Level.FEW_SEATS, rule)
