@@ -325,12 +325,15 @@ def test_the_calit2_recording_played_twice_counts_once(calit2: str) -> None:
     )
     library = config.to_domain(OsmOpeningHours)
     readings = read_csv([CsvFile("CalIt2.data", calit2)], CALIT2_DOOR).readings
-    feed = [reading for _, step in steps(readings) for reading in step]
+    # Two weeks; all fifteen are played over the real road, in test_replay and test_killed.
+    feed = [reading for _, step in steps(readings[: 14 * 48]) for reading in step]
     once = run_offline(library, feed)
-    twice = run_offline(library, feed[:2000] + feed)
-    assert (once.state.totals.entries, once.state.totals.exits) == (19_597, 18_837)
-    assert twice.state.totals.duplicates == 1000
-    assert (twice.state.totals.entries, twice.state.totals.exits) == (19_597, 18_837)
+    twice = run_offline(library, feed[:500] + feed)
+    assert twice.state.totals.duplicates == sum(each["kind"] == "gate_count" for each in feed[:500])
+    assert (twice.state.totals.entries, twice.state.totals.exits) == (
+        once.state.totals.entries,
+        once.state.totals.exits,
+    )
     assert twice.changes == once.changes
-    assert sum(day.entries for day in once.days.values()) == 19_597
-    assert len(once.days) == 105
+    assert sum(day.entries for day in once.days.values()) == once.state.totals.entries > 1000
+    assert len(once.days) == 14
