@@ -25,6 +25,7 @@ from shared.domain.estimation.written import round_off
 WINDOW_MIN: Final = 90
 """How late a reading may be and still land in its own minute."""
 STAND_EVERY_MIN: Final = 15
+RECENT_MIN: Final = 3
 MOST_SHARE: Final = 1.15
 """The answer never exceeds this share of capacity."""
 SHUT_SD_PEOPLE: Final = 0.5
@@ -72,6 +73,7 @@ class Estimator:
         """Begin without anything worked out."""
         self._tip: Core | None = None
         self._stands: list[Core] = []
+        self._recent: list[Core] = []
 
     def add_count(self, gate: str, start_s: float, end_s: float, entries: int, exits: int) -> None:
         """Add a gate's report over a time, or a single passage (start = end)."""
@@ -176,13 +178,17 @@ class Estimator:
     def _tip_at(self, minute: int) -> Core:
         tip = self._tip
         if tip is None:
-            tip = self._stands[-1].copy() if self._stands else self.core.copy()
+            known = [*self._stands[-1:], *self._recent[-1:]]
+            tip = max(known, key=lambda each: each.minute, default=self.core).copy()
         window = self.window
         while tip.minute < minute:
             tip.step(window.minutes.get(tip.minute), window.seen_in(tip.minute), self.sessions)
             if tip.minute % STAND_EVERY_MIN == 0:
                 round_off(tip)
                 self._stands.append(tip.copy())
+            elif tip.minute >= minute - RECENT_MIN:  # a report of the last minute mostly comes after it
+                self._recent.append(tip.copy())
+        del self._recent[:-RECENT_MIN]
         self._tip = tip
         limit = minute - WINDOW_MIN
         if self._stands and self._stands[0].minute <= limit:
@@ -196,8 +202,9 @@ class Estimator:
     def _redo_from(self, minute: int) -> None:
         if self._tip is not None and self._tip.minute > minute:
             self._tip = None
-        while self._stands and self._stands[-1].minute > minute:
-            self._stands.pop()
+        for kept in (self._stands, self._recent):
+            while kept and kept[-1].minute > minute:
+                kept.pop()
 
 
 def write(estimator: Estimator) -> str:
