@@ -19,7 +19,7 @@ from shared.domain.estimation.gates import Circumstances, Flow, GateFault, GateW
 from shared.domain.estimation.habits import Habits
 from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, judge
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
-from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Session
+from shared.domain.estimation.layout import DAY_S, MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOT_MIN, Profile, slot_of
 from shared.domain.estimation.queue import Queue, queue_of
@@ -177,7 +177,7 @@ class Core:
         if before is not None and start_s <= before.close + self.layout.empty_after_s < end_s:
             is_open_again = any(each.open <= start_s < each.close for each in sessions)
             if not is_open_again:
-                self._end_day(start_s)
+                self._empty(start_s, is_last=not any(_is_later_that_day(each, before) for each in sessions))
         for each in sessions:
             if each.open < end_s and start_s < each.close and (before is None or before.open != each.open):
                 self._open(each, start_s)
@@ -210,7 +210,8 @@ class Core:
             guess = OPENING_DEMAND * self.layout.capacity / self.layout.mean_stay_min
             self.queue.begin_session(log(self.habits.opening_demand or guess))
 
-    def _end_day(self, start_s: float) -> None:
+    def _empty(self, start_s: float, *, is_last: bool) -> None:
+        """Take in that everybody has left after closing; after the day's last closing learn what the day was like."""
         self.crowd.settle()
         surplus, spread = self.crowd.state.sum_of(self.crowd.everybody)
         self._weigh_turn(surplus, spread + 1.0, EVENING_EVIDENCE, start_s)
@@ -219,11 +220,11 @@ class Core:
                 self.crowd.end_day()
             else:
                 self.crowd.begin_day()
-        is_usual = self.session is None or self.unsettled_until < self.session.open
-        self.habits.end_day(is_usual=is_usual)
         self.queue.end_session()
-        for index, profile in enumerate((self.habits.entries, self.habits.exits)):
-            _learn_shares(self.watches, index, profile)
+        if is_last:
+            self.habits.end_day(is_usual=self.session is None or self.unsettled_until < self.session.open)
+            for index, profile in enumerate((self.habits.entries, self.habits.exits)):
+                _learn_shares(self.watches, index, profile)
         self.balance.begin(self.watches)
         self.is_known = True
         self.is_full_day = False
@@ -494,6 +495,12 @@ class Core:
         said, place = (count.value, count.place) if count else (None, "")
         correction = Correction(at, kind, source, round(before, 1), round(self.crowd.people(), 1), said, place)
         self.journal = (*self.journal[-KEPT + 1 :], correction)
+
+
+def _is_later_that_day(session: Session, before: Session) -> bool:
+    """Tell whether a library opens once more on the local day of an earlier session: after a lunch break."""
+    day = (before.open + before.local_offset_s) // DAY_S
+    return session.open > before.open and (session.open + session.local_offset_s) // DAY_S == day
 
 
 def _learn_shares(watches: Sequence[GateWatch], index: int, profile: Profile) -> None:

@@ -246,3 +246,16 @@ def test_two_cores_never_share_their_state() -> None:
     assert isinstance(other, Core)
     assert other != core
     assert core == untouched
+
+
+def test_a_lunch_break_ends_no_day_and_the_evening_does() -> None:
+    estimator = estimator_for(layout_of())
+    morning = Session(opening(), at_minute(200), at_minute(190), CAPACITY)
+    afternoon = Session(at_minute(260), at_minute(600), at_minute(580), CAPACITY)
+    estimator.set_sessions([morning, afternoon])
+    report(estimator, DAY[:600])
+    assert estimator.at(at_minute(240)).habits.exits.days == 0
+    habits = estimator.at(at_minute(640)).habits
+    assert habits.exits.days == 1
+    quarters = [slot for slot, people in enumerate(habits.entries.usual) if people]
+    assert quarters[-1] - quarters[0] > (260 - 0) / 15
