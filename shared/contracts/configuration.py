@@ -64,7 +64,8 @@ class Gate(Table):
     )
     silent_after_min: Annotated[float, Field(gt=0, le=1440)] = Field(
         default=20.0,
-        description="Without a report for this long the library's figures are unknown; longer than it takes to report.",
+        description="Without a report for this long the gate is said to be silent, and with all of them silent the library's"
+        " figures are unknown; longer than it takes to report.",
     )
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -208,7 +209,9 @@ class LibraryConfig(Table):
     empty_after_min: Annotated[float, Field(ge=0, le=240)] = 10.0
     valid_for_min: Annotated[float, Field(ge=1, le=240)] = 10.0
     recount_valid_for_min: Annotated[float, Field(ge=5, le=1440)] = 60.0
-    queue_valid_for_min: Annotated[float, Field(ge=5, le=240)] = 45.0
+    queue_valid_for_min: Annotated[float, Field(ge=5, le=240)] = Field(
+        default=45.0, description="How long it is believed that nobody queues, once somebody looked and saw nobody."
+    )
     mean_stay_min: Annotated[float, Field(ge=5, le=1440)] = 150.0
     door_rate_per_min: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=20.0, description="How many people the door lets in per minute while there is room and a queue."
