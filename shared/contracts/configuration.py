@@ -64,8 +64,8 @@ class Gate(Table):
     )
     silent_after_min: Annotated[float, Field(gt=0, le=1440)] = Field(
         default=20.0,
-        description="Without a report for this long the gate is said to be silent, and with all of them silent the library's"
-        " figures are unknown; longer than it takes to report.",
+        description="Without a report for this long the gate is said to be silent, and with all of them silent the"
+        " library's figures are unknown; longer than it takes to report.",
     )
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
