@@ -28,6 +28,8 @@ STAND_EVERY_MIN: Final = 15
 RECENT_MIN: Final = 3
 MOST_SHARE: Final = 1.15
 """The answer never exceeds this share of capacity."""
+SURE_PEOPLE: Final = 1.5
+"""A figure with a smaller deviation than this is given as it is."""
 SHUT_SD_PEOPLE: Final = 0.5
 """Before opening and once everybody has left after closing, only staff are inside."""
 LOW_SHARE: Final = 0.05
@@ -226,7 +228,9 @@ def _interval(mean: float, variance: float, capacity: float) -> Interval:
     value, low, high = (
         truncated_quantile(share, mean, deviation, 0.0, MOST_SHARE * capacity) for share in (0.5, LOW_SHARE, HIGH_SHARE)
     )
-    return Interval(value, low, high)
+    if deviation < SURE_PEOPLE:
+        value = min(max(mean, 0.0), high)  # an empty house is said to be empty, not to hold the half person of a median
+    return Interval(value, min(low, value), high)
 
 
 def estimator_of(layout: Layout, at: float) -> Estimator:

@@ -137,7 +137,8 @@ def watch_minute(
             rate = due[number][index]
             if (covered or people) and not lane.is_dead:
                 lane.watch(people, usual[number][index] * covered, covered)
-            if uncovered > 0 and not people and now.is_settled and rate > 0 and not lane.is_dead:
+            is_over = now.length == 1.0  # before its end nobody can have reported a minute
+            if uncovered > 0 and is_over and not people and now.is_settled and rate > 0 and not lane.is_dead:
                 missing = rate * uncovered / now.length
             else:
                 missing = 0.0
