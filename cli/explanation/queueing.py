@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from math import exp, log1p
+from math import exp
 
 from shared.domain.estimation.core import Core
-from shared.domain.estimation.waiting import RENEGING_PER_MIN, expected_minutes
+from shared.domain.estimation.waiting import RENEGING_PER_MIN, expected_minutes, minutes_behind, queue_at_door
 from shared.domain.library import Library
 from shared.domain.queue_wait import Wait, worded
 from shared.domain.reading import QueueAtMarker, QueueingTime, QueueLength, StaffReading, Throttle, Ticket
@@ -89,7 +89,7 @@ def queue_of(core: Core, library: Library, staff: StaffLog, since: datetime, sai
         looks=tuple(
             _look(each, library) for each in staff.entries if isinstance(each, QueueReading) and each.at >= since
         ),
-        chance=1 / (1 + exp(-queue.odds)),
+        chance=queue.chance,
         is_there=queue.is_there,
         is_held=queue.is_holding,
         wait=_wait(core) if queue.is_there and said is not None else None,
@@ -120,23 +120,21 @@ def _look(reading: StaffReading, library: Library) -> Look:
 def _wait(core: Core) -> WaitAccount:
     queue, crowd = core.queue, core.crowd
     people, variance = queue.demand.queue()
-    room = queue.room(crowd.people(), crowd.state.mean[crowd.hold_index])
-    door, exits = max(queue.door.per_min, 0.1), max(queue.exits.per_min, 0.05)
-    passing = people if exits >= door else min(people, max(room, 0.0) / (1 - exits / door))
-    behind = people - passing
+    room = queue.room(crowd.people(), crowd.held_at())
+    at_door = queue_at_door(people, room, queue.door.per_min, queue.exits.per_min)
     expected = queue.wait(crowd)
     return WaitAccount(
         queue=people,
         queue_deviation=max(variance, 0.0) ** 0.5,
         room=room,
-        passing=passing,
-        behind=behind,
-        door_per_min=door,
-        exits_per_min=exits,
+        passing=at_door.passing,
+        behind=at_door.behind,
+        door_per_min=at_door.door_per_min,
+        exits_per_min=at_door.exits_per_min,
         exits_error_share=queue.exits.relative_variance**0.5,
         reneging_per_min=RENEGING_PER_MIN,
-        at_door_min=passing / door,
-        behind_min=log1p(RENEGING_PER_MIN * behind / exits) / RENEGING_PER_MIN,
+        at_door_min=at_door.passing / at_door.door_per_min,
+        behind_min=minutes_behind(at_door.behind, at_door.exits_per_min),
         outlook=queue.outlook,
         by_outlook_min=expected_minutes(people, room, queue.door.per_min, queue.exits.per_min, queue.outlook),
         bias=exp(queue.forecasts.bias),

@@ -11,7 +11,6 @@ from datetime import datetime
 
 from shared.domain.estimation.core import Core
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
-from shared.domain.estimation.layout import NOWHERE
 from shared.domain.reading import StaffReading
 
 
@@ -91,10 +90,9 @@ def passed(core: Core) -> tuple[float, float]:
         )
         if passage.is_beam:
             either += one + other
-        elif passage.origin == NOWHERE:
-            entered, left = entered + one, left + other
         else:
-            entered, left = entered + other, left + one
+            inward, outward = passage.inward(one, other)
+            entered, left = entered + inward, left + outward
     inward = min(max((either + core.crowd.people() - (entered - left)) / 2, 0.0), either)
     return entered + inward, left + either - inward
 

@@ -19,7 +19,7 @@ from shared.domain.estimation.gates import Circumstances, Flow, GateFault, GateW
 from shared.domain.estimation.habits import Habits
 from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, judge
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
-from shared.domain.estimation.layout import DAY_S, MINUTE_S, NOWHERE, Layout, Session
+from shared.domain.estimation.layout import DAY_S, MINUTE_S, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOT_MIN, Profile, slot_of
 from shared.domain.estimation.queue import Queue, queue_of
@@ -256,13 +256,13 @@ class Core:
                 watch.exits_put_in += flow.put_in[1]
             for passage, flow in zip(self.layout.passages, flows, strict=True):
                 if passage.is_outer:
-                    is_inward = passage.origin == NOWHERE
                     # What was put in for a lone gate is our own guess: it must not teach us what is usual.
                     own = len(self.watches) == 1
                     along = flow.entries - flow.put_in[0] if own else flow.entries
                     back = flow.exits - flow.put_in[1] if own else flow.exits
-                    self.habits.entries.add(slot, along if is_inward else back)
-                    self.habits.exits.add(slot, back if is_inward else along)
+                    inward, outward = passage.inward(along, back)
+                    self.habits.entries.add(slot, inward)
+                    self.habits.exits.add(slot, outward)
             if phase is Phase.OPEN and self.alarm_min is None:
                 swapped = self.balance.add(self.watches, self.layout.passages, flows)
                 if swapped is not None:
@@ -276,10 +276,8 @@ class Core:
         for number, (passage, flow) in enumerate(zip(self.layout.passages, flows, strict=True)):
             if passage.is_outer:
                 by_entry, by_exit = self.crowd.factors(number)
-                one, other = by_entry * flow.entries, by_exit * flow.exits
-                entered, left = (
-                    (entered + one, left + other) if passage.origin == NOWHERE else (entered + other, left + one)
-                )
+                inward, outward = passage.inward(by_entry * flow.entries, by_exit * flow.exits)
+                entered, left = entered + inward, left + outward
         assert self.session is not None
         slot = slot_of(minute, self.session.local_offset_s)
         elapsed = (minute * MINUTE_S - self.session.open) / (self.session.close - self.session.open)
@@ -299,7 +297,7 @@ class Core:
         session = self.session
         assert session is not None
         left = sum(  # as counted: the usual day is, too
-            flow.exits if passage.origin == NOWHERE else flow.entries
+            passage.inward(flow.entries, flow.exits)[1]
             for passage, flow in zip(self.layout.passages, flows, strict=True)
             if passage.is_outer
         )
@@ -321,9 +319,8 @@ class Core:
         people = self.balance.turn(self.watches, number, since_anchor)
         watch.is_swapped = not watch.is_swapped
         watch.swapped_since = minute * MINUTE_S
-        place = passage.destination if passage.destination != NOWHERE else passage.origin
         with self._correcting(minute * MINUTE_S, CorrectionKind.SWAPPED, passage.id):
-            self.crowd.state.mean[place] += people
+            self.crowd.state.mean[passage.inside] += people
         watch.counted = watch.counted[::-1]
         watch.entries_put_in, watch.exits_put_in = watch.exits_put_in, watch.entries_put_in
         watch.lanes = (watch.lanes[1], watch.lanes[0])
@@ -509,8 +506,7 @@ def _learn_shares(watches: Sequence[GateWatch], index: int, profile: Profile) ->
     for watch in watches:
         lane = watch.lanes[index]
         if total > 0 and profile.days:
-            gain = max(1.0 / profile.days, 0.2)
-            lane.share = max(lane.share + gain * (lane.today / total - lane.share), 1e-6)
+            lane.share = max(lane.share + profile.gain * (lane.today / total - lane.share), 1e-6)
             lane.counted = lane.usual = 0.0
         lane.today = 0.0
 

@@ -131,6 +131,10 @@ class Crowd:
         """Return the people inside as of the last minute added; not cut, so it may be below 0."""
         return sum(self.state.mean[: len(self.layout.places)])
 
+    def held_at(self) -> float:
+        """Return the people at which the door holds a full house."""
+        return self.state.mean[self.hold_index]
+
     def factors(self, gate: int) -> tuple[float, float]:
         """Return true crossings per counted one of a gate: entries, exits."""
         index = len(self.layout.places) + 2 * gate
@@ -164,8 +168,7 @@ class Crowd:
         (nobody leaves in the first minutes, everybody in the last), `crossing_rate` is people per minute.
         """
         self.settle()
-        passage = self.layout.passages[gate]
-        place = passage.destination if passage.destination != NOWHERE else passage.origin
+        place = self.layout.passages[gate].inside
         mean, covariance = self.state.mean, self.state.covariance
         factor, stay = len(self.layout.places) + 2 * gate, self.stay_index
         true = mean[factor] * crossings
@@ -287,14 +290,14 @@ class Crowd:
         if beyond > CREDIBLE:
             self._doubt_factors((beyond / CREDIBLE) ** 2)
         self.state.confine(weights, low, high)
-        self._confine_factors(self.state, len(self.layout.places))
+        self._confine_factors()
 
-    def _confine_factors(self, state: Gaussian, first: int) -> None:
+    def _confine_factors(self) -> None:
         """Take in that gates miss people, and hardly ever count one twice."""
-        for index in range(first, first + 2 * len(self.layout.passages)):
-            mean, variance = state.sum_of([(index, 1.0)])
+        for index in range(len(self.layout.places), self.hold_index):
+            mean, variance = self.state.sum_of([(index, 1.0)])
             if mean - 2 * variance**0.5 < LEAST_FACTOR:
-                state.confine([(index, 1.0)], LEAST_FACTOR, MOST_FACTOR)
+                self.state.confine([(index, 1.0)], LEAST_FACTOR, MOST_FACTOR)
 
     def _doubt_factors(self, times: float) -> None:
         """Make everything less sure by a factor of variances: the gates do worse than they were thought to."""

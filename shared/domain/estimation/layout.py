@@ -6,12 +6,13 @@ Places and gates go by number here, for speed; the ids are kept beside them. Tim
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 NOWHERE: Final = -1
 """The number of the place outside."""
 MINUTE_S: Final = 60
 DAY_S: Final = 86_400
+Amount = TypeVar("Amount", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,15 @@ class Passage:
     def is_outer(self) -> bool:
         """Whether people enter or leave the library here."""
         return NOWHERE in {self.origin, self.destination}
+
+    @property
+    def inside(self) -> int:
+        """The number of the place that the gate leads into; of an outer one it is the only one there is."""
+        return self.origin if self.destination == NOWHERE else self.destination
+
+    def inward(self, entries: Amount, exits: Amount) -> tuple[Amount, Amount]:
+        """Return who comes in and who goes out of the library at an outer gate, from who goes along it and back."""
+        return (entries, exits) if self.origin == NOWHERE else (exits, entries)
 
 
 @dataclass(frozen=True, slots=True)

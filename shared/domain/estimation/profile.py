@@ -58,11 +58,16 @@ class Profile:
         """Return the usual people over this slot and two on either side."""
         return sum(self.usual[(slot + step) % SLOTS] for step in (-2, -1, 0, 1, 2))
 
+    @property
+    def gain(self) -> float:
+        """How much the latest day counts beside those before it."""
+        return max(1.0 / self.days, LEAST_GAIN)
+
     def end_day(self, *, is_usual: bool) -> None:
         """Make today part of what is usual; a day with an alarm, or on which nothing was seen, teaches nothing."""
         if is_usual and any(self.today):
             self.days += 1
-            gain = max(1.0 / self.days, LEAST_GAIN)
+            gain = self.gain
             self.usual = [kept(old + gain * (new - old)) for old, new in zip(self.usual, self.today, strict=True)]
         self.today = [0.0] * SLOTS
         self.touched = set()

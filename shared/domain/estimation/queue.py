@@ -7,7 +7,7 @@ and the door is idle, nobody waits, whatever button was last pressed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import exp, expm1, log
+from math import exp, log
 from typing import Final
 
 from shared.domain.estimation.crowd import Crowd
@@ -18,10 +18,10 @@ from shared.domain.estimation.normal import share_below
 from shared.domain.estimation.throughput import Throughput
 from shared.domain.estimation.waiting import (
     OUTLOOK_STEP_MIN,
-    RENEGING_PER_MIN,
     Z_90,
     Expected,
     expected_minutes,
+    people_served,
     with_interval,
 )
 
@@ -94,6 +94,11 @@ class Queue:
         )
 
     @property
+    def chance(self) -> float:
+        """The probability that somebody queues."""
+        return 1 / (1 + exp(-self.odds))
+
+    @property
     def is_there(self) -> bool:
         """Whether a queue is more likely than not."""
         return self.odds > 0
@@ -109,7 +114,7 @@ class Queue:
         self.since_look_min += minutes
         self.pace += (entered - self.pace * minutes) / PACE_MEMORY_MIN
         people = crowd.people()
-        hold = crowd.state.mean[crowd.hold_index]
+        hold = crowd.held_at()
         capacity = self.layout.capacity
         self._follow_hold(minutes, entered - left, capacity)
         room = self.room(people, hold)
@@ -159,7 +164,7 @@ class Queue:
         mean, variance = self.demand.queue()
         drains = 0.05 if self.is_throttled and self.is_holding and room <= 0 else 0.3
         ends = 0.002 + drains * share_below((1.5 - mean) / max(variance, 0.25) ** 0.5)
-        chance = 1 / (1 + exp(-self.odds))
+        chance = self.chance
         chance = chance * (1 - min(ends * minutes, 0.5)) + (1 - chance) * min(begins * minutes, 0.5)
         before = self.is_there
         self.odds = log(chance / (1 - chance))
@@ -215,7 +220,7 @@ class Queue:
         moved = self.demand.queue()[0] / before
         self.forecasts.scale(moved)
         self.odds = max(self.odds, SURE)
-        hold = crowd.state.mean[crowd.hold_index]
+        hold = crowd.held_at()
         if self.is_holding or not is_open:
             return
         if crowd.people() > hold - NEAR_SHARE * self.layout.capacity:
@@ -227,9 +232,8 @@ class Queue:
 
     def look_at_time(self, minutes: float, crowd: Crowd, *, is_open: bool) -> None:
         """Take in how long somebody who joins now waits, as a sensor sees it: so many people as take that long."""
-        exits, room = max(self.exits.per_min, 0.05), self.room(crowd.people(), crowd.state.mean[crowd.hold_index])
-        behind = exits * expm1(RENEGING_PER_MIN * minutes) / RENEGING_PER_MIN
-        people = min(minutes * self.door.per_min, behind + room)
+        exits, room = max(self.exits.per_min, 0.05), self.room(crowd.people(), crowd.held_at())
+        people = min(minutes * self.door.per_min, people_served(minutes, exits) + room)
         self.look(people, SENSOR_SHARE * people + SENSOR_PEOPLE, 0.0, crowd, is_open=is_open)
 
     def foretell(self, minute: int, crowd: Crowd) -> None:
@@ -241,12 +245,11 @@ class Queue:
         """Return the wait of somebody who joins now."""
         if not self.is_there:
             # A queue that is not thought to be there may still be: a short one.
-            chance = 1 / (1 + exp(-self.odds))
-            high = UNSEEN_PEOPLE / max(self.exits.per_min, 0.1) if chance > UNSEEN_CHANCE else 0.0
+            high = UNSEEN_PEOPLE / max(self.exits.per_min, 0.1) if self.chance > UNSEEN_CHANCE else 0.0
             return Expected(until_open_min, until_open_min, until_open_min + high)
         queue, variance = self.demand.queue()
         people = crowd.people() if until_open_min <= 0 else 0.0
-        room = self.room(people, crowd.state.mean[crowd.hold_index])
+        room = self.room(people, crowd.held_at())
         minutes = expected_minutes(queue, room, self.door.per_min, self.exits.per_min, self.outlook) * exp(
             self.forecasts.bias
         )
@@ -259,7 +262,7 @@ class Queue:
         if until_open_min > minutes:
             return self.wait(crowd, until_open_min)
         exits, door = max(self.exits.per_min, 0.1), max(self.door.per_min, 0.5)
-        room = self.room(crowd.people(), crowd.state.mean[crowd.hold_index])
+        room = self.room(crowd.people(), crowd.held_at())
         queue, free = self.demand.ahead(minutes, room, door, exits)
         later = self.outlook[min(int(minutes / OUTLOOK_STEP_MIN), len(self.outlook) - 1) :]
         _, variance = self.demand.queue()

@@ -40,7 +40,8 @@ class Balance:
         """Take in a minute; return the number of a gate that turns out to be swapped, or None."""
         for watch, passage, flow in zip(watches, passages, flows, strict=True):
             if passage.is_outer and not passage.is_beam:
-                net = flow.entries - flow.exits if passage.origin < 0 else flow.exits - flow.entries
+                inward, outward = passage.inward(flow.entries, flow.exits)
+                net = inward - outward
                 watch.net += net
                 watch.since_anchor += net
                 self.net += net

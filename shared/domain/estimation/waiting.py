@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log1p
+from math import exp, expm1, log1p
 from typing import Final
 
 RENEGING_PER_MIN: Final = 0.0015
@@ -27,6 +27,19 @@ class Expected:
     high: float
 
 
+@dataclass(frozen=True, slots=True)
+class AtDoor:
+    """A queue before the door: people per minute let in and leaving, and the people by what they meet.
+
+    `passing` find room and go in at the door's pace; `behind` wait for somebody to leave.
+    """
+
+    door_per_min: float
+    exits_per_min: float
+    passing: float
+    behind: float
+
+
 def expected_minutes(
     queue: float, room: float, door_per_min: float, exits_per_min: float, outlook: Sequence[float] = (1.0,)
 ) -> float:
@@ -40,20 +53,35 @@ def expected_minutes(
     """
     if queue <= 0:
         return 0.0
-    door, exits = max(door_per_min, 0.1), max(exits_per_min, 0.05)
-    passing = queue if exits >= door else min(queue, max(room, 0.0) / (1 - exits / door))
-    behind = queue - passing
+    at_door = queue_at_door(queue, room, door_per_min, exits_per_min)
+    door, exits, passing, behind = at_door.door_per_min, at_door.exits_per_min, at_door.passing, at_door.behind
     minutes = 0.0
     for factor in outlook[:-1]:
         rate = min(exits * factor, door)
-        ends = log1p(RENEGING_PER_MIN * behind / rate) / RENEGING_PER_MIN
+        ends = minutes_behind(behind, rate)
         if ends <= OUTLOOK_STEP_MIN:
             return passing / door + minutes + ends
         stay = exp(-RENEGING_PER_MIN * OUTLOOK_STEP_MIN)
         behind = behind * stay - rate * (1 - stay) / RENEGING_PER_MIN
         minutes += OUTLOOK_STEP_MIN
-    rest = log1p(RENEGING_PER_MIN * behind / min(exits * outlook[-1], door)) / RENEGING_PER_MIN
-    return passing / door + minutes + rest
+    return passing / door + minutes + minutes_behind(behind, min(exits * outlook[-1], door))
+
+
+def queue_at_door(queue: float, room: float, door_per_min: float, exits_per_min: float) -> AtDoor:
+    """Return who of a queue finds room and who waits behind them; no rate is taken for nothing at all."""
+    door, exits = max(door_per_min, 0.1), max(exits_per_min, 0.05)
+    passing = queue if exits >= door else min(queue, max(room, 0.0) / (1 - exits / door))
+    return AtDoor(door, exits, passing, queue - passing)
+
+
+def minutes_behind(people: float, exits_per_min: float) -> float:
+    """Return how long `people` take to be let in one for each who leaves, while some of them give up."""
+    return log1p(RENEGING_PER_MIN * people / exits_per_min) / RENEGING_PER_MIN
+
+
+def people_served(minutes: float, exits_per_min: float) -> float:
+    """Return how many people take so long: the inverse of `minutes_behind`."""
+    return exits_per_min * expm1(RENEGING_PER_MIN * minutes) / RENEGING_PER_MIN
 
 
 def with_interval(
