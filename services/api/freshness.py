@@ -5,7 +5,6 @@ The rule: no public figure is shown past its `valid_until` without saying so.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,9 +12,9 @@ from pydantic import Field
 
 from shared.contracts.status import PublicStatus
 from shared.domain.catalog import CATALOGS
+from shared.domain.expiry import expired
 from shared.domain.library import ClockKind
 from shared.domain.library_time import library_time
-from shared.domain.status import Reason, ReasonCode, State
 from shared.runtime.wording import sentences_for
 
 
@@ -60,31 +59,7 @@ def expired_form(status: PublicStatus, now: datetime) -> ServedStatus:
     Figures are gone. Hours stay while it is still the same local day, a change of hours and a notice while they lie
     ahead.
     """
-    zone = ZoneInfo(status.time_zone)
-    known = status.to_domain()
-    is_same_day = now.astimezone(zone).date() == status.as_of.astimezone(zone).date()
-    has_notice = known.notice_until is not None and known.notice_until > now
-    left = replace(
-        known,
-        state=State.UNKNOWN,
-        reason=Reason(ReasonCode.EXPIRED, since=known.as_of),
-        level=None,
-        people=None,
-        usable_seats=None,
-        trend=None,
-        queue=None,
-        wait=None,
-        gate_faults=(),
-        wait_if_leaving=(),
-        last_useful_arrival=None,
-        corrected_entries_today=None,
-        corrected_exits_today=None,
-        zones=tuple(replace(each, level=None, people=None) for each in known.zones),
-        hours_today=known.hours_today if is_same_day else (),
-        next_change=known.next_change if known.next_change and known.next_change > now else None,
-        notice=known.notice if has_notice else "",
-        notice_until=known.notice_until if has_notice else None,
-    )
+    left = expired(status.to_domain(), now)
     # A newer writer may speak a language that this reader does not.
     languages = [language for language in status.sentences if language in CATALOGS]
     served = ServedStatus.of(left, sentences_for(left, languages))

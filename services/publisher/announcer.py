@@ -12,6 +12,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from services.publisher import channels
 from services.publisher.intents import intents_of
 from services.publisher.libraries import Libraries, Speaker
 from services.publisher.memory import Memory, load, memory_key, read, save
@@ -57,6 +58,8 @@ class Announcer:
             return
         change = event.to_domain()
         for rule in speaker.rules:
+            if rule.channel in channels.retaining():
+                continue  # it holds the latest status itself, and hears of every one
             await self._advance(speaker, rule, change, event.status.sentences, event.at, stored_at)
 
     async def follow_held(self, readiness: Readiness) -> None:
@@ -130,9 +133,8 @@ class Announcer:
                 match decision:
                     case Post():
                         for intent in intents_of(decision, rule, spoken, seen, stored_at):
-                            subject = subjects.post(rule.channel, speaker.library)
                             payload = intent.model_dump_json().encode()
-                            await self._bus.publish(subject, payload, message_id=intent.key)
+                            await self._bus.publish(intent.subject, payload, message_id=intent.key)
                     case Hold():
                         words = spoken
                     case Skip(_, reason):

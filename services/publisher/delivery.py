@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, assert_never
 
 from pydantic import ValidationError
 
-from services.publisher.breaker import Breaker
+from services.publisher import live_posts
+from services.publisher.accounts import BLOCKED_S, Account, Accounts
 from services.publisher.channels.channel import (
     Blocked,
     Channel,
     Done,
+    Live,
+    Misconfigured,
     NoCredentials,
     NotFound,
     NotSent,
     Outcome,
     Rejected,
+    Target,
     Throttled,
     Unknown,
 )
 from services.publisher.outbox import (
     LABELS,
     Attempt,
+    Await,
     End,
     Ended,
     Wait,
@@ -37,7 +41,7 @@ from services.publisher.outbox import (
     tried,
 )
 from shared.contracts import subjects
-from shared.contracts.posts import Delivery, DeliveryState, PostIntent
+from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent, PostKind
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, Conflict
 from shared.runtime.clock import monotonic_s, now
@@ -47,19 +51,6 @@ log = logger(__name__)
 
 BUSY_S: Final = 0.5
 """How long another statement of the same account waits: one account has one sender at a time."""
-BLOCKED_S: Final = 300.0
-"""How long an account that may not post is left alone; a new token is noticed within that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long to wait for what; seconds."""
-
-    send_s: float
-    lease_s: float
-    unknown_wait_s: float
-    retry_min_s: float
-    retry_max_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,133 +66,191 @@ class Again:
 
 
 Verdict = Finished | Again
-Target = tuple[str, str, str]
-"""A channel's type, its server and the account on it: what may be down, blocked or busy on its own."""
 
 
-@dataclass(slots=True)
-class _Outlet:
-    """One account as this process knows it."""
+@dataclass(frozen=True, slots=True)
+class _Acted:
+    """What came of an attempt: the outcome, None where it was too late to send, and whether the post may be out."""
 
-    breaker: Breaker
-    busy: asyncio.Lock
-    channel: Channel | None = None
+    outcome: Outcome | None
+    may_be_out: bool
 
 
 class Outbox:
-    """Delivers intents. Several may work at once, in this process and in others: DELIVERIES keeps them apart."""
+    """Delivers intents. Several may work at once, in this process and in others: leases keep them apart."""
 
-    def __init__(self, bus: Bus, make: Callable[[PostIntent], Channel], patience: Patience) -> None:
-        """Deliver over channels made by `make`, which raises NoCredentials where a token is missing."""
+    def __init__(self, bus: Bus, accounts: Accounts) -> None:
+        """Deliver over `accounts`, which whoever keeps live posts true shares."""
         self._bus = bus
-        self._make = make
-        self._patience = patience
-        self._outlets: dict[Target, _Outlet] = {}
+        self._accounts = accounts
+        self._patience = accounts.patience
 
     async def deliver(self, intent: PostIntent) -> Verdict:
         """Do what can be done for an intent now. Raises BusUnavailable; then nothing is lost by trying again."""
-        outlet = self._outlet(intent)
-        if outlet.busy.locked():
-            return Again(BUSY_S)
-        async with outlet.busy:
+        try:
+            account = self._accounts.get(Target.of(intent))
+        except Misconfigured as error:
+            return await self._give_up(intent, str(error))
+        async with self._accounts.turn(account) as is_ours:
+            if not is_ours:
+                return Again(BUSY_S)
             try:
-                return await self._deliver(intent, outlet)
+                return await self._deliver(intent, account)
             except Conflict:  # another replica is at this slot; what it wrote decides
                 return Again(BUSY_S)
 
-    async def _deliver(self, intent: PostIntent, outlet: _Outlet) -> Verdict:
-        key = subjects.delivery_key(channel_name(intent), intent.library, intent.slot)
-        entry = await self._bus.bucket(subjects.DELIVERIES).get(key)
-        record = _read(key, entry.value) if entry else None
-        revision = entry.revision if entry else 0
+    async def _deliver(self, intent: PostIntent, account: Account) -> Verdict:
+        key = intent.delivery_key
+        record, revision = await self._record(key)
         at = now()
-        step = next_step(intent, record, at)
+        step = next_step(intent, record, await self._approval(intent), at, finds=account.type.traits.finds)
         match step:
             case Ended():
                 return Finished()
             case Wait(seconds):
                 return Again(seconds)
+            case Await(seconds):
+                if record is None or record.key != intent.key:
+                    await self._save(key, claimed(intent, at, DeliveryState.AWAITING), revision)
+                return Again(seconds)
             case End():
                 return await self._end(intent, key, revision, 0, step)
             case Attempt():
-                pause_s = outlet.breaker.pause_s(monotonic_s())
+                pause_s = account.breaker.pause_s(monotonic_s())
                 if pause_s > 0:
                     if record is None or record.key != intent.key:
                         await self._save(key, claimed(intent, at), revision)
                     return Again(pause_s)
+                if step.number == 1:
+                    step = Attempt(1, looks_first=False, is_live=await self._becomes_live(intent, account))
                 lease = timedelta(seconds=self._patience.lease_s)
                 revision = await self._save(key, sending(intent, step, at, lease), revision)
-                return await self._try(intent, outlet, step, key, revision)
+                return await self._try(intent, account, step, key, revision)
             case _:
                 assert_never(step)
 
-    async def _try(self, intent: PostIntent, outlet: _Outlet, attempt: Attempt, key: str, revision: int) -> Verdict:
-        outcome, may_be_out = await self._act(intent, outlet, attempt)
+    async def _try(self, intent: PostIntent, account: Account, attempt: Attempt, key: str, revision: int) -> Verdict:
+        acted = await self._act(intent, account, attempt)
+        outcome, may_be_out = acted.outcome, acted.may_be_out
         if outcome is None:
             end = End(DeliveryState.EXPIRED, "it is not out, and too late to be sent")
             return await self._end(intent, key, revision, attempt.number, end)
         metrics.POST_DELIVERIES.labels(intent.channel, LABELS[type(outcome)]).inc()
         if isinstance(outcome, Rejected | Blocked):
             await self._dead_letter(intent, outcome.reason)
+        if isinstance(outcome, Done) and attempt.is_live:
+            await live_posts.begin(self._bus, intent, outcome)
         try:
             await self._save(key, tried(intent, attempt, outcome, now(), may_be_out=may_be_out), revision)
         except Conflict:
             log.warning("delivery_taken_over", key=intent.key, library=intent.library, outcome=LABELS[type(outcome)])
-        return self._conclude(intent, outlet, outcome, may_be_out=may_be_out)
+        return self._conclude(intent, account, outcome, may_be_out=may_be_out)
 
-    async def _act(self, intent: PostIntent, outlet: _Outlet, attempt: Attempt) -> tuple[Outcome | None, bool]:
-        """Look up and send as the attempt says; return the outcome (None: too late) and whether the post may be out."""
+    async def _act(self, intent: PostIntent, account: Account, attempt: Attempt) -> _Acted:
+        """Look up and send as the attempt says."""
         try:
-            channel = outlet.channel = outlet.channel or self._make(intent)
-        except NoCredentials as error:
-            return Blocked(str(error)), attempt.looks_first
-        found: Outcome | NotFound
+            channel = self._accounts.channel(account)
+        except (NoCredentials, Misconfigured) as error:
+            return _Acted(Blocked(str(error)), attempt.looks_first)
+        if not account.is_inspected:
+            account.is_inspected = True
+            await self._inspect(account, channel)
         if attempt.looks_first:
-            try:
-                async with asyncio.timeout(self._patience.send_s):
-                    found = await channel.look_up(intent)
-            except TimeoutError:
-                found = Unknown("no answer to the look-up in time")
+            found = await self._look_up(intent, channel)
             if not isinstance(found, NotFound):
-                return found, not isinstance(found, Done)
+                return _Acted(found, not isinstance(found, Done))
         # The look-up, or storing the record, has taken its time; and what has begun must not end after its time either.
         left = left_s(intent, now())
         if left == 0:
-            return None, False
+            return _Acted(None, may_be_out=False)
         try:
             async with asyncio.timeout(self._patience.send_s if left is None else min(self._patience.send_s, left)):
                 outcome = await channel.send(intent)
         except TimeoutError:
             outcome = Unknown("no answer in time")
-        return outcome, isinstance(outcome, Unknown)
+        if isinstance(outcome, Done) and attempt.looks_first:
+            # An earlier attempt may have come through after all, later than its look-up.
+            found = await self._look_up(intent, channel)
+            if not isinstance(found, NotFound):
+                return _Acted(found, not isinstance(found, Done))
+        return _Acted(outcome, isinstance(outcome, Unknown))
 
-    def _conclude(self, intent: PostIntent, outlet: _Outlet, outcome: Outcome, *, may_be_out: bool) -> Verdict:
-        breaker, at_s = outlet.breaker, monotonic_s()
-        about = {"library": intent.library, "channel": channel_name(intent), "language": intent.language}
+    async def _look_up(self, intent: PostIntent, channel: Channel) -> Outcome | NotFound:
+        try:
+            async with asyncio.timeout(self._patience.send_s):
+                found = await channel.look_up(intent)
+        except TimeoutError:
+            return Unknown("no answer to the look-up in time")
+        if isinstance(found, Done) and found.twins:
+            return await self._without_twins(found, channel)
+        return found
+
+    async def _without_twins(self, found: Done, channel: Channel) -> Outcome:
+        """Take down what an intent has made too much; the attempt is not over before they are gone."""
+        for twin in found.twins:
+            try:
+                async with asyncio.timeout(self._patience.send_s):
+                    retired = await channel.retire(twin)
+            except TimeoutError:
+                retired = Unknown("no answer in time")
+            if not isinstance(retired, Done | Rejected):
+                return retired
+            metrics.POST_TWINS.inc()
+        return Done(found.remote_id, found.url, found.text)
+
+    async def _inspect(self, account: Account, channel: Channel) -> None:
+        try:
+            async with asyncio.timeout(self._patience.send_s):
+                findings = await channel.inspect()
+        except TimeoutError:
+            return
+        for finding in findings:
+            log.warning("account_not_as_it_should_be", channel=account.target.secret_name, finding=finding)
+
+    async def _becomes_live(self, intent: PostIntent, account: Account) -> bool:
+        """Tell whether an announcement is the first of its day where the channel keeps a live post."""
+        if intent.kind is not PostKind.ANNOUNCEMENT or account.type.traits.live not in {Live.EDIT, Live.REPLACE}:
+            return False
+        return await live_posts.is_first_of_day(self._bus, intent)
+
+    async def _approval(self, intent: PostIntent) -> Approval | None:
+        if not intent.needs_approval:
+            return None
+        entry = await self._bus.bucket(subjects.APPROVALS).get(intent.key)
+        try:
+            return Approval.model_validate_json(entry.value) if entry else None
+        except ValidationError:
+            return None
+
+    def _conclude(self, intent: PostIntent, account: Account, outcome: Outcome, *, may_be_out: bool) -> Verdict:
+        about = {"library": intent.library, "channel": intent.channel_name, "language": intent.language}
+        note(self._accounts, account, outcome)
         match outcome:
             case Done():
-                breaker.succeeded()
                 metrics.STATUS_TO_POST.labels(intent.channel).observe((now() - intent.decided_at).total_seconds())
                 log.info("posted", **about, revision=intent.revision)
                 return Finished()
             case Rejected(reason):
-                breaker.succeeded()
                 log.error("post_rejected", **about, reason=reason)
                 return Finished()
             case Blocked(reason):
-                breaker.failed(at_s, at_least_s=BLOCKED_S)
-                outlet.channel = None  # made anew, with the token that is there then
                 log.error("account_blocked", **about, reason=reason)
                 return Finished()
             case Throttled(retry_after_s):
-                breaker.failed(at_s, at_least_s=retry_after_s)
                 log.warning("channel_throttled", **about, retry_after_s=retry_after_s)
             case NotSent(reason) | Unknown(reason):
-                breaker.failed(at_s)
                 log.warning("post_delayed", **about, reason=reason, may_be_out=may_be_out)
             case _:
                 assert_never(outcome)
-        return Again(max(breaker.pause_s(at_s), self._patience.unknown_wait_s if may_be_out else 0.0))
+        pause_s = account.breaker.pause_s(monotonic_s())
+        return Again(max(pause_s, self._patience.unknown_wait_s if may_be_out else 0.0))
+
+    async def _give_up(self, intent: PostIntent, reason: str) -> Verdict:
+        record, revision = await self._record(intent.delivery_key)
+        if record is not None and record.key == intent.key and record.state is DeliveryState.BLOCKED:
+            return Finished()
+        await self._dead_letter(intent, reason)
+        return await self._end(intent, intent.delivery_key, revision, 0, End(DeliveryState.BLOCKED, reason))
 
     async def _end(self, intent: PostIntent, key: str, revision: int, attempts: int, end: End) -> Verdict:
         record = ended(intent, attempts, end, now())
@@ -215,8 +264,12 @@ class Outbox:
                 raise
             return Finished()  # noted before
         metrics.POST_DELIVERIES.labels(intent.channel, end.state.value).inc()
-        log.info("post_not_sent", library=intent.library, channel=channel_name(intent), reason=end.reason)
+        log.info("post_not_sent", library=intent.library, channel=intent.channel_name, reason=end.reason)
         return Finished()
+
+    async def _record(self, key: str) -> tuple[Delivery | None, int]:
+        entry = await self._bus.bucket(subjects.DELIVERIES).get(key)
+        return (_read(key, entry.value), entry.revision) if entry else (None, 0)
 
     async def _save(self, key: str, record: Delivery, revision: int) -> int:
         bucket = self._bus.bucket(subjects.DELIVERIES)
@@ -231,17 +284,20 @@ class Outbox:
             headers={"placelibre-reason": reason},
         )
 
-    def _outlet(self, intent: PostIntent) -> _Outlet:
-        target = (intent.channel, intent.server, intent.account)
-        if target not in self._outlets:
-            breaker = Breaker(self._patience.retry_min_s, self._patience.retry_max_s)
-            self._outlets[target] = _Outlet(breaker, asyncio.Lock())
-        return self._outlets[target]
 
-
-def channel_name(intent: PostIntent) -> str:
-    """Return the channel's name on the bus, as ChannelRule.name gives it."""
-    return f"{intent.channel}-{intent.account}" if intent.account else intent.channel
+def note(accounts: Accounts, account: Account, outcome: object) -> None:
+    """Let the account's breaker know what came of an attempt."""
+    at_s = monotonic_s()
+    match outcome:
+        case Throttled(retry_after_s):
+            account.breaker.failed(at_s, at_least_s=retry_after_s)
+        case NotSent() | Unknown():
+            account.breaker.failed(at_s)
+        case Blocked():
+            account.breaker.failed(at_s, at_least_s=BLOCKED_S)
+            accounts.forget_channel(account)
+        case _:
+            account.breaker.succeeded()
 
 
 def _read(key: str, value: bytes) -> Delivery | None:

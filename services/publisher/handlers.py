@@ -24,7 +24,7 @@ from services.publisher.delivery import Again, Outbox
 from shared.contracts import subjects
 from shared.contracts.posts import PostIntent
 from shared.contracts.status import StatusChanged
-from shared.contracts.streams import CHANNELS
+from shared.contracts.streams import WORKERS
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable, connect_options
 from shared.runtime.logs import logger
@@ -35,9 +35,6 @@ SERVICE: Final = "publisher"
 PULL_S: Final = 2.0
 """A pull waits this long on the bus and returns at once with a message. One lost in a restart of the bus, which nobody
 would notice, costs no more than this."""
-WORKERS: Final = {"console": 1, "mastodon": 8}
-"""Intents of one type of channel under way at once. Lines on a console stay in order; servers must not wait for each
-other, and eight that hang for 20 s each still leave the others within the bus's patience of 60 s."""
 NAK_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Growing delays while the bus itself does not take what we store."""
 FAILURES: Final = 3
@@ -140,9 +137,9 @@ def build(servers: list[str], seed: SecretStr | None, queues: Queues) -> NatsBro
         log_level=logging.DEBUG,
     )
     _subscribe(broker, subjects.CHANGES, subjects.ANY_CHANGE, subjects.CHANGES_DURABLE, 1, queues.on_change)
-    for channel in CHANNELS:
-        durable = subjects.posts_durable(channel)
-        _subscribe(broker, subjects.POSTS, subjects.posts_of(channel), durable, WORKERS[channel], queues.on_post)
+    for lane in subjects.LANES:
+        durable = subjects.posts_durable(lane)
+        _subscribe(broker, subjects.POSTS, subjects.posts_of(lane), durable, WORKERS[lane], queues.on_post)
     return broker
 
 

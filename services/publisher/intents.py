@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from shared.contracts.posts import PostIntent
-from shared.contracts.status import Clock, Sentences
+from shared.contracts.posts import PostIntent, PostKind, live_slot
+from shared.contracts.status import Clock, PublicStatus, Sentences
 from shared.domain.library import ChannelRule, ClockKind
 from shared.domain.library_time import real_time
-from shared.domain.posting import Post, post_key
-from shared.runtime.wording import sentences_for
+from shared.domain.posting import Edit, Post, post_key
+from shared.runtime.wording import digest_sentences_for, live_sentences_for, sentences_for
 
 
 def intents_of(
@@ -26,21 +25,28 @@ def intents_of(
     status = post.change.status
     clock = Clock(kind=status.clock, speed=status.speed)
     zone = ZoneInfo(status.time_zone)
+    kind = PostKind.DIGEST if post.summary else PostKind.ANNOUNCEMENT
+    public = PublicStatus.of(status, {})
     return tuple(
         PostIntent(
             key=post_key(post.change.id, rule.name, language),
+            kind=kind,
             library=status.library,
             channel=rule.channel,
             account=rule.account,
             server=rule.server,
+            options=dict(rule.options),
             language=language,
-            slot=_slot(language, status.revision, status.clock),
+            slot=_slot(kind, language, status.revision, status.clock),
             revision=status.revision,
             at=post.at.astimezone(zone),
             valid_until=post.valid_until.astimezone(zone),
             clock=clock,
             texts=_texts(post, sentences, language),
+            hashtags=rule.hashtags,
             url=status.url,
+            needs_approval=rule.needs_approval,
+            status=public,
             changed_at=post.change.at.astimezone(zone),
             decided_at=real_time(post.at, seen, stored_at, clock.kind, clock.speed),
         )
@@ -48,12 +54,48 @@ def intents_of(
     )
 
 
-def _slot(language: str, revision: int, clock: ClockKind) -> str:
+def live_intent(
+    library: str, rule: ChannelRule, language: str, told: PublicStatus, edit: Edit, real_now: datetime
+) -> PostIntent:
+    """Return what a live post is to say from now on; whoever edits it to the same status at the same time says the same.
+
+    `told` is the newest status as published, whose library's time is `edit.at` at `real_now`.
+    """
+    status = edit.status
+    zone = ZoneInfo(status.time_zone)
+    at = edit.at.astimezone(zone)
+    return PostIntent(
+        key=post_key(f"{library}.{status.revision}.{edit.at.isoformat()}", rule.name, live_slot(language)),
+        kind=PostKind.LIVE,
+        library=library,
+        channel=rule.channel,
+        account=rule.account,
+        server=rule.server,
+        options=dict(rule.options),
+        language=language,
+        slot=live_slot(language),
+        revision=status.revision,
+        at=at,
+        valid_until=max(status.valid_until.astimezone(zone), at),
+        clock=told.clock,
+        texts=live_sentences_for(status, language),
+        hashtags=rule.hashtags,
+        url=status.url,
+        status=PublicStatus.of(status, {}),
+        changed_at=at,
+        decided_at=real_now,
+    )
+
+
+def _slot(kind: PostKind, language: str, revision: int, clock: ClockKind) -> str:
     # A playback says everything, so that none of its statements takes another's place.
-    return f"{language}-{revision}" if clock is ClockKind.RECORDED else language
+    slot = f"digest-{language}" if kind is PostKind.DIGEST else language
+    return f"{slot}-{revision}" if clock is ClockKind.RECORDED else slot
 
 
 def _texts(post: Post, sentences: Mapping[str, Sentences], language: str) -> Sentences:
+    if post.summary is not None:
+        return digest_sentences_for(post.summary, post.change.status, language)
     if language in sentences:
         return sentences[language]
-    return sentences_for(replace(post.change.status, languages=(language,)))[language]
+    return sentences_for(post.change.status, (language,))[language]

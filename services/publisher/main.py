@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from secrets import token_hex
 
 import httpx
 
 from services.publisher import channels, watchdog
+from services.publisher.accounts import Accounts, Patience
 from services.publisher.announcer import Announcer
-from services.publisher.channels.channel import Channel
-from services.publisher.delivery import Outbox, Patience
+from services.publisher.channels.channel import Channel, Target
+from services.publisher.channels.means import Means
+from services.publisher.delivery import Outbox
 from services.publisher.handlers import SERVICE, Queues, build
+from services.publisher.keeper import Keeper
 from services.publisher.libraries import Libraries
 from services.publisher.settings import Settings
-from shared.contracts.posts import PostIntent
 from shared.runtime import logs, service
 from shared.runtime.applied_libraries import follow
 from shared.runtime.bus import Bus, connected
@@ -39,18 +42,20 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
     """Decide on changes and deliver posts, for ever. `bus` carries all but the queues, which have their own."""
     readiness.needs("queues", "not opened yet")
     libraries = Libraries()
-    announcer = Announcer(bus, libraries)
     timeout = httpx.Timeout(settings.http_read_timeout_s, connect=settings.http_connect_timeout_s)
     async with (
         httpx.AsyncClient(timeout=timeout, follow_redirects=False) as client,
         asyncio.TaskGroup() as tasks,
     ):
-        means = channels.Means(client, settings.secrets_dir)
+        means = Means(client, settings.secrets_dir, bus)
 
-        def make(intent: PostIntent) -> Channel:
-            return channels.make(intent, means)
+        def make(target: Target) -> Channel:
+            return channels.make(target, means)
 
-        outbox = Outbox(bus, make, patience_of(settings))
+        accounts = Accounts(bus, make, channels.type_of, patience_of(settings), holder=token_hex(8))
+        announcer = Announcer(bus, libraries)
+        keeper = Keeper(bus, libraries, accounts)
+        outbox = Outbox(bus, accounts)
         readiness.needs("libraries", "not read yet")
         tasks.create_task(follow(bus, libraries, readiness))
         tasks.create_task(announcer.follow_held(readiness))
@@ -59,6 +64,8 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         while "libraries" in readiness.waiting or "memory" in readiness.waiting:
             await wait_s(READY_CHECK_S)
         tasks.create_task(announcer.release_held())
+        for work in (keeper.follow_statuses, keeper.follow_records, keeper.run):
+            tasks.create_task(work())
         broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox))
         async with broker:
             await broker.start()

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from services.publisher.channels.channel import Blocked, Done, NotSent, Outcome, Rejected, Throttled, Unknown
-from shared.contracts.posts import Delivery, DeliveryState, PostIntent
+from services.publisher.channels.channel import Blocked, Done, Gone, NotSent, Outcome, Rejected, Throttled, Unknown
+from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent
 from shared.domain.library import ClockKind
 from shared.domain.library_time import library_time
 
@@ -42,9 +42,26 @@ class Attempt:
 
     number: int
     looks_first: bool
+    is_live: bool = False
+    """Whether the post becomes the day's live post; decided once, at the first attempt."""
+    unsure_sends: int = 0
+    """Sends before this one whose fate is unknown and cannot be looked up."""
 
 
-Step = Ended | Wait | End | Attempt
+@dataclass(frozen=True, slots=True)
+class Await:
+    """Wait for staff's word; come back after so many seconds."""
+
+    seconds: float
+
+
+Step = Ended | Wait | Await | End | Attempt
+
+APPROVAL_S: Final = 5.0
+"""How soon staff's word is noticed."""
+UNSURE_SENDS_MAX: Final = 2
+"""On a channel that cannot be asked whether a post is out: one send of unknown fate is repeated, a second is not. So
+there is at most one twin, and a post is lost only if both got lost."""
 
 
 def left_s(intent: PostIntent, now: datetime) -> float | None:
@@ -59,10 +76,12 @@ def left_s(intent: PostIntent, now: datetime) -> float | None:
     return remaining / clock.speed if clock.speed > 0 else None
 
 
-def next_step(intent: PostIntent, record: Delivery | None, now: datetime) -> Step:
-    """Return what to do with an intent; `now` is real time."""
+def next_step(
+    intent: PostIntent, record: Delivery | None, approval: Approval | None, now: datetime, *, finds: bool
+) -> Step:
+    """Return what to do with an intent; `now` is real time, and `finds` tells whether its channel can look it up."""
     is_own = record is not None and record.key == intent.key
-    if record is not None and is_own and record.state is not DeliveryState.SENDING:
+    if record is not None and is_own and record.state not in UNDER_WAY:
         return Ended()
     if record is not None and record.revision > intent.revision:
         return End(DeliveryState.SUPERSEDED, f"revision {record.revision} is newer")
@@ -70,21 +89,34 @@ def next_step(intent: PostIntent, record: Delivery | None, now: datetime) -> Ste
         remaining = record.lease_until - now
         if remaining > timedelta(0):
             return Wait(remaining.total_seconds())
-    may_be_out = record is not None and is_own and record.lease_until is not None
+    own = record if is_own else None
+    may_be_out = own is not None and own.lease_until is not None
     if left_s(intent, now) == 0 and not may_be_out:
         return End(DeliveryState.EXPIRED, f"it was to go out before {intent.valid_until:%Y-%m-%d %H:%M}")
-    number = record.attempts + 1 if record is not None and is_own else 1
-    return Attempt(number, looks_first=may_be_out)
+    if own is not None and not finds and own.unsure_sends >= UNSURE_SENDS_MAX:
+        return End(DeliveryState.UNSURE, "sent twice without an answer; nobody can look")
+    if intent.needs_approval and not may_be_out:
+        if approval is None:
+            return Await(APPROVAL_S)
+        if not approval.is_approved:
+            return End(DeliveryState.REFUSED, f"by {approval.by}")
+    if own is None:
+        return Attempt(1, looks_first=False)
+    return Attempt(own.attempts + 1, looks_first=may_be_out, is_live=own.is_live, unsure_sends=own.unsure_sends)
 
 
-def claimed(intent: PostIntent, now: datetime) -> Delivery:
+UNDER_WAY: Final = frozenset({DeliveryState.AWAITING, DeliveryState.SENDING})
+
+
+def claimed(intent: PostIntent, now: datetime, state: DeliveryState = DeliveryState.SENDING) -> Delivery:
     """Return the record of an intent that cannot be tried yet: older ones of its slot are superseded from now on."""
-    return Delivery(key=intent.key, revision=intent.revision, state=DeliveryState.SENDING, at=now)
+    text = intent.texts.long if state is DeliveryState.AWAITING else ""
+    return Delivery(key=intent.key, revision=intent.revision, state=state, at=now, text=text)
 
 
 def sending(intent: PostIntent, attempt: Attempt, now: datetime, lease: timedelta) -> Delivery:
-    """Return the record to write before the first byte of an attempt."""
-    return claimed(intent, now).model_copy(update={"attempts": attempt.number, "lease_until": now + lease})
+    """Return the record to write before the first byte: until it is known otherwise the post may be out."""
+    return _of(attempt, claimed(intent, now), lease_until=now + lease, unsure_sends=attempt.unsure_sends + 1)
 
 
 def ended(intent: PostIntent, attempts: int, end: End, now: datetime) -> Delivery:
@@ -95,8 +127,11 @@ def ended(intent: PostIntent, attempts: int, end: End, now: datetime) -> Deliver
 
 def tried(intent: PostIntent, attempt: Attempt, outcome: Outcome, now: datetime, *, may_be_out: bool) -> Delivery:
     """Return the record to write after an attempt; `may_be_out` keeps the need to look it up."""
-    record = claimed(intent, now).model_copy(
-        update={"attempts": attempt.number, "lease_until": now if may_be_out else None}
+    record = _of(
+        attempt,
+        claimed(intent, now),
+        lease_until=now if may_be_out else None,
+        unsure_sends=attempt.unsure_sends + (1 if may_be_out else 0),
     )
     match outcome:
         case Done(remote_id, url, text):
@@ -112,12 +147,23 @@ def tried(intent: PostIntent, attempt: Attempt, outcome: Outcome, now: datetime,
             return record.model_copy(update={"reason": f"asked to wait {retry_after_s:.0f} s"})
 
 
-LABELS: Final[dict[type[Outcome], str]] = {
+def _of(attempt: Attempt, record: Delivery, *, lease_until: datetime | None, unsure_sends: int) -> Delivery:
+    update = {
+        "attempts": attempt.number,
+        "is_live": attempt.is_live,
+        "lease_until": lease_until,
+        "unsure_sends": unsure_sends,
+    }
+    return record.model_copy(update=update)
+
+
+LABELS: Final[dict[type[Outcome | Gone], str]] = {
     Done: "done",
     NotSent: "not_sent",
     Unknown: "unknown",
     Throttled: "throttled",
     Rejected: "rejected",
     Blocked: "blocked",
+    Gone: "gone",
 }
 """How the metrics name an outcome."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -18,11 +19,15 @@ from shared.contracts.readings import GATE_KINDS, STAFF_KINDS, Slug
 from shared.domain import level
 from shared.domain import library as domain
 from shared.domain.level import Level
-from shared.domain.library import INSIDE, OUTSIDE, ClockKind, OpeningHours
+from shared.domain.library import INSIDE, OUTSIDE, ClockKind, OpeningHours, Says
 
 LANGUAGES: Final = ("en", "fr", "nl", "nb", "uk")
 SIMULATION_KEY_ID: Final = "simulation"
 """The id with which ingest knows the key that may set the time; it stands in no configuration."""
+DIGEST_BY_DEFAULT: Final = {"facebook": Says.DIGEST, "linkedin": Says.DIGEST, "email": Says.DIGEST}
+"""Where a word a day is what people follow; elsewhere announcements are."""
+NIGHT: Final = "23:00-06:00"
+QUIET_HOURS: Final = r"^((([01]\d|2[0-3]):[0-5]\d)-(([01]\d|2[0-3]):[0-5]\d))?$"
 EngineFactory = Callable[[str, ZoneInfo, str | None], OpeningHours]
 """Builds the hours engine from a rule, a time zone and a country for public holidays; raises ValueError."""
 
@@ -32,6 +37,7 @@ Ratio = Annotated[float, Field(gt=0.0, le=1.5)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 TravelTime = Annotated[int, Field(ge=1, le=180)]
 Rule = Annotated[str, Field(min_length=1, max_length=1000)]
+Hashtag = Annotated[str, Field(pattern=r"^\w{1,40}$")]
 
 
 class Table(BaseModel):
@@ -156,29 +162,77 @@ class Key(Table):
 
 
 class Channel(Table):
-    """How the library speaks on one channel."""
+    """How the library speaks on one channel.
 
-    type: Literal["console", "mastodon"]
+    The keys below are common to all types; a type may take more of its own, which docs/reference/channels.md lists and
+    `placelibre check` checks.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,31}$")] = Field(
+        description="`console`, `mastodon`, `bluesky`; docs/reference/channels.md has them all."
+    )
     account: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,62})?$")] = Field(
         default="",
-        description="Names the publisher's credentials: the file `mastodon-<account>` among its secrets.",
+        description="Names the publisher's credentials: the file `<type>-<account>` among its secrets.",
     )
-    server: Annotated[str, Field(max_length=200)] = Field(
-        default="", description="The address of a Mastodon-API server, https."
-    )
+    server: Annotated[str, Field(max_length=200)] = Field(default="", description="The address of the server.")
     languages: tuple[Language, ...] = Field(default=(), description="One post each; the library's first if left out.")
-    min_interval_min: Annotated[float, Field(ge=0, le=1440)] = 10.0
-    daily_budget: Annotated[int, Field(ge=0, le=200)] = 12
+    says: Says | None = Field(
+        default=None,
+        description="`announcements` when something happens, or a `digest` at closing; by default what the type is for.",
+    )
+    min_interval_min: Annotated[float, Field(ge=0, le=1440)] = Field(
+        default=10.0, description="Two announcements are at least so far apart."
+    )
+    daily_budget: Annotated[int, Field(ge=0, le=200)] = Field(default=12, description="Announcements a day, at most.")
+    approval: bool = Field(default=False, description="Whether a post waits until staff have approved it.")
+    hashtags: tuple[Hashtag, ...] = Field(
+        default=(), max_length=4, description="Without #, at the end of posts that have room for them."
+    )
+    quiet_hours: Annotated[str, Field(pattern=QUIET_HOURS)] | None = Field(
+        default=None,
+        description='No announcements at night, in the library\'s time: "23:00-06:00", as where it is left out; "" for'
+        " no night, as on the console.",
+    )
+    update_interval_min: Annotated[float, Field(ge=0, le=1440)] = Field(
+        default=5.0, description="Two edits of the live post are so far apart, unless it has become untrue."
+    )
+    refresh_min: Annotated[float, Field(ge=1, le=1440)] = Field(
+        default=30.0, description="How old the figures of the live post may get while its situation holds."
+    )
 
-    @model_validator(mode="after")
-    def _is_complete(self) -> Self:
-        if self.type == "mastodon":
-            local = ("http://127.0.0.1", "http://localhost", "http://[::1]")
-            if not (self.server.startswith("https://") or self.server.startswith(local)):
-                raise ValueError('a mastodon channel needs server = "https://..."')
-            if not self.account:
-                raise ValueError("a mastodon channel needs account, which names its token file")
-        return self
+    @property
+    def options(self) -> dict[str, object]:
+        """The keys that only this type of channel knows."""
+        return dict(self.model_extra or {})
+
+    @property
+    def is_of_this_machine(self) -> bool:
+        """Whether its server, or itself where it has none, is on this machine: then no follower takes play for now."""
+        return self.type == "console" or urlsplit(self.server).hostname in {"127.0.0.1", "localhost", "::1"}
+
+    def to_domain(self, languages: tuple[str, ...]) -> domain.ChannelRule:
+        """Return the domain's rule; `languages` are the library's."""
+        night = ("" if self.type == "console" else NIGHT) if self.quiet_hours is None else self.quiet_hours
+        start, _, end = night.partition("-")
+        return domain.ChannelRule(
+            channel=self.type,
+            account=self.account,
+            languages=self.languages or languages[:1],
+            min_interval=timedelta(minutes=self.min_interval_min),
+            daily_budget=self.daily_budget,
+            server=self.server,
+            says=self.says or DIGEST_BY_DEFAULT.get(self.type, Says.ANNOUNCEMENTS),
+            needs_approval=self.approval,
+            hashtags=self.hashtags,
+            quiet_from=time.fromisoformat(start or "00:00"),
+            quiet_until=time.fromisoformat(end or "00:00"),
+            update_interval=timedelta(minutes=self.update_interval_min),
+            refresh_after=timedelta(minutes=self.refresh_min),
+            options=self.options,
+        )
 
 
 class LibraryConfig(Table):
@@ -278,10 +332,10 @@ class LibraryConfig(Table):
                 raise ValueError(f"key {key.id}: there is no gate {unknown!r}; there are {_names(gates)}")
         if self.clock is not ClockKind.WALL:
             for channel in self.channels:
-                if channel.type != "console":
+                if not channel.is_of_this_machine:
                     raise ValueError(
-                        f"a {self.clock} library may speak on the console only, not on {channel.type}:"
-                        " followers would take it for now"
+                        f"a {self.clock} library may speak on the console and on servers of this machine only, not on"
+                        f" {channel.type}: followers would take it for now"
                     )
         return self
 
@@ -293,17 +347,7 @@ class LibraryConfig(Table):
     @property
     def channel_rules(self) -> tuple[domain.ChannelRule, ...]:
         """How the library speaks, channel by channel: all that a service which only posts needs to know."""
-        return tuple(
-            domain.ChannelRule(
-                channel=each.type,
-                account=each.account,
-                languages=each.languages or self.languages[:1],
-                min_interval=timedelta(minutes=each.min_interval_min),
-                daily_budget=each.daily_budget,
-                server=each.server,
-            )
-            for each in self.channels
-        )
+        return tuple(each.to_domain(self.languages) for each in self.channels)
 
     def to_domain(self, engine: EngineFactory) -> domain.Library:
         """Return the domain's library. Raises ValueError if the hours engine refuses a rule."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts import subjects
-from shared.contracts.streams import CHANNELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +75,37 @@ SERVICES: Final[dict[str, Permissions]] = {
             subjects.ANY_POST,
             subjects.dead_letter("publisher", ">"),
             *_takes(subjects.CHANGES, subjects.CHANGES_DURABLE),
-            *(each for channel in CHANNELS for each in _takes(subjects.POSTS, subjects.posts_durable(channel))),
+            *(each for lane in subjects.LANES for each in _takes(subjects.POSTS, subjects.posts_durable(lane))),
             *_reads_bucket(subjects.LIBRARIES),
             *_reads_bucket(subjects.STATUS),
             *_reads_bucket(subjects.POSTING),
             *_writes_bucket(subjects.POSTING),
-            *_reads_bucket(subjects.DELIVERIES),
-            *_writes_bucket(subjects.DELIVERIES),
+            *_reads_bucket(subjects.APPROVALS),
+            *(
+                each
+                for bucket in (
+                    subjects.DELIVERIES,
+                    subjects.SENDERS,
+                    subjects.SESSIONS,
+                    subjects.FEEDS,
+                    subjects.SUBSCRIPTIONS,
+                    subjects.ACTORS,
+                )
+                for each in (*_reads_bucket(bucket), *_writes_bucket(bucket))
+            ),
         ),
         subscribe=_inbox("publisher"),
     ),
     "api": Permissions(
-        publish=(*_reads_bucket(subjects.STATUS), *_reads_bucket(subjects.HISTORY)),
+        publish=(
+            *_reads_bucket(subjects.STATUS),
+            *_reads_bucket(subjects.HISTORY),
+            *_reads_bucket(subjects.FEEDS),
+            *_reads_bucket(subjects.ACTORS),
+            *_writes_bucket(subjects.ACTORS),
+            *_reads_bucket(subjects.SUBSCRIPTIONS),
+            *_writes_bucket(subjects.SUBSCRIPTIONS),
+        ),
         subscribe=_inbox("api"),
     ),
     "operator": Permissions(publish=(">",), subscribe=(">",)),

@@ -101,10 +101,17 @@ BUCKETS: Final = (
     BucketSpec(subjects.HISTORY, timedelta(0), 1024 * MIB, "a day's curve and totals, for years"),
     BucketSpec(subjects.CHECKPOINTS, timedelta(0), 512 * MIB, "the aggregator's state and what it covers"),
     BucketSpec(subjects.POSTING, timedelta(0), 128 * MIB, "what each channel has said today, and what it holds back"),
+    BucketSpec(subjects.SENDERS, DAY, 4 * MIB, "who may send on an account now; leases of a minute"),
+    BucketSpec(subjects.SESSIONS, 90 * DAY, 4 * MIB, "log-ins that servers count and limit, kept over a restart"),
+    BucketSpec(subjects.APPROVALS, 2 * DAY, 4 * MIB, "staff's word on posts that wait for it"),
+    BucketSpec(subjects.FEEDS, 90 * DAY, 64 * MIB, "the latest announcements, as feeds serve them"),
+    BucketSpec(subjects.SUBSCRIPTIONS, 2 * DAY, 64 * MIB, "who asked to be told of a seat; gone once told"),
+    BucketSpec(subjects.ACTORS, timedelta(0), 128 * MIB, "our fediverse accounts: keys, followers, notes"),
 )
 
-CHANNELS: Final = ("console", "mastodon")
-"""The types of channel; each has a durable of its own, so that one that is down holds up no other."""
+WORKERS: Final = dict.fromkeys(subjects.LANES, 8) | {subjects.CONSOLE: 1}
+"""Intents under way at once, by lane. Lines on a console stay in order; servers must not wait for each other, and eight
+that hang for 20 s each still leave the others within the bus's patience of 60 s."""
 
 DURABLES: Final = (
     DurableSpec(
@@ -119,14 +126,14 @@ DURABLES: Final = (
     *(
         DurableSpec(
             subjects.POSTS,
-            subjects.posts_durable(channel),
-            subjects.posts_of(channel),
+            subjects.posts_durable(lane),
+            subjects.posts_of(lane),
             ack_wait=timedelta(seconds=60),
             max_deliver=-1,
-            max_ack_pending=32,
-            reason="an intent ends by its own valid_until, not by a count of tries; one slow server of many must not"
-            " hold up the others, and a lease in DELIVERIES keeps it to one sender per slot",
+            max_ack_pending=1024,
+            reason="an intent ends by its own valid_until, not by a count of tries; what waits for one server, or for"
+            " somebody's approval, counts here and must not hold up the rest of its lane",
         )
-        for channel in CHANNELS
+        for lane in subjects.LANES
     ),
 )

@@ -5,6 +5,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
+CONSOLE: Final = "console"
+LANES: Final = (CONSOLE, *(f"lane-{number}" for number in range(8)))
+"""Intents to speak wait in lanes, by the server they go to: one that is down holds up none of the other lanes."""
+
 PARTITIONS: Final = 64
 """Fixed for ever: another count would send a library's readings to another partition than its past."""
 
@@ -20,6 +24,12 @@ DELIVERIES: Final = "DELIVERIES"
 HISTORY: Final = "HISTORY"
 CHECKPOINTS: Final = "CHECKPOINTS"
 POSTING: Final = "POSTING"
+SENDERS: Final = "SENDERS"
+SESSIONS: Final = "SESSIONS"
+APPROVALS: Final = "APPROVALS"
+FEEDS: Final = "FEEDS"
+SUBSCRIPTIONS: Final = "SUBSCRIPTIONS"
+ACTORS: Final = "ACTORS"
 
 ANY_READINGS: Final = "readings.v1.*"
 TICKS: Final = "ticks.v1"
@@ -61,19 +71,27 @@ def change(library: str) -> str:
     return f"changes.v1.{partition_of(library)}.{library}"
 
 
-def post(channel: str, library: str) -> str:
-    """Return the subject of the intents to speak of one library on one type of channel."""
-    return f"posts.v1.{channel}.{library}"
+def lane_of(channel: str, server: str, account: str) -> str:
+    """Return the lane of one account: the console's own, else a stable hash of its server, or of itself without one."""
+    if channel == CONSOLE:
+        return CONSOLE
+    target = f"{channel}|{server or account}".encode()
+    return LANES[1 + int.from_bytes(blake2b(target, digest_size=4).digest(), "big") % (len(LANES) - 1)]
 
 
-def posts_of(channel: str) -> str:
-    """Return the subject of every intent on one type of channel."""
-    return f"posts.v1.{channel}.*"
+def post(lane: str, library: str) -> str:
+    """Return the subject of the intents to speak of one library in one lane."""
+    return f"posts.v1.{lane}.{library}"
 
 
-def posts_durable(channel: str) -> str:
-    """Return the durable that delivers one channel's intents, one at a time."""
-    return f"publisher-posts-{channel}"
+def posts_of(lane: str) -> str:
+    """Return the subject of every intent in one lane."""
+    return f"posts.v1.{lane}.*"
+
+
+def posts_durable(lane: str) -> str:
+    """Return the durable that delivers one lane's intents."""
+    return f"publisher-posts-{lane}"
 
 
 def dead_letter(service: str, what: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 OUTSIDE: Final = "outside"
 """The place beyond every outer gate."""
+MIDNIGHT: Final = time(0)
 INSIDE: Final = "inside"
 """The one place of a library that declares no zones."""
 
@@ -109,6 +111,15 @@ class CapacityPeriod:
     capacity: int
 
 
+class Says(StrEnum):
+    """What a channel is for."""
+
+    ANNOUNCEMENTS = "announcements"
+    """What patrons act on, when it happens, and one live post that is kept true where the channel can."""
+    DIGEST = "digest"
+    """One word a day, when the library closes."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelRule:
     """How a library speaks on one channel."""
@@ -121,11 +132,31 @@ class ChannelRule:
     min_interval: timedelta
     daily_budget: int
     server: str = ""
+    says: Says = Says.ANNOUNCEMENTS
+    needs_approval: bool = False
+    """Whether staff want to see each post before it goes out."""
+    hashtags: tuple[str, ...] = ()
+    """Without their #; at the end of what is long enough for them."""
+    quiet_from: time = MIDNIGHT
+    quiet_until: time = MIDNIGHT
+    """At night nothing is announced; equal times are no night. In the library's own time."""
+    update_interval: timedelta = timedelta(minutes=5)
+    """How far two edits of a live post are apart, unless what it says has become untrue."""
+    refresh_after: timedelta = timedelta(minutes=30)
+    """After this long a live post whose situation still holds gets its newest figures and time."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """What else this type of channel can be told."""
 
     @property
     def name(self) -> str:
         """The channel's name on the bus: its type, and its account where it has one."""
         return f"{self.channel}-{self.account}" if self.account else self.channel
+
+    def is_night(self, local: time) -> bool:
+        """Tell whether a time of the library's day lies in its quiet hours."""
+        if self.quiet_from <= self.quiet_until:
+            return self.quiet_from <= local < self.quiet_until
+        return local >= self.quiet_from or local < self.quiet_until
 
 
 @dataclass(frozen=True, slots=True)

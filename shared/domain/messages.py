@@ -89,6 +89,18 @@ def compose(status: Status, catalog: Catalog, formats: Formats) -> Message:
     return Message(long, short, _shortest(status, catalog, formats, frame))
 
 
+def compose_live(status: Status, catalog: Catalog, formats: Formats) -> Message:
+    """Return what a live post says: the status, or, where staff want nothing said, that it is not kept up to date."""
+    if not status.muted:
+        return compose(status, catalog, formats)
+    frame = _Frame(status, catalog, formats)
+    words = stopped(catalog.not_updated)
+    name = one_line(status.name)
+    whole = frame.around(name, words)
+    shortest = frame.around(shortened(name, SHORTEST_MAX - len(frame.around("", words))), words)
+    return Message(whole, whole, shortest)
+
+
 def headline(status: Status, catalog: Catalog) -> str:
     """Return the state, or the level where the library is open, in two or three words."""
     match status.state:

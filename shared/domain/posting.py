@@ -8,8 +8,8 @@ The rules, in the order in which they are asked:
 1. A revision that has been looked at already decides nothing more, so a redelivered change is harmless.
 2. Staff may mute a library; nothing is said then. A mute is a change of situation, so it also takes the place of
    what was held. The end of a mute is no news by itself: what has become different meanwhile is.
-3. A closed library is quiet. Its closing is said, and so is an exceptional closing that becomes known while it is
-   closed (people would set out tomorrow); everything else waits for the opening.
+3. At night nothing is said. A closed library is quiet. Its closing is said, and so is an exceptional closing that
+   becomes known while it is closed (people would set out tomorrow); everything else waits for the opening.
 4. What was said last today is not said again, nor are trifles: a wait that moves below a quarter of an hour, a notice
    that has ended, another reason for the same lack of data. Yesterday's words are old: a new day begins with nothing
    said. "No data" takes back what was said before; with nothing said today there is nothing to take back.
@@ -17,23 +17,25 @@ The rules, in the order in which they are asked:
    last one is kept for what spares people a useless way: closed, or not admitting.
 6. Two announcements keep an interval. A change that comes too soon is held; a newer change takes its place, and the
    held one is judged again, as of the end of the interval, once time has reached it.
-7. Figures that would be older than twice their validity when the interval ends are not held at all.
+7. A channel for digests says the day in one word when the library closes by its hours, and nothing else.
+8. Figures that would be older than twice their validity when the interval ends are not held at all.
 
 Why a held change is not stale when it goes out: that its situation (state, level, wait in its words, notice) was still
 the newest when the interval ended is shown, never supposed: by a status of the same revision at or after that instant,
 or by the next change, if it follows on this very one. Its figures are those of the change: the words say their time,
-and rule 7 bounds how old they get. After the interval they go out at once (`RELEASED_FOR`) or not at all.
+and rule 8 bounds how old they get. After the interval they go out at once (`RELEASED_FOR`) or not at all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from hashlib import sha256
-from typing import Final
+from typing import Final, Generic, TypeVar
 
+from shared.domain.day_summary import DaySummary
 from shared.domain.level import Level
-from shared.domain.library import ChannelRule
+from shared.domain.library import ChannelRule, Says
 from shared.domain.status import Change, ReasonCode, Situation, State, Status
 
 LONG_WAIT_MIN: Final = 15
@@ -48,7 +50,9 @@ STATE_SAID_FOR: Final = timedelta(hours=2)
 
 SEEN: Final = "seen already"
 MUTED: Final = "muted by staff"
+NIGHT: Final = "quiet at night"
 CLOSED: Final = "closed; the next word is the opening"
+DIGEST: Final = "this channel says one word a day, at closing"
 NOTHING_NEW: Final = "nothing new"
 NOTHING_SAID: Final = "no data, and nothing said today that it would take back"
 SPENT: Final = "the day's budget is spent"
@@ -58,32 +62,48 @@ UNCONFIRMED: Final = "nothing shows that it was still so when the interval ended
 TOO_OLD: Final = "its figures would be too old when the interval ends"
 
 
+_About = TypeVar("_About", Change, Status)
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
-    """Say this change, as of `at` (in UTC); it is not to go out after `valid_until`."""
+    """Say this change, as of `at` (in UTC); it is not to go out after `valid_until`.
+
+    With a `summary` it is the day's digest that is said.
+    """
 
     change: Change
     at: datetime
     valid_until: datetime
+    summary: DaySummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Keep this change until then and judge it again."""
+class Edit:
+    """Make the live post say this status, as of `at` (in UTC)."""
 
-    change: Change
+    status: Status
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hold(Generic[_About]):
+    """Keep this change, or this status of a live post, until then and judge it again."""
+
+    change: _About
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Skip:
-    """Say nothing of this change, for this reason; there are few reasons and all are constants of this module."""
+class Skip(Generic[_About]):
+    """Say nothing of this change or status, for this reason; there are few reasons and all are constants."""
 
-    change: Change
+    change: _About
     reason: str
 
 
-Decision = Post | Hold | Skip
+Decision = Post | Hold[Change] | Skip[Change]
+"""On a change; `live_post.keep` answers Edit, Hold or Skip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +136,8 @@ class PostingState:
     """The situation announced last."""
     said_at: datetime | None = None
     held: Held | None = None
+    summary: DaySummary = field(default_factory=DaySummary)
+    """The day so far, for a channel of digests."""
 
 
 def advance(
@@ -138,6 +160,8 @@ def advance(
         return state, tuple(decisions)
     if event.status.revision <= state.revision:
         return state, (Skip(event, SEEN),)
+    if rule.says is Says.DIGEST:
+        return _digested(state, event, time_zone)
     change, held, at = event, state.held, event.at.astimezone(UTC)
     if held is not None and at < held.until:
         decisions.append(Skip(held.change, REPLACED))
@@ -160,6 +184,8 @@ def decide(state: PostingState, change: Change, at: datetime, rule: ChannelRule,
     said = state.said if is_today else None
     if status.muted:
         return Skip(change, MUTED)
+    if rule.is_night(at.astimezone(time_zone).time()):
+        return Skip(change, NIGHT)
     if status.state is State.CLOSED and not _is_closing(change):
         return Skip(change, CLOSED)
     if said is None and status.state is State.UNKNOWN:
@@ -180,6 +206,21 @@ def decide(state: PostingState, change: Change, at: datetime, rule: ChannelRule,
 def post_key(change_id: str, channel: str, language: str) -> str:
     """Return the name of one post: whoever decides it again, or sends it again, gets the same."""
     return sha256(f"{change_id}|{channel}|{language}".encode()).hexdigest()
+
+
+def _digested(state: PostingState, change: Change, time_zone: tzinfo) -> tuple[PostingState, tuple[Decision, ...]]:
+    """Take a change into the day's summary, and say it when the library closes by its hours."""
+    status, day = change.status, _day(change.at, time_zone)
+    summary = state.summary.after(change, day)
+    state = replace(state, revision=status.revision, summary=summary)
+    if status.muted:
+        return state, (Skip(change, MUTED),)
+    is_over = status.state is State.CLOSED and _is_closing(change) and not _is_exceptional(status.situation)
+    if not is_over or (state.day == summary.day and state.spent) or summary.opened_at is None:
+        return state, (Skip(change, DIGEST),)
+    at = change.at.astimezone(UTC)
+    state = replace(state, day=summary.day, spent=1, said=status.situation, said_at=at)
+    return state, (Post(change, at, _valid_until(status, at), summary),)
 
 
 def _release(
@@ -226,10 +267,10 @@ def _is_exceptional(situation: Situation) -> bool:
 
 
 def _is_news(now: Situation, said: Situation) -> bool:
-    return _gist(now) != _gist(said) or (bool(now.notice) and now.notice != said.notice)
+    return gist(now) != gist(said) or (bool(now.notice) and now.notice != said.notice)
 
 
-def _gist(situation: Situation) -> tuple[State, Level | None, int, bool, bool]:
+def gist(situation: Situation) -> tuple[State, Level | None, int, bool, bool]:
     """Return what people would act on."""
     wait = situation.wait_bucket or 0
     return (

@@ -62,6 +62,13 @@ POST_DECISIONS: Final = Counter(
 POST_DELIVERIES: Final = Counter(
     "placelibre_post_deliveries", "Attempts to deliver a post, by channel and outcome.", ["channel", "outcome"]
 )
+POST_TWINS: Final = Counter("placelibre_post_twins", "Posts that a lost answer had made twice, taken down again.")
+LIVE_EDITS: Final = Counter(
+    "placelibre_live_post_edits", "Edits of live posts, by type of channel and outcome.", ["channel", "outcome"]
+)
+LIVE_UNTRUE_S: Final = Gauge(
+    "placelibre_live_post_untrue_seconds", "For how long the live post that misleads the longest has done so."
+)
 DEAD_LETTERS: Final = Counter("placelibre_dead_letters", "What this service gave up on, by kind.", ["what"])
 
 API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and HTTP status.", ["route", "status"])

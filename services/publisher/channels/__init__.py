@@ -1,55 +1,51 @@
-"""The channels: one module each, and the one table that names them."""
+"""The channels: one module each, found by itself. A module with a `CHANNEL` is a channel; nothing else names it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+import importlib
+import pkgutil
+from functools import cache
 
-import httpx
-from pydantic import SecretStr
-
-from services.publisher.channels.channel import Channel, NoCredentials
-from services.publisher.channels.console import ConsoleChannel
-from services.publisher.channels.mastodon import MastodonChannel
-from shared.contracts.posts import PostIntent
+from services.publisher.channels.channel import Channel, ChannelType, Live, Misconfigured, Target
+from services.publisher.channels.means import Means, options_of
+from shared.contracts.configuration import Channel as Configured
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What channels are made with: an HTTP client whose timeouts are set, and where the tokens are."""
-
-    client: httpx.AsyncClient
-    secrets_dir: Path
-
-    def token(self, intent: PostIntent) -> SecretStr:
-        """Return the token of an account from its file. Raises NoCredentials, naming the file and nothing else."""
-        name = f"{intent.channel}-{intent.account}"
-        try:
-            token = (self.secrets_dir / name).read_text().strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise NoCredentials(f"the token file {name} cannot be read: {type(error).__name__}") from error
-        if not token:
-            raise NoCredentials(f"the token file {name} is empty")
-        return SecretStr(token)
+@cache
+def types() -> dict[str, ChannelType]:
+    """Return every type of channel by its name."""
+    modules = (importlib.import_module(f"{__name__}.{each.name}") for each in pkgutil.iter_modules(__path__))
+    found = (getattr(module, "CHANNEL", None) for module in modules)
+    return {each.name: each for each in found if isinstance(each, ChannelType)}
 
 
-def _console(_: PostIntent, __: Means) -> Channel:
-    return ConsoleChannel()
+def type_of(name: str) -> ChannelType:
+    """Return a type of channel. Raises Misconfigured, naming those there are."""
+    known = types().get(name)
+    if known is None:
+        raise Misconfigured(f"there is no channel {name!r}; there are {', '.join(sorted(types()))}")
+    return known
 
 
-def _mastodon(intent: PostIntent, means: Means) -> Channel:
-    return MastodonChannel(intent.server, means.token(intent), means.client)
+@cache
+def retaining() -> frozenset[str]:
+    """Return the types that hold the latest status themselves and need no announcements."""
+    return frozenset(name for name, each in types().items() if each.traits.live is Live.RETAIN)
 
 
-CHANNELS: Final[dict[str, Callable[[PostIntent, Means], Channel]]] = {
-    "console": _console,
-    "mastodon": _mastodon,
-}
-"""By type, as `libraries.toml` names it; each maker may raise NoCredentials."""
+def make(target: Target, means: Means) -> Channel:
+    """Return the channel of an account. Raises NoCredentials, Misconfigured."""
+    return type_of(target.channel).make(target, means)
 
 
-def make(intent: PostIntent, means: Means) -> Channel:
-    """Return the channel that an intent is for. Raises NoCredentials."""
-    return CHANNELS[intent.channel](intent, means)
+def check(channel: Configured) -> None:
+    """Refuse what a type of channel cannot work with. Raises Misconfigured; no credentials are asked for."""
+    known = type_of(channel.type)
+    if known.needs_account and not channel.account:
+        raise Misconfigured(f"a {channel.type} channel needs account, which names its secrets file")
+    is_safe = channel.server.startswith("https://") or (
+        channel.is_of_this_machine and channel.server.startswith("http://")
+    )
+    if known.needs_server and not is_safe:
+        raise Misconfigured(f'a {channel.type} channel needs server = "https://..."')
+    options_of(Target(channel.type, channel.account, channel.server, channel.options), known.options)

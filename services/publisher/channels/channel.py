@@ -1,17 +1,24 @@
-"""What every channel is: a way to send one post, to look up whether one is there, and the words for what came of it.
+"""What every channel is, and the words for what came of an attempt.
 
-An adapter answers with an outcome and never with a bare exception: the outbox must know whether a post may be out.
+A channel is one module of this package with a `CHANNEL`, a `ChannelType`, and a class below `Channel`. An adapter
+answers with an outcome and never with a bare exception: the outbox must know whether a post may be out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
 
 import regex  # type: ignore[import-untyped]  # publishes no types
+from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.posts import PostIntent
+
+if TYPE_CHECKING:
+    from services.publisher.channels.means import Means
 
 MARKER_LENGTH: Final = 12
 """Hex digits of a post's key in its address: 48 bits, so that two posts of one account never share it."""
@@ -19,11 +26,12 @@ MARKER_LENGTH: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The post is out, under the channel's own id and address, with this text."""
+    """It is so, under the channel's own id and address, with this text; `twins` are further posts of the intent."""
 
     remote_id: str
     url: str
     text: str
+    twins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,30 +43,35 @@ class NotSent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The channel may have made the post and its answer was lost. Look it up before trying again."""
+    """The channel may have done it and its answer was lost. Look before trying again."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Throttled:
-    """The channel asks for patience; nothing was made."""
+    """The channel asks for patience; nothing was done."""
 
     retry_after_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The channel will never take this post."""
+    """The channel will never take this."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The channel does not let this account post; somebody must see to it."""
+    """The channel does not let this account do it; somebody must see to it."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The post that was to be changed is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +82,123 @@ class NotFound:
 Outcome = Done | NotSent | Unknown | Throttled | Rejected | Blocked
 
 
+class Live(StrEnum):
+    """How a live post is kept true on a type of channel."""
+
+    EDIT = "edit"
+    REPLACE = "replace"
+    """A new post takes its place in one step; its remote id changes."""
+    RETAIN = "retain"
+    """The channel holds the latest status itself and needs no announcement."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a type of channel can do."""
+
+    live: Live = Live.NONE
+    pins: bool = False
+    finds: bool = True
+    """Whether a post of unknown fate can be looked up, or repeated under a key that keeps it to one. Without it an
+    attempt of unknown fate is repeated once, and the twin that this may make is documented."""
+    says: str = "announcements"
+
+
+class Options(BaseModel):
+    """The keys of `libraries.toml` that a type of channel takes beside the common ones: none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One account on one channel, as configured."""
+
+    channel: str
+    account: str
+    server: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, intent: PostIntent) -> Target:
+        """Return the account that an intent is for."""
+        return cls(intent.channel, intent.account, intent.server, intent.options)
+
+    @property
+    def secret_name(self) -> str:
+        """The name of the file with its credentials."""
+        return f"{self.channel}-{self.account}"
+
+
+class Channel(ABC):
+    """One account on one channel. No two of its operations run at a time, here or in another process."""
+
+    @abstractmethod
+    async def send(self, intent: PostIntent) -> Outcome:
+        """Make a post of the longest text that fits."""
+
+    @abstractmethod
+    async def look_up(self, intent: PostIntent) -> Outcome | NotFound:
+        """Say whether the post of this intent is there already: Done, NotFound, or why nobody can say."""
+
+    async def update(self, intent: PostIntent, remote_id: str) -> Outcome | Gone:
+        """Make a live post say what `intent` says; Done carries its id from now on.
+
+        Asked again for the same intent it changes nothing more, and is Done.
+        """
+        del intent, remote_id
+        return Rejected("this channel cannot change a post")
+
+    async def retire(self, remote_id: str) -> Outcome:
+        """Take a post down; one that is not there any more is Done."""
+        del remote_id
+        return Rejected("this channel cannot take a post down")
+
+    async def pin(self, remote_id: str) -> Outcome:
+        """Pin a post, and unpin what was pinned before by us. Asked again it is Done."""
+        del remote_id
+        return Rejected("this channel cannot pin")
+
+    async def inspect(self) -> tuple[str, ...]:
+        """Return what is wrong with the account, a sentence each, with what to do; asked once per start."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelType:
+    """One type of channel: what `libraries.toml` and the reference say of it, and how to make one."""
+
+    name: str
+    title: str
+    make: Callable[[Target, Means], Channel]
+    """Raises NoCredentials, Misconfigured."""
+    traits: Traits
+    options: type[Options] = Options
+    needs_account: bool = True
+    needs_server: bool = False
+    """Whether `server = "https://..."` must be given; http is taken for this machine only."""
+    credentials: str = ""
+    """What the file `<type>-<account>` holds; for the reference."""
+    limits: str = ""
+    lost_reply: str = ""
+    """What a lost reply leads to, honestly."""
+
+
+class NoCredentials(Exception):  # noqa: N818  named for what the operator should bring
+    """An account's credentials cannot be had; the message names the file and nothing of what is in it."""
+
+
+class Misconfigured(Exception):  # noqa: N818  named for what the operator should mend
+    """A channel's options cannot be used; the message names the key and the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long a text may be. `url_characters` is what the channel says an address counts for; None for its length."""
 
     characters: int
     url_characters: int | None = None
-
-
-class NoCredentials(Exception):  # noqa: N818  named for what the operator should bring
-    """An account's token cannot be had; the message names the file and nothing of what is in it."""
-
-
-class Channel(Protocol):
-    """One account on one channel. `send` and `look_up` are never called twice at a time for one post."""
-
-    async def send(self, intent: PostIntent) -> Outcome:
-        """Make a post of the longest text that fits."""
-        ...
-
-    async def look_up(self, intent: PostIntent) -> Outcome | NotFound:
-        """Say whether the post of this intent is there already: Done, NotFound, or why nobody can say."""
-        ...
 
 
 def marked_url(intent: PostIntent) -> str:
@@ -103,11 +211,22 @@ def mark(intent: PostIntent) -> str:
     return f"e-{intent.key[:MARKER_LENGTH]}"
 
 
-def forms(intent: PostIntent) -> tuple[str, ...]:
-    """Return the whole text of a post, from the longest form to the shortest, each once."""
-    url = marked_url(intent)
+def forms(intent: PostIntent, *, with_url: bool = True) -> tuple[str, ...]:
+    """Return the whole text of a post, from the longest form to the shortest, each once.
+
+    Address and hashtags stand on lines of their own at the end; the hashtags are the first to go.
+    """
+    url = marked_url(intent) if with_url else ""
+    tags = " ".join(f"#{each}" for each in intent.hashtags)
     texts = (intent.texts.long, intent.texts.short, intent.texts.shortest)
-    return tuple(dict.fromkeys(f"{text}\n{url}" if url else text for text in texts))
+    tagged = [_lines(text, url, tags) for text in texts[:2]] if tags else []
+    plain = [_lines(text, url) for text in texts]
+    longest = [tagged[0], plain[0], tagged[1], *plain[1:]] if tagged else plain
+    return tuple(dict.fromkeys(longest))
+
+
+def _lines(*parts: str) -> str:
+    return "\n".join(part for part in parts if part)
 
 
 def fitting(candidates: tuple[str, ...], limits: Limits) -> tuple[str, ...]:
@@ -121,9 +240,14 @@ def length(text: str, limits: Limits) -> int:
     Some count grapheme clusters and some code points, some an address by its length and some by a fixed number:
     https://docs.joinmastodon.org/user/posting/#text, and GoToSocial's plain characters.
     """
-    counts: tuple[Callable[[str], int], ...] = (len, lambda each: len(regex.findall(r"\X", each)))
+    counts: tuple[Callable[[str], int], ...] = (len, graphemes)
     discounted = text if limits.url_characters is None else _URL.sub("x" * limits.url_characters, text)
     return max(count(each) for count in counts for each in (text, discounted))
+
+
+def graphemes(text: str) -> int:
+    """Return the number of grapheme clusters (Unicode UAX 29)."""
+    return len(regex.findall(r"\X", text))
 
 
 _URL: Final = regex.compile(r"https?://\S+")

@@ -6,7 +6,18 @@ import sys
 from collections import OrderedDict
 from typing import Final, TextIO
 
-from services.publisher.channels.channel import Done, NotFound, NotSent, Outcome, forms
+from services.publisher.channels.channel import (
+    Channel,
+    ChannelType,
+    Done,
+    NotFound,
+    NotSent,
+    Outcome,
+    Target,
+    Traits,
+    forms,
+)
+from services.publisher.channels.means import Means
 from shared.contracts.posts import PostIntent
 
 REMEMBERED: Final = 1024
@@ -14,7 +25,7 @@ REMEMBERED: Final = 1024
 between printing and noting it prints once more."""
 
 
-class ConsoleChannel:
+class ConsoleChannel(Channel):
     """Prints one post in one or two lines: the library's time, its id, the language, the text."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -43,3 +54,19 @@ class ConsoleChannel:
         """Say whether this process has printed the post."""
         text = self._printed.get(intent.key)
         return NotFound() if text is None else Done(intent.key, "", text)
+
+
+def _make(target: Target, means: Means) -> Channel:
+    del target, means
+    return ConsoleChannel()
+
+
+CHANNEL: Final = ChannelType(
+    name="console",
+    title="Standard output",
+    make=_make,
+    traits=Traits(finds=False),
+    needs_account=False,
+    limits="none",
+    lost_reply="known within one process; a crash between printing and noting it prints twice",
+)

@@ -9,28 +9,34 @@ from __future__ import annotations
 
 import html
 import re
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from hashlib import sha256
-from typing import Final, TypeVar
+from typing import Final
 
 import httpx
 from pydantic import AwareDatetime, BaseModel, SecretStr, ValidationError
 
 from services.publisher.channels.channel import (
     Blocked,
+    Channel,
+    ChannelType,
     Done,
     Limits,
+    Live,
     NotFound,
     NotSent,
     Outcome,
     Rejected,
+    Target,
     Throttled,
+    Traits,
     Unknown,
     fitting,
     forms,
     mark,
 )
+from services.publisher.channels.means import Means
+from services.publisher.channels.rest import FORBIDDEN, UNDECIDED, parsed, retry_after_s
 from shared.contracts.posts import PostIntent
 from shared.runtime.clock import monotonic_s, now
 
@@ -42,12 +48,6 @@ LOOKED_THROUGH: Final = 40
 """The most statuses the API gives at once, and more than an account makes in the minutes a post may be unknown."""
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a server's clock may be behind ours for a post to be taken as the one in question."""
-THROTTLED_S: Final = 60.0
-"""The pause where a 429 names none."""
-THROTTLED_S_MAX: Final = 3600.0
-FORBIDDEN: Final = frozenset({401, 403})
-UNDECIDED: Final = frozenset({408, 425})
-"""The client errors after which the server may have made the post all the same."""
 
 
 class _Statuses(BaseModel):
@@ -86,10 +86,7 @@ class _Refused(Exception):  # noqa: N818  carries an outcome out of a question a
         self.outcome = outcome
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
-
-
-class MastodonChannel:
+class MastodonChannel(Channel):
     """One account on one server."""
 
     def __init__(self, server: str, token: SecretStr, client: httpx.AsyncClient) -> None:
@@ -143,7 +140,7 @@ class MastodonChannel:
         except httpx.RequestError as error:
             return Unknown(type(error).__name__)
         if response.is_success:
-            made = _parsed(_Status, response)
+            made = parsed(_Status, response)
             return Done(made.id, made.url or "", text) if made else Unknown("an answer that cannot be read")
         refusal = _refusal(response)
         if refusal is not None:
@@ -157,7 +154,7 @@ class MastodonChannel:
             return self._limits[0]
         response = await self._ask("/api/v2/instance", {}, may_be_absent=True)
         limits = DEFAULT_LIMITS
-        instance = _parsed(_Instance, response) if response.is_success else None
+        instance = parsed(_Instance, response) if response.is_success else None
         if instance is not None:
             said = instance.configuration.statuses
             limits = Limits(said.max_characters, said.characters_reserved_per_url)
@@ -166,7 +163,7 @@ class MastodonChannel:
 
     async def _own_account(self) -> str:
         if self._account is None:
-            account = _parsed(_Account, await self._ask("/api/v1/accounts/verify_credentials", {}))
+            account = parsed(_Account, await self._ask("/api/v1/accounts/verify_credentials", {}))
             if account is None:
                 raise _Refused(NotSent("the server does not say whose token this is"))
             self._account = account.id
@@ -194,41 +191,6 @@ def _refusal(response: httpx.Response) -> Throttled | Blocked | None:
     return None
 
 
-def retry_after_s(headers: httpx.Headers, at: datetime) -> float:
-    """Return the seconds to wait after a 429 that came at `at`: what the server says, within an hour."""
-    said = headers.get("Retry-After") or headers.get("X-RateLimit-Reset")
-    seconds = _seconds_until(said, at) if said else None
-    return THROTTLED_S if seconds is None else min(max(seconds, 1.0), THROTTLED_S_MAX)
-
-
-def _seconds_until(said: str, at: datetime) -> float | None:
-    """Read seconds, seconds since 1970, an HTTP date or an ISO one: all four are met."""
-    try:
-        number = float(said)
-    except ValueError:
-        moment = _moment(said)
-        return None if moment is None else (moment - at).total_seconds()
-    is_instant = number > timedelta(days=365).total_seconds()
-    return number - at.timestamp() if is_instant else number
-
-
-def _moment(said: str) -> datetime | None:
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            moment = read(said)
-        except ValueError:
-            continue
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return None
-
-
-def _parsed(model: type[_Model], response: httpx.Response) -> _Model | None:
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError:
-        return None
-
-
 def _is_of(status: _Status, intent: PostIntent) -> bool:
     if intent.url:
         return mark(intent) in status.content
@@ -245,3 +207,19 @@ def _plain(content: str) -> str:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
+
+
+def _make(target: Target, means: Means) -> Channel:
+    return MastodonChannel(target.server, means.secret(target), means.client)
+
+
+CHANNEL: Final = ChannelType(
+    name="mastodon",
+    title="Mastodon, GoToSocial, Hollo, Pleroma and their kin",
+    make=_make,
+    traits=Traits(live=Live.NONE),
+    needs_server=True,
+    credentials="a token with `write:statuses` and `read`",
+    limits="from `/api/v2/instance`; fits by code points and graphemes, addresses at full length",
+    lost_reply="found by the post's own address, else by its words",
+)

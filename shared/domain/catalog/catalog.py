@@ -98,6 +98,52 @@ class PageWords:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestWords:
+    """The day in a few sentences, said when the library closes."""
+
+    lead: str
+    """{name}, {date}, {words}: words are sentences."""
+    hours: str
+    """{opens}, {closes}: a sentence, as are the next five."""
+    visits: Counted
+    """{people}"""
+    full: str
+    """{time}, {duration}: when it was full first, and for how long in all."""
+    never_full: str
+    longest_wait: str
+    """{wait}, {time}: wait_about or wait_over, and when."""
+    no_wait: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventWords:
+    """Reminders of events in the library."""
+
+    today: str
+    """{name}, {title}, {time}: a sentence without its stop, as is the next."""
+    other_day: str
+    """{name}, {title}, {date}, {time}"""
+    place: str
+    """{place}: a sentence."""
+    inside: str
+    """{words}: a clause about seats and the wait, as of now."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardWords:
+    """The status card: a picture, and what it says to those who do not see it."""
+
+    alt: str
+    """{message}: the status in words."""
+    seats: Counted
+    """The label under the number of free seats."""
+    wait: str
+    """The label over the wait."""
+    as_of: str
+    """{time}"""
+
+
+@dataclass(frozen=True, slots=True)
 class SeatWords:
     """Clauses that say how many seats are free. The number counted by is {seats}."""
 
@@ -197,5 +243,10 @@ class Catalog:
 
     notice: str
     """{notice}: staff's words."""
+    not_updated: str
+    """A clause: staff want nothing said."""
 
+    digest: DigestWords
+    event: EventWords
+    card: CardWords
     pages: PageWords

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
 
 
 def plural(count: int, one: str, other: str) -> str:
@@ -85,6 +85,28 @@ CATALOG: Final = Catalog(
     recount_old="The people inside need to be counted again.",
     too_unsure="The figures are too uncertain at the moment.",
     notice="Notice: {notice}",
+    not_updated="not updated at the moment",
+    digest=DigestWords(
+        lead="{name}, {date}: {words}",
+        hours="Open from {opens} to {closes}.",
+        visits=lambda n: plural(n, "{people} visit.", "{people} visits."),
+        full="Full for the first time at {time}, for {duration} in all.",
+        never_full="There were free seats all day.",
+        longest_wait="The longest wait was {wait}, at {time}.",
+        no_wait="Nobody had to queue.",
+    ),
+    event=EventWords(
+        today="{name}: {title}, today at {time}",
+        other_day="{name}: {title}, {date} at {time}",
+        place="Where: {place}.",
+        inside="Right now: {words}",
+    ),
+    card=CardWords(
+        alt="Status card. {message}",
+        seats=lambda n: plural(n, "free seat", "free seats"),
+        wait="Wait",
+        as_of="as of {time}",
+    ),
     pages=PageWords(
         title="Is there a seat in the library?",
         libraries="Libraries",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
 
 
 def plural(count: int, one: str, other: str) -> str:
@@ -85,6 +85,28 @@ CATALOG: Final = Catalog(
     recount_old="Les personnes présentes doivent être recomptées.",
     too_unsure="Les chiffres sont trop incertains en ce moment.",
     notice="À noter : {notice}",
+    not_updated="pas de mise à jour en ce moment",
+    digest=DigestWords(
+        lead="{name}, {date} : {words}",
+        hours="Ouverture de {opens} à {closes}.",
+        visits=lambda n: plural(n, "{people} visite.", "{people} visites."),
+        full="Complet pour la première fois à {time}, pendant {duration} en tout.",
+        never_full="Il y a eu des places libres toute la journée.",
+        longest_wait="L’attente la plus longue : {wait}, à {time}.",
+        no_wait="Personne n’a dû faire la queue.",
+    ),
+    event=EventWords(
+        today="{name} : {title}, aujourd’hui à {time}",
+        other_day="{name} : {title}, {date} à {time}",
+        place="Lieu : {place}.",
+        inside="En ce moment : {words}",
+    ),
+    card=CardWords(
+        alt="Carte d’état. {message}",
+        seats=lambda n: plural(n, "place libre", "places libres"),
+        wait="Attente",
+        as_of="à {time}",
+    ),
     pages=PageWords(
         title="Y a-t-il une place à la bibliothèque ?",
         libraries="Bibliothèques",

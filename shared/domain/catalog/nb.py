@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
 
 
 def plural(count: int, one: str, other: str) -> str:
@@ -87,6 +87,28 @@ CATALOG: Final = Catalog(
     recount_old="De som er inne, må telles på nytt.",
     too_unsure="Tallene er for usikre akkurat nå.",
     notice="Merk: {notice}",
+    not_updated="oppdateres ikke nå",
+    digest=DigestWords(
+        lead="{name}, {date}: {words}",
+        hours="Åpent fra {opens} til {closes}.",
+        visits=lambda n: plural(n, "{people} besøk.", "{people} besøk."),
+        full="Fullt for første gang klokka {time}, i alt i {duration}.",
+        never_full="Det var ledige plasser hele dagen.",
+        longest_wait="Den lengste ventetiden var {wait}, klokka {time}.",
+        no_wait="Ingen trengte å stå i kø.",
+    ),
+    event=EventWords(
+        today="{name}: {title}, i dag klokka {time}",
+        other_day="{name}: {title}, {date} klokka {time}",
+        place="Sted: {place}.",
+        inside="Akkurat nå: {words}",
+    ),
+    card=CardWords(
+        alt="Statuskort. {message}",
+        seats=lambda n: plural(n, "ledig plass", "ledige plasser"),
+        wait="Ventetid",
+        as_of="klokka {time}",
+    ),
     pages=PageWords(
         title="Er det plass på biblioteket?",
         libraries="Biblioteker",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
 
 
 def plural(count: int, one: str, other: str) -> str:
@@ -85,6 +85,28 @@ CATALOG: Final = Catalog(
     recount_old="De mensen binnen moeten opnieuw worden geteld.",
     too_unsure="De cijfers zijn op dit moment te onzeker.",
     notice="Let op: {notice}",
+    not_updated="wordt nu niet bijgewerkt",
+    digest=DigestWords(
+        lead="{name}, {date}: {words}",
+        hours="Open van {opens} tot {closes}.",
+        visits=lambda n: plural(n, "{people} bezoek.", "{people} bezoeken."),
+        full="Voor het eerst vol om {time}, in totaal {duration} lang.",
+        never_full="De hele dag waren er vrije plaatsen.",
+        longest_wait="De langste wachttijd was {wait}, om {time}.",
+        no_wait="Niemand hoefde in de rij te staan.",
+    ),
+    event=EventWords(
+        today="{name}: {title}, vandaag om {time}",
+        other_day="{name}: {title}, {date} om {time}",
+        place="Waar: {place}.",
+        inside="Op dit moment: {words}",
+    ),
+    card=CardWords(
+        alt="Statuskaart. {message}",
+        seats=lambda n: plural(n, "vrije plaats", "vrije plaatsen"),
+        wait="Wachttijd",
+        as_of="om {time}",
+    ),
     pages=PageWords(
         title="Is er plaats in de bibliotheek?",
         libraries="Bibliotheken",

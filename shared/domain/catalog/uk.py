@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
 
 
 def plural(count: int, one: str, few: str, many: str) -> str:
@@ -105,6 +105,28 @@ CATALOG: Final = Catalog(
     recount_old="Відвідувачів усередині треба порахувати знову.",
     too_unsure="Дані наразі надто неточні.",
     notice="Оголошення: {notice}",
+    not_updated="наразі не оновлюється",
+    digest=DigestWords(
+        lead="{name}, {date}: {words}",
+        hours="Відчинено з {opens} до {closes}.",
+        visits=lambda n: plural(n, "{people} відвідування.", "{people} відвідування.", "{people} відвідувань."),
+        full="Уперше заповнено о {time}, загалом протягом {duration}.",
+        never_full="Вільні місця були весь день.",
+        longest_wait="Найдовше очікування: {wait}, о {time}.",
+        no_wait="Черги не було.",
+    ),
+    event=EventWords(
+        today="{name}: {title}, сьогодні о {time}",
+        other_day="{name}: {title}, {date} о {time}",
+        place="Де: {place}.",
+        inside="Зараз: {words}",
+    ),
+    card=CardWords(
+        alt="Картка стану. {message}",
+        seats=lambda n: plural(n, "вільне місце", "вільні місця", "вільних місць"),
+        wait="Очікування",
+        as_of="станом на {time}",
+    ),
     pages=PageWords(
         title="Чи є місце в бібліотеці?",
         libraries="Бібліотеки",

@@ -1,0 +1,137 @@
+"""One account on one channel: its adapter, its pauses, and its one sender at a time, here and in other processes.
+
+Keys that servers keep do not help against two sends at once, so an account has a lease on the bus: whoever holds it
+sends, everybody else comes back later. A process that dies keeps it until it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Final
+
+from pydantic import AwareDatetime, ValidationError
+
+from services.publisher.breaker import Breaker
+from services.publisher.channels.channel import Channel, ChannelType, Target
+from shared.contracts import subjects
+from shared.contracts.status import Wire
+from shared.runtime.bus import Bus, BusUnavailable, Conflict
+from shared.runtime.clock import now
+
+BLOCKED_S: Final = 300.0
+"""How long an account that may not post is left alone; new credentials are noticed within that."""
+
+
+class Lease(Wire):
+    """Who may send on an account, and until when."""
+
+    holder: str
+    until: AwareDatetime
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what; seconds."""
+
+    send_s: float
+    lease_s: float
+    unknown_wait_s: float
+    retry_min_s: float
+    retry_max_s: float
+
+
+@dataclass(slots=True)
+class Account:
+    """One account as this process knows it."""
+
+    target: Target
+    type: ChannelType
+    breaker: Breaker
+    busy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    channel: Channel | None = None
+    is_inspected: bool = False
+
+    @property
+    def lease_key(self) -> str:
+        """The key of its lease: of its type and name as they are, of its server a short hash."""
+        server = blake2b(self.target.server.encode(), digest_size=6).hexdigest()
+        return f"{self.target.channel}.{self.target.account or 'none'}.{server}"
+
+
+@dataclass(slots=True)
+class Accounts:
+    """The accounts in use. `holder` names this process; no two processes share one."""
+
+    bus: Bus
+    make: Callable[[Target], Channel]
+    """Raises NoCredentials, Misconfigured."""
+    type_of: Callable[[str], ChannelType]
+    """Raises Misconfigured."""
+    patience: Patience
+    holder: str
+    known: dict[tuple[str, str, str], Account] = field(default_factory=dict)
+
+    def get(self, target: Target) -> Account:
+        """Return an account. Raises Misconfigured for a type that there is not."""
+        key = (target.channel, target.server, target.account)
+        account = self.known.get(key)
+        if account is None or account.target.options != target.options:
+            breaker = Breaker(self.patience.retry_min_s, self.patience.retry_max_s)
+            account = self.known[key] = Account(target, self.type_of(target.channel), breaker)
+        return account
+
+    def channel(self, account: Account) -> Channel:
+        """Return an account's adapter, made when first needed. Raises NoCredentials, Misconfigured."""
+        if account.channel is None:
+            account.channel = self.make(account.target)
+        return account.channel
+
+    def forget_channel(self, account: Account) -> None:
+        """Make the adapter anew next time, with the credentials that are there then."""
+        account.channel = None
+
+    @asynccontextmanager
+    async def turn(self, account: Account) -> AsyncIterator[bool]:
+        """Take the account's turn: True inside means that nobody else sends until the end. Raises BusUnavailable."""
+        if account.busy.locked():
+            yield False
+            return
+        async with account.busy:
+            revision = await self._take(account, now())
+            if revision is None:
+                yield False
+                return
+            try:
+                yield True
+            finally:
+                # Whoever cannot give it back keeps others waiting until it ends, and nothing worse.
+                with suppress(BusUnavailable, Conflict):
+                    await self._store(account, now(), revision)
+
+    async def _take(self, account: Account, at: datetime) -> int | None:
+        entry = await self.bus.bucket(subjects.SENDERS).get(account.lease_key)
+        lease = _read(entry.value) if entry else None
+        if lease is not None and lease.until > at and lease.holder != self.holder:
+            return None
+        until = at + timedelta(seconds=self.patience.lease_s)
+        try:
+            return await self._store(account, until, entry.revision if entry else 0)
+        except Conflict:
+            return None
+
+    async def _store(self, account: Account, until: datetime, revision: int) -> int:
+        lease = Lease(holder=self.holder, until=until)
+        bucket = self.bus.bucket(subjects.SENDERS)
+        return await bucket.update(account.lease_key, lease.model_dump_json().encode(), revision=revision)
+
+
+def _read(value: bytes) -> Lease | None:
+    try:
+        return Lease.model_validate_json(value)
+    except ValidationError:
+        return None

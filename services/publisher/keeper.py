@@ -1,0 +1,305 @@
+"""Keeping live posts true: what each says is compared with the newest status, and put right where it stands.
+
+One look repairs whatever an interruption has left: an edit that was begun is made again, what was replaced is taken
+down, a pin that is missing is set. So a restart needs no sweep of its own; the first look is it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from pydantic import ValidationError
+
+from services.publisher import live_posts
+from services.publisher.accounts import Account, Accounts
+from services.publisher.channels.channel import (
+    Channel,
+    Done,
+    Gone,
+    Live,
+    Misconfigured,
+    NoCredentials,
+    NotFound,
+    Outcome,
+    Rejected,
+    Target,
+    Unknown,
+)
+from services.publisher.delivery import note
+from services.publisher.intents import live_intent
+from services.publisher.libraries import Libraries
+from services.publisher.live_posts import Record, load, save
+from services.publisher.outbox import LABELS
+from shared.contracts import subjects
+from shared.contracts.posts import LivePost, live_slot
+from shared.contracts.status import PublicStatus
+from shared.domain.library import ChannelRule, ClockKind
+from shared.domain.library_time import library_time
+from shared.domain.live_post import Shown, current, keep, misleads
+from shared.domain.posting import Edit
+from shared.domain.status import Status
+from shared.runtime import metrics
+from shared.runtime.bus import Bus, BusUnavailable, Conflict
+from shared.runtime.clock import monotonic_s, now, wait_s
+from shared.runtime.log_reader import LogReset, Update, watch
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+_Result = TypeVar("_Result")
+
+LOOK_EVERY_S: Final = 1.0
+"""How often live posts are looked at; an edit may be late by that."""
+AT_ONCE: Final = 32
+"""Live posts in hand at once: a server that hangs holds up its own posts only."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The newest status of a library, and when the bus stored it."""
+
+    public: PublicStatus
+    status: Status
+    stored_at: datetime
+
+    def time(self, at: datetime) -> datetime:
+        """Return the library's time at real time `at`."""
+        clock = self.public.clock
+        present = library_time(self.status.as_of, self.stored_at, clock.kind, clock.speed, at)
+        return self.status.as_of if present is None else present
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where one live post belongs: a library's channel in one language."""
+
+    library: str
+    rule: ChannelRule
+    language: str
+
+    @property
+    def key(self) -> str:
+        return subjects.delivery_key(self.rule.name, self.library, live_slot(self.language))
+
+
+class Keeper:
+    """Keeps the live posts of every library true, for ever."""
+
+    def __init__(self, bus: Bus, libraries: Libraries, accounts: Accounts) -> None:
+        """Speak over `accounts`, which the outbox shares."""
+        self._bus = bus
+        self._libraries = libraries
+        self._accounts = accounts
+        self._told: dict[str, _Told] = {}
+        self._records: dict[str, Record] = {}
+        self._untrue_since: dict[str, float] = {}
+
+    async def follow_statuses(self) -> None:
+        """Know the newest status of every library, for ever."""
+        while True:
+            try:
+                async for updates in watch(self._bus, subjects.STATUS):
+                    for update in updates.updates:
+                        self._hear(update)
+            except LogReset:
+                self._told.clear()
+
+    async def follow_records(self) -> None:
+        """Know every live post, whoever has made it, for ever."""
+        while True:
+            try:
+                async for updates in watch(self._bus, subjects.DELIVERIES):
+                    for update in updates.updates:
+                        self._note(update)
+            except LogReset:
+                self._records.clear()
+
+    async def run(self) -> None:
+        """Look at every live post again and again, for ever."""
+        while True:
+            await wait_s(LOOK_EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Look at every live post once, and do for each the one thing that is due."""
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(work: Awaitable[None]) -> None:
+            async with gate:
+                try:
+                    await work
+                except (BusUnavailable, Conflict) as error:
+                    log.debug("live_post_later", reason=str(error))
+
+        async with asyncio.TaskGroup() as tasks:
+            for place in self._places():
+                tasks.create_task(one(self._look_at(place)))
+        longest = min(self._untrue_since.values(), default=monotonic_s())
+        metrics.LIVE_UNTRUE_S.set(monotonic_s() - longest)
+
+    def _places(self) -> list[_Place]:
+        return [
+            _Place(speaker.library, rule, language)
+            for speaker in self._libraries.speakers.values()
+            for rule in speaker.rules
+            for language in rule.languages
+        ]
+
+    def _hear(self, update: Update) -> None:
+        if update.entry is None:
+            self._told.pop(update.key, None)
+            return
+        try:
+            public = PublicStatus.model_validate_json(update.entry.value)
+            self._told[update.key] = _Told(public, public.to_domain(), update.entry.stored_at)
+        except (ValidationError, ValueError):
+            log.error("status_unreadable", library=update.key)  # noqa: TRY400  the trace would say no more
+
+    def _note(self, update: Update) -> None:
+        if not update.key.rpartition(".")[2].startswith("live-"):
+            return
+        if update.entry is None:
+            self._records.pop(update.key, None)
+            return
+        self._records[update.key] = Record(live_posts.read(update.key, update.entry.value), update.entry.revision)
+
+    async def _look_at(self, place: _Place) -> None:
+        told = self._told.get(place.library)
+        if told is None or told.public.clock.kind is ClockKind.RECORDED:
+            return  # a playback says everything as announcements
+        record = self._records.get(place.key, Record(None, 0))
+        try:
+            account = self._accounts.get(
+                Target(place.rule.channel, place.rule.account, place.rule.server, place.rule.options)
+            )
+        except Misconfigured:
+            return  # the outbox tells
+        traits = account.type.traits
+        if traits.live is Live.NONE or (record.post is None and traits.live is not Live.RETAIN):
+            return
+        time = told.time(now())
+        self._measure(place, record.post, current(told.status, time))
+        if not self._is_due(record.post, told, time, place.rule, account):
+            return
+        if account.breaker.pause_s(monotonic_s()) > 0:
+            return
+        async with self._accounts.turn(account) as is_ours:
+            if is_ours:
+                await self._work(place, told, time, account)
+
+    def _measure(self, place: _Place, post: LivePost | None, status: Status) -> None:
+        is_untrue = post is not None and misleads(shown_of(post).situation, status.situation)
+        if is_untrue:
+            self._untrue_since.setdefault(place.key, monotonic_s())
+        else:
+            self._untrue_since.pop(place.key, None)
+
+    def _is_due(self, post: LivePost | None, told: _Told, time: datetime, rule: ChannelRule, account: Account) -> bool:
+        if post is None or post.is_pending or post.retiring or (account.type.traits.pins and not post.is_pinned):
+            return True
+        return isinstance(_decided(post, told, time, rule, account), Edit)
+
+    async def _work(self, place: _Place, told: _Told, time: datetime, account: Account) -> None:
+        """Do the one thing that is most due, judged by the record as it is now."""
+        record = await load(self._bus, place.key)
+        self._records[place.key] = record
+        try:
+            channel = self._accounts.channel(account)
+        except (NoCredentials, Misconfigured) as error:
+            log.debug("live_post_waits", channel=place.rule.name, reason=str(error))
+            return
+        post = record.post
+        if post is None:
+            await self._retain(place, told, time, channel, account)
+        elif post.is_pending:
+            await self._update(place, record.revision, post, channel, account)
+        elif isinstance(decision := _decided(post, told, time, place.rule, account), Edit):
+            intent = live_intent(place.library, place.rule, place.language, told.public, decision, now())
+            begun = post.model_copy(update={"intent": intent, "is_pending": True})
+            revision = await save(self._bus, place.key, begun, record.revision)
+            await self._update(place, revision, begun, channel, account)
+        elif account.type.traits.pins and not post.is_pinned:
+            outcome = await self._timed(channel.pin(post.remote_id))
+            if isinstance(self._noted(account, outcome), Done | Rejected):
+                await self._save(place, post.model_copy(update={"is_pinned": True}), record.revision)
+        elif post.retiring:
+            outcome = await self._timed(channel.retire(post.retiring[0]))
+            if isinstance(self._noted(account, outcome), Done | Rejected):
+                await self._save(place, post.model_copy(update={"retiring": post.retiring[1:]}), record.revision)
+
+    async def _update(self, place: _Place, revision: int, post: LivePost, channel: Channel, account: Account) -> None:
+        outcome = await self._timed(channel.update(post.intent, post.remote_id))
+        self._noted(account, outcome)
+        metrics.LIVE_EDITS.labels(place.rule.channel, LABELS[type(outcome)]).inc()
+        done = {"is_pending": False, "edited_at": post.intent.at, "edits": post.edits + 1}
+        match outcome:
+            case Done(remote_id, url, text):
+                is_same = remote_id == post.remote_id
+                moved = {"remote_id": remote_id, "remote_url": url, "text": text}
+                pin = {"is_pinned": post.is_pinned and is_same}
+                await self._save(place, post.model_copy(update={**done, **moved, **pin}), revision)
+            case Gone():
+                # Somebody has taken it down; it is made anew under the key of this edit.
+                await self._make_anew(place, revision, post, channel, account)
+            case Rejected(reason):
+                log.error("live_post_rejected", library=place.library, channel=place.rule.name, reason=reason)
+                await self._save(place, post.model_copy(update=done), revision)
+            case _:
+                log.warning("live_post_delayed", library=place.library, channel=place.rule.name, outcome=repr(outcome))
+
+    async def _make_anew(
+        self, place: _Place, revision: int, post: LivePost, channel: Channel, account: Account
+    ) -> None:
+        found = await self._timed(channel.look_up(post.intent))
+        outcome = await self._timed(channel.send(post.intent)) if isinstance(found, NotFound) else found
+        if isinstance(self._noted(account, outcome), Done) and isinstance(outcome, Done):
+            moved = {"remote_id": outcome.remote_id, "remote_url": outcome.url, "text": outcome.text}
+            done = {"is_pending": False, "edited_at": post.intent.at, "edits": post.edits + 1, "is_pinned": False}
+            await self._save(place, post.model_copy(update={**done, **moved}), revision)
+
+    async def _retain(self, place: _Place, told: _Told, time: datetime, channel: Channel, account: Account) -> None:
+        """Begin what a channel holds by itself."""
+        edit = Edit(current(told.status, time), time)
+        intent = live_intent(place.library, place.rule, place.language, told.public, edit, now())
+        outcome = await self._timed(channel.send(intent))
+        if isinstance(self._noted(account, outcome), Done) and isinstance(outcome, Done):
+            post = LivePost(
+                intent=intent,
+                remote_id=outcome.remote_id,
+                text=outcome.text,
+                made_at=intent.at,
+                edited_at=intent.at,
+                is_pinned=True,
+            )
+            await self._save(place, post, 0)
+
+    async def _save(self, place: _Place, post: LivePost, revision: int) -> None:
+        self._records[place.key] = Record(post, await save(self._bus, place.key, post, revision))
+
+    async def _timed(self, work: Awaitable[_Result]) -> _Result | Unknown:
+        try:
+            async with asyncio.timeout(self._accounts.patience.send_s):
+                return await work
+        except TimeoutError:
+            return Unknown("no answer in time")
+
+    def _noted(self, account: Account, outcome: Outcome | Gone | NotFound) -> Outcome | Gone | NotFound:
+        note(self._accounts, account, outcome)
+        return outcome
+
+
+def shown_of(post: LivePost) -> Shown:
+    """Return what a live post says, as the decision needs it; before the first edit that is its announcement."""
+    assert post.intent.status is not None, "what becomes a live post is about a status"
+    status = post.intent.status.to_domain()
+    return Shown(status.situation, status.as_of, post.edited_at, post.edits)
+
+
+def _decided(post: LivePost, told: _Told, time: datetime, rule: ChannelRule, account: Account) -> object:
+    if account.type.traits.live is Live.RETAIN:
+        rule = replace(rule, update_interval=timedelta(0), refresh_after=timedelta(0))
+    return keep(shown_of(post), told.status, time, rule)
