@@ -12,7 +12,7 @@ import os
 import random
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -136,7 +136,7 @@ class Bench:
             language=language,
             valid_for=valid_for,
         )
-        status = status_of(self.library, revision, situation, intent.at)
+        status = told(self.library, revision, situation, intent.at)
         return intent.model_copy(
             update={
                 "options": dict(world.options),
@@ -168,9 +168,16 @@ class Bench:
 
     async def show(self, situation: Situation, revision: int, at: datetime | None = None) -> None:
         """Publish a status of the library."""
-        status = status_of(self.library, revision, situation, at or datetime.now(UTC))
+        status = told(self.library, revision, situation, at or datetime.now(UTC))
         body = PublicStatus.of(status, sentences_for(status)).model_dump_json().encode()
         await self.bus.bucket(subjects.STATUS).put(self.library, body)
+
+
+def told(library: str, revision: int, situation: Situation, at: datetime) -> Status:
+    """Return a status with as many people as its level means."""
+    people = {Level.MANY_SEATS: 20, Level.FEW_SEATS: 90, Level.FULL: 100}.get(situation.level or Level.FULL, 100)
+    status = status_of(library, revision, situation, at)
+    return replace(status, people=Estimate(people, people - 2, people + 2)) if situation.level else status
 
 
 async def carry(outbox: Outbox, intent: PostIntent) -> int:
