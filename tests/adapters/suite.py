@@ -31,7 +31,9 @@ from shared.contracts import subjects
 from shared.contracts.configuration import Channel as Configured
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
 from shared.contracts.status import PublicStatus
-from shared.domain.status import Situation
+from shared.domain.level import Level
+from shared.domain.occupancy import Estimate
+from shared.domain.status import Situation, Status
 from shared.runtime.bus import Bus
 from shared.runtime.wording import sentences_for
 from tests.fakes.announcements import FEW, FULL, OPEN, configuration, intent_of, new_library, status_of
