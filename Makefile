@@ -20,6 +20,12 @@ up: install ## Run everything with a simulated library day; the page is on http:
 test: install ## Run the test suite (real bus, real processes)
 	@$(BIN)/python -m pytest -n 3 --dist worksteal tests $(ARGS)
 
+servers: install ## Install real servers for the tests of channels into .servers (some minutes the first time)
+	@$(BIN)/python -m tests.servers.install
+
+test-channels: servers ## Run the tests of channels against real servers, and a hundred fault sequences per channel
+	@PLACELIBRE_SEQUENCES=100 $(BIN)/python -m pytest -n 2 --dist worksteal tests/adapters $(ARGS)
+
 browser: install ## Run the page tests in Chromium, installing Debian's package first where it is missing
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 	@$(BIN)/python -m pytest -n0 tests/browser $(ARGS)
@@ -50,4 +56,4 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
 
-.PHONY: help install up test browser check simulate bench accuracy fix docs lock
+.PHONY: help install up test servers test-channels browser check simulate bench accuracy fix docs lock

@@ -38,6 +38,9 @@ METHODS: Final = frozenset({"GET", "HEAD"})
 ALLOW: Final = "GET, HEAD, OPTIONS"
 BODY_BYTES_MAX: Final = 1024
 """Some clients send an empty JSON value along with a GET; nothing here reads it."""
+WRITABLE: Final = {"/v1/push/": 8 * 1024, "/ap/": 256 * 1024}
+"""Where something may be sent, and the bytes it may have: push subscriptions, and what fediverse servers deliver."""
+WRITING: Final = frozenset({"POST", "DELETE"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +86,18 @@ def _refusal(scope: Scope) -> Response | None:
     if scope["method"] == "OPTIONS":
         is_preflight = b"origin" in headers and b"access-control-request-method" in headers
         return Response(status_code=204, headers={"Allow": ALLOW, **(PREFLIGHT if is_preflight else {})})
-    if scope["method"] not in METHODS:
+    path: str = scope["path"]
+    room = next((bytes_max for prefix, bytes_max in WRITABLE.items() if path.startswith(prefix)), None)
+    is_writing = room is not None and scope["method"] in WRITING
+    if scope["method"] not in METHODS and not is_writing:
         return answer(
             PROBLEMS[BY_STATUS[405]], "Everything here can be read, nothing written.", headers={"Allow": ALLOW}
         )
     length = headers.get(b"content-length", b"0")
-    if b"transfer-encoding" in headers or not length.isdigit() or int(length) > BODY_BYTES_MAX:
+    bytes_max = room if room is not None and is_writing else BODY_BYTES_MAX
+    if b"transfer-encoding" in headers or not length.isdigit() or int(length) > bytes_max:
         # The body is not read, so the connection cannot be used again.
-        return answer(PROBLEMS[BY_STATUS[413]], "The request has a body.", headers={"Connection": "close"})
+        return answer(PROBLEMS[BY_STATUS[413]], "The request's body is too large.", headers={"Connection": "close"})
     return None
 
 

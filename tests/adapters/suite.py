@@ -320,7 +320,7 @@ class ChannelSuite:
     ) -> None:
         caplog.set_level(logging.DEBUG)
         for number, fault in enumerate((*FAULTS, "401"), start=2):
-            world.script(fault)  # type: ignore[arg-type]  # all of them are faults
+            world.script(fault)
             intent = bench.intent(number)
             await carry(bench.outbox(), intent)
             record = await bench.record(intent)
