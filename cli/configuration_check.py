@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from cli.plain_words import describe, refine
 from cli.toml_lines import Location, line_of, lines_by_location
+from services.publisher import channels
 from shared.contracts.configuration import LibrariesFile, LibraryConfig
 from shared.domain.library import ClockKind
 from shared.runtime.opening_hours import OsmOpeningHours
@@ -152,6 +153,9 @@ def _faults(library: LibraryConfig) -> Iterator[tuple[Location, Words]]:
         if _rule_fault(alone.hours_rule, zone):
             fault = f"{exception.hours!r} are no hours"
             yield ("exceptions", index, "hours"), (fault, 'write it like "10:00-14:00", or "off"')
+    for index, channel in enumerate(library.channels):
+        for key, reason in channels.faults(channel):
+            yield ("channels", index, key), (reason, "docs/reference/channels.md says what each type of channel takes")
     for index, period in enumerate(library.capacity_periods):
         fault = _rule_fault(period.when, zone)
         if fault:

@@ -37,7 +37,7 @@ class Shown:
     edits: int
 
 
-def keep(shown: Shown, status: Status, at: datetime, rule: ChannelRule) -> Edit | Hold | Skip:
+def keep(shown: Shown, status: Status, at: datetime, rule: ChannelRule) -> Edit | Hold[Status] | Skip[Status]:
     """Decide what becomes of a live post at `at`, the library's time, given its newest status.
 
     A status past its validity makes it say that there is no data since then. What misleads is put right at once, the

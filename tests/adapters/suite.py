@@ -41,7 +41,7 @@ from tests.fakes.http_server import FAULTS, Fault
 from tests.fakes.mortal_bus import Death, Killed, MortalBus
 
 HASTY = Patience(send_s=0.4, lease_s=1.0, unknown_wait_s=0.005, retry_min_s=0.005, retry_max_s=0.02)
-SEQUENCES = int(os.environ.get("PLACELIBRE_SEQUENCES", "6"))
+SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "6"))
 """Scripted fault sequences per channel; `make test-channels` runs a hundred and more."""
 CANARY = "canary-7f3a"
 """Stands in every secret of these tests, so that a leak is found by looking for it."""

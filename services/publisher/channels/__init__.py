@@ -6,8 +6,10 @@ import importlib
 import pkgutil
 from functools import cache
 
+from pydantic import ValidationError
+
 from services.publisher.channels.channel import Channel, ChannelType, Live, Misconfigured, Target
-from services.publisher.channels.means import Means, options_of
+from services.publisher.channels.means import Means
 from shared.contracts.configuration import Channel as Configured
 
 
@@ -38,14 +40,26 @@ def make(target: Target, means: Means) -> Channel:
     return type_of(target.channel).make(target, means)
 
 
-def check(channel: Configured) -> None:
-    """Refuse what a type of channel cannot work with. Raises Misconfigured; no credentials are asked for."""
-    known = type_of(channel.type)
+def faults(channel: Configured) -> list[tuple[str, str]]:
+    """Return what a type of channel cannot work with: the key and the reason, each. No credentials are asked for."""
+    try:
+        known = type_of(channel.type)
+    except Misconfigured as error:
+        return [("type", str(error))]
+    found = []
     if known.needs_account and not channel.account:
-        raise Misconfigured(f"a {channel.type} channel needs account, which names its secrets file")
-    is_safe = channel.server.startswith("https://") or (
-        channel.is_of_this_machine and channel.server.startswith("http://")
-    )
-    if known.needs_server and not is_safe:
-        raise Misconfigured(f'a {channel.type} channel needs server = "https://..."')
-    options_of(Target(channel.type, channel.account, channel.server, channel.options), known.options)
+        found.append(("account", f"a {channel.type} channel needs one; it names the secrets file"))
+    if (known.needs_server or channel.server) and not _is_safe(channel, known):
+        schemes = " or ".join(f"{each}://" for each in known.schemes)
+        found.append(("server", f"a {channel.type} channel's server begins with {schemes}"))
+    try:
+        known.options.model_validate(channel.options)
+    except ValidationError as error:
+        found += [(str(each["loc"][0]) if each["loc"] else "type", each["msg"]) for each in error.errors()]
+    return found
+
+
+def _is_safe(channel: Configured, known: ChannelType) -> bool:
+    """Tell whether nobody on the way can read what is said to a server; on this machine nobody is on the way."""
+    scheme = channel.server.partition("://")[0]
+    return scheme in known.schemes or (channel.is_of_this_machine and scheme in known.local_schemes)

@@ -177,7 +177,9 @@ class ChannelType:
     options: type[Options] = Options
     needs_account: bool = True
     needs_server: bool = False
-    """Whether `server = "https://..."` must be given; http is taken for this machine only."""
+    schemes: tuple[str, ...] = ("https",)
+    local_schemes: tuple[str, ...] = ("http",)
+    """Of `server`; the latter are taken for this machine only."""
     credentials: str = ""
     """What the file `<type>-<account>` holds; for the reference."""
     limits: str = ""
