@@ -155,7 +155,7 @@ def refine(error: ErrorDetails, data: Mapping[str, Any]) -> Location:
         for index, key in enumerate(table.get("keys", ())):
             if key.get("id") == found["id"]:
                 return (*location, "keys", index, "gates", list(key["gates"]).index(found["gate"]))
-    if found := re.match(r"a \w+ library may speak on the console only, not on (?P<type>\w+)", words):
+    if found := re.match(r"a \w+ library may speak on the console .* only, not on (?P<type>\w+)", words):
         types = [channel.get("type") for channel in table.get("channels", ())]
         return (*location, "channels", types.index(found["type"]), "type")
     for words_begin, key in (
@@ -201,7 +201,7 @@ _REMEDIES: Final = (
     (r"is no place; there are (.+)", "use one of {0}, or add the zone"),
     (r"leads from \S+ to itself", 'say where it leads: from = "outside", to = a zone'),
     (r"there is no gate '[^']+'; there are (.+)", "use one of {0}, or add the gate"),
-    (r"may speak on the console only", 'use type = "console", or remove clock to go live'),
+    (r"may speak on the console and on servers", 'use type = "console", or remove clock to go live'),
     (r"must be below enter", "choose leave a few hundredths below enter, like enter = 0.85, leave = 0.80"),
     (r"must be shorter than silent_after_min", "let several reports fit, like interval_s = 60, silent_after_min = 10"),
     (r"must rise", "write them like travel_times_min = [15, 30, 60]"),

@@ -20,7 +20,7 @@ from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import wait_s
 from shared.runtime.logs import logger
-from shared.runtime.wording import sentences_for
+from shared.runtime.wording import NO_WORDING, Wording, sentences_for
 
 log = logger(__name__)
 
@@ -55,7 +55,7 @@ class Pending:
 
 async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
     """Publish everything pending; come back only when the bus has all of it."""
-    await _all(_changes(bus, changes) for changes in pending.changes.values())
+    await _all(_changes(bus, changes, _wording(fold, library)) for library, changes in pending.changes.items())
     await _all(_status(bus, kept) for library in pending.statuses if (kept := fold.kept(library)) is not None)
     await _all(
         _day(bus, kept, date, day)
@@ -66,9 +66,14 @@ async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
     await _all(persist(partial(statuses.delete, library)) for library in pending.removed)
 
 
-async def _changes(bus: Bus, changes: list[Change]) -> None:
+def _wording(fold: Fold, library: str) -> Wording:
+    kept = fold.kept(library)
+    return NO_WORDING if kept is None else kept.library.wording
+
+
+async def _changes(bus: Bus, changes: list[Change], wording: Wording) -> None:
     for change in changes:  # one after the other: a library's changes stay in order
-        body = StatusChanged.of(change, sentences_for(change.status)).model_dump_json().encode()
+        body = StatusChanged.of(change, sentences_for(change.status, wording=wording)).model_dump_json().encode()
         headers = {
             "ce-specversion": "1.0",
             "ce-id": change.id,
@@ -87,7 +92,7 @@ async def _status(bus: Bus, kept: Kept) -> None:
     status = kept.state.status
     if status is None:
         return
-    body = PublicStatus.of(status, sentences_for(status)).model_dump_json().encode()
+    body = PublicStatus.of(status, sentences_for(status, wording=kept.library.wording)).model_dump_json().encode()
     await persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
 
 

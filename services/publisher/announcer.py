@@ -132,7 +132,7 @@ class Announcer:
                 spoken = sentences if is_new else before.sentences
                 match decision:
                     case Post():
-                        for intent in intents_of(decision, rule, spoken, seen, stored_at):
+                        for intent in intents_of(decision, rule, spoken, seen, stored_at, speaker.config.own_words):
                             payload = intent.model_dump_json().encode()
                             await self._bus.publish(intent.subject, payload, message_id=intent.key)
                     case Hold():

@@ -11,11 +11,16 @@ from shared.contracts.status import Clock, PublicStatus, Sentences
 from shared.domain.library import ChannelRule, ClockKind
 from shared.domain.library_time import real_time
 from shared.domain.posting import Edit, Post, post_key
-from shared.runtime.wording import digest_sentences_for, live_sentences_for, sentences_for
+from shared.runtime.wording import NO_WORDING, Wording, digest_sentences_for, live_sentences_for, sentences_for
 
 
 def intents_of(
-    post: Post, rule: ChannelRule, sentences: Mapping[str, Sentences], seen: datetime, stored_at: datetime
+    post: Post,
+    rule: ChannelRule,
+    sentences: Mapping[str, Sentences],
+    seen: datetime,
+    stored_at: datetime,
+    wording: Wording = NO_WORDING,
 ) -> tuple[PostIntent, ...]:
     """Return the intents of a decision to post on one channel, one per language of its rule.
 
@@ -42,7 +47,7 @@ def intents_of(
             at=post.at.astimezone(zone),
             valid_until=post.valid_until.astimezone(zone),
             clock=clock,
-            texts=_texts(post, sentences, language),
+            texts=_texts(post, sentences, language, wording),
             hashtags=rule.hashtags,
             url=status.url,
             needs_approval=rule.needs_approval,
@@ -55,9 +60,9 @@ def intents_of(
 
 
 def live_intent(
-    library: str, rule: ChannelRule, language: str, told: PublicStatus, edit: Edit, real_now: datetime
+    rule: ChannelRule, language: str, told: PublicStatus, edit: Edit, real_now: datetime, wording: Wording = NO_WORDING
 ) -> PostIntent:
-    """Return what a live post is to say from now on; whoever edits it to the same status at the same time says the same.
+    """Return what a live post is to say from now on; whoever decides the same edit again says the same.
 
     `told` is the newest status as published, whose library's time is `edit.at` at `real_now`.
     """
@@ -65,9 +70,9 @@ def live_intent(
     zone = ZoneInfo(status.time_zone)
     at = edit.at.astimezone(zone)
     return PostIntent(
-        key=post_key(f"{library}.{status.revision}.{edit.at.isoformat()}", rule.name, live_slot(language)),
+        key=post_key(f"{status.library}.{status.revision}.{edit.at.isoformat()}", rule.name, live_slot(language)),
         kind=PostKind.LIVE,
-        library=library,
+        library=status.library,
         channel=rule.channel,
         account=rule.account,
         server=rule.server,
@@ -78,7 +83,7 @@ def live_intent(
         at=at,
         valid_until=max(status.valid_until.astimezone(zone), at),
         clock=told.clock,
-        texts=live_sentences_for(status, language),
+        texts=live_sentences_for(status, language, wording),
         hashtags=rule.hashtags,
         url=status.url,
         status=PublicStatus.of(status, {}),
@@ -93,9 +98,9 @@ def _slot(kind: PostKind, language: str, revision: int, clock: ClockKind) -> str
     return f"{slot}-{revision}" if clock is ClockKind.RECORDED else slot
 
 
-def _texts(post: Post, sentences: Mapping[str, Sentences], language: str) -> Sentences:
+def _texts(post: Post, sentences: Mapping[str, Sentences], language: str, wording: Wording) -> Sentences:
     if post.summary is not None:
-        return digest_sentences_for(post.summary, post.change.status, language)
+        return digest_sentences_for(post.summary, post.change.status, language, wording)
     if language in sentences:
         return sentences[language]
-    return sentences_for(post.change.status, (language,))[language]
+    return sentences_for(post.change.status, (language,), wording)[language]

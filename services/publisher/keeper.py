@@ -35,7 +35,7 @@ from services.publisher.libraries import Libraries
 from services.publisher.live_posts import Record, load, save
 from services.publisher.outbox import LABELS
 from shared.contracts import subjects
-from shared.contracts.posts import LivePost, live_slot
+from shared.contracts.posts import LivePost, PostIntent, live_slot
 from shared.contracts.status import PublicStatus
 from shared.domain.library import ChannelRule, ClockKind
 from shared.domain.library_time import library_time
@@ -47,6 +47,7 @@ from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import monotonic_s, now, wait_s
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
+from shared.runtime.wording import NO_WORDING
 
 log = logger(__name__)
 
@@ -218,7 +219,7 @@ class Keeper:
         elif post.is_pending:
             await self._update(place, record.revision, post, channel, account)
         elif isinstance(decision := _decided(post, told, time, place.rule, account), Edit):
-            intent = live_intent(place.library, place.rule, place.language, told.public, decision, now())
+            intent = self._intent(place, told, decision)
             begun = post.model_copy(update={"intent": intent, "is_pending": True})
             revision = await save(self._bus, place.key, begun, record.revision)
             await self._update(place, revision, begun, channel, account)
@@ -230,6 +231,11 @@ class Keeper:
             outcome = await self._timed(channel.retire(post.retiring[0]))
             if isinstance(self._noted(account, outcome), Done | Rejected):
                 await self._save(place, post.model_copy(update={"retiring": post.retiring[1:]}), record.revision)
+
+    def _intent(self, place: _Place, told: _Told, edit: Edit) -> PostIntent:
+        speaker = self._libraries.get(place.library)
+        words = NO_WORDING if speaker is None else speaker.config.own_words
+        return live_intent(place.rule, place.language, told.public, edit, now(), words)
 
     async def _update(self, place: _Place, revision: int, post: LivePost, channel: Channel, account: Account) -> None:
         outcome = await self._timed(channel.update(post.intent, post.remote_id))
@@ -264,7 +270,7 @@ class Keeper:
     async def _retain(self, place: _Place, told: _Told, time: datetime, channel: Channel, account: Account) -> None:
         """Begin what a channel holds by itself."""
         edit = Edit(current(told.status, time), time)
-        intent = live_intent(place.library, place.rule, place.language, told.public, edit, now())
+        intent = self._intent(place, told, edit)
         outcome = await self._timed(channel.send(intent))
         if isinstance(self._noted(account, outcome), Done) and isinstance(outcome, Done):
             post = LivePost(

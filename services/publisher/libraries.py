@@ -16,6 +16,7 @@ class Speaker:
     library: str
     time_zone: ZoneInfo
     rules: tuple[ChannelRule, ...]
+    config: LibraryConfig
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Libraries:
 
     def put(self, library: LibraryConfig) -> None:
         """Take over how a library speaks."""
-        self.speakers[library.id] = Speaker(library.id, ZoneInfo(library.time_zone), library.channel_rules)
+        self.speakers[library.id] = Speaker(library.id, ZoneInfo(library.time_zone), library.channel_rules, library)
 
     def drop(self, library_id: str) -> None:
         """Forget a library."""

@@ -18,6 +18,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 from shared.contracts.readings import GATE_KINDS, STAFF_KINDS, Slug
 from shared.domain import level
 from shared.domain import library as domain
+from shared.domain.catalog import CATALOGS
+from shared.domain.catalog.wording import fault_of_words
 from shared.domain.level import Level
 from shared.domain.library import INSIDE, OUTSIDE, ClockKind, OpeningHours, Says
 
@@ -37,6 +39,7 @@ Ratio = Annotated[float, Field(gt=0.0, le=1.5)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 TravelTime = Annotated[int, Field(ge=1, le=180)]
 Rule = Annotated[str, Field(min_length=1, max_length=1000)]
+Words = Annotated[str, Field(min_length=1, max_length=200)]
 Hashtag = Annotated[str, Field(pattern=r"^\w{1,40}$")]
 
 
@@ -181,7 +184,7 @@ class Channel(Table):
     languages: tuple[Language, ...] = Field(default=(), description="One post each; the library's first if left out.")
     says: Says | None = Field(
         default=None,
-        description="`announcements` when something happens, or a `digest` at closing; by default what the type is for.",
+        description="`announcements` when something happens, or a `digest` at closing; else what the type is for.",
     )
     min_interval_min: Annotated[float, Field(ge=0, le=1440)] = Field(
         default=10.0, description="Two announcements are at least so far apart."
@@ -235,6 +238,19 @@ class Channel(Table):
         )
 
 
+class EventCalendar(Table):
+    """A calendar of the library's events, each of which is announced once, some time before it begins."""
+
+    url: Annotated[
+        str, Field(max_length=500, pattern=r"^(https://\S+|http://(127\.0\.0\.1|localhost)\S*|file:\S+)$")
+    ] = Field(description="An iCalendar (.ics) address: https, or file:events.ics among the publisher's secrets.")
+    remind_min: Annotated[int, Field(ge=5, le=1440)] = Field(
+        default=60, description="So many minutes before it begins."
+    )
+    refresh_min: Annotated[int, Field(ge=1, le=1440)] = Field(default=15, description="How often it is read again.")
+    daily_budget: Annotated[int, Field(ge=0, le=20)] = Field(default=3, description="Reminders a day, at most.")
+
+
 class LibraryConfig(Table):
     """One library."""
 
@@ -277,6 +293,11 @@ class LibraryConfig(Table):
     last_entry_min: Annotated[int, Field(ge=0, le=240)] = Field(
         default=0, description="Nobody is let in for so many minutes before closing."
     )
+    wording: dict[Language, dict[str, Words]] = Field(
+        default_factory=dict,
+        description="Words of your own, by language and by their name in the catalog (docs/adding-a-language.md).",
+    )
+    events: EventCalendar | None = Field(default=None, description="Reminders of events in the library.")
     travel_times_min: Annotated[tuple[TravelTime, ...], Field(max_length=4)] = Field(
         default=(15, 30, 60), description="If you leave now: minutes on the way, each once, rising; at most four."
     )
@@ -288,6 +309,16 @@ class LibraryConfig(Table):
     def _is_a_zone(cls, value: str) -> str:
         if value not in available_timezones():
             raise ValueError(f"{value!r} is no IANA time zone; one looks like Europe/Paris")
+        return value
+
+    @field_validator("wording")
+    @classmethod
+    def _are_in_the_catalog(cls, value: dict[Language, dict[str, str]]) -> dict[Language, dict[str, str]]:
+        for language, words in value.items():
+            for name, text in words.items():
+                fault = fault_of_words(CATALOGS[language], name, text)
+                if fault:
+                    raise ValueError(f"wording.{language}.{name}: {fault}")
         return value
 
     @field_validator("travel_times_min")
@@ -345,6 +376,11 @@ class LibraryConfig(Table):
         return "; ".join([self.opening_hours, *(_exception_rule(each) for each in self.exceptions)])
 
     @property
+    def own_words(self) -> dict[str, dict[str, str]]:
+        """The library's own words, by language and by their name in the catalog."""
+        return {str(language): dict(words) for language, words in self.wording.items()}
+
+    @property
     def channel_rules(self) -> tuple[domain.ChannelRule, ...]:
         """How the library speaks, channel by channel: all that a service which only posts needs to know."""
         return tuple(each.to_domain(self.languages) for each in self.channels)
@@ -383,6 +419,7 @@ class LibraryConfig(Table):
             travel_times=tuple(timedelta(minutes=each) for each in self.travel_times_min),
             url=self.url,
             channels=self.channel_rules,
+            wording=self.own_words,
         )
 
 

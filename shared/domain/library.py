@@ -199,6 +199,8 @@ class Library:
     """How long people are on their way, for what they find who leave now; each once, rising."""
     url: str = ""
     channels: tuple[ChannelRule, ...] = ()
+    wording: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The library's own words, by language and by their name in the catalog."""
 
     def capacity_at(self, at: datetime) -> int:
         """Return the people allowed in at this instant: the first period that holds, else the usual capacity."""

@@ -101,6 +101,11 @@ def compose_live(status: Status, catalog: Catalog, formats: Formats) -> Message:
     return Message(whole, whole, shortest)
 
 
+def brief_words(status: Status, catalog: Catalog, formats: Formats) -> str:
+    """Return a status in the fewest words, without name and time, as a clause with its stop."""
+    return _brief(status, catalog, formats)
+
+
 def headline(status: Status, catalog: Catalog) -> str:
     """Return the state, or the level where the library is open, in two or three words."""
     match status.state:

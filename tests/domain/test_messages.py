@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.configuration import LANGUAGES
 from shared.domain.catalog import CATALOGS
-from shared.domain.catalog.catalog import Catalog, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.messages import (
@@ -412,19 +412,23 @@ def test_every_language_of_the_configuration_has_a_catalog_under_its_own_tag() -
     assert [catalog.language for catalog in CATALOGS.values()] == list(LANGUAGES)
 
 
-@pytest.mark.parametrize("kind", [Catalog, PageWords, SeatWords])
+PARTS = (CardWords, DigestWords, EventWords, PageWords, SeatWords)
+Words = Catalog | CardWords | DigestWords | EventWords | PageWords | SeatWords
+
+
+@pytest.mark.parametrize("kind", [Catalog, CardWords, DigestWords, EventWords, PageWords, SeatWords])
 def test_no_sentence_has_a_default_so_that_the_type_checker_misses_a_missing_one(kind: type) -> None:
     assert is_dataclass(kind)
     assert all(each.default is MISSING and each.default_factory is MISSING for each in fields(kind))
 
 
-def texts(words: Catalog | PageWords | SeatWords, path: str = "") -> Iterator[tuple[str, str]]:
+def texts(words: Words, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield every text of a catalog with the name of its field; those that count in each of their forms."""
     for each in fields(words):
         value = getattr(words, each.name)
         if isinstance(value, str):
             yield path + each.name, value
-        elif isinstance(value, PageWords | SeatWords):
+        elif isinstance(value, PARTS):
             yield from texts(value, f"{path}{each.name}.")
         else:
             yield from ((path + each.name, value(count)) for count in COUNTS)
