@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from pydantic import ValidationError
-
 from services.publisher import live_posts
 from services.publisher.accounts import Account, Accounts
 from services.publisher.channels.channel import (
@@ -34,11 +32,10 @@ from services.publisher.intents import live_intent
 from services.publisher.libraries import Libraries
 from services.publisher.live_posts import Record, load, save
 from services.publisher.outbox import LABELS
+from services.publisher.told import Statuses, Told
 from shared.contracts import subjects
 from shared.contracts.posts import LivePost, PostIntent, live_slot
-from shared.contracts.status import PublicStatus
 from shared.domain.library import ChannelRule, ClockKind
-from shared.domain.library_time import library_time
 from shared.domain.live_post import Shown, current, keep, misleads
 from shared.domain.posting import Edit
 from shared.domain.status import Status
@@ -60,21 +57,6 @@ AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """The newest status of a library, and when the bus stored it."""
-
-    public: PublicStatus
-    status: Status
-    stored_at: datetime
-
-    def time(self, at: datetime) -> datetime:
-        """Return the library's time at real time `at`."""
-        clock = self.public.clock
-        present = library_time(self.status.as_of, self.stored_at, clock.kind, clock.speed, at)
-        return self.status.as_of if present is None else present
-
-
-@dataclass(frozen=True, slots=True)
 class _Place:
     """Where one live post belongs: a library's channel in one language."""
 
@@ -90,30 +72,20 @@ class _Place:
 class Keeper:
     """Keeps the live posts of every library true, for ever."""
 
-    def __init__(self, bus: Bus, libraries: Libraries, accounts: Accounts) -> None:
-        """Speak over `accounts`, which the outbox shares."""
-        self._bus = bus
+    def __init__(self, bus: Bus, libraries: Libraries, accounts: Accounts, statuses: Statuses) -> None:
+        """Speak over `accounts`, which the outbox shares; somebody else keeps `statuses` up to date."""
+        self.bus = bus
         self._libraries = libraries
         self._accounts = accounts
-        self._told: dict[str, _Told] = {}
+        self.statuses = statuses
         self._records: dict[str, Record] = {}
         self._untrue_since: dict[str, float] = {}
-
-    async def follow_statuses(self) -> None:
-        """Know the newest status of every library, for ever."""
-        while True:
-            try:
-                async for updates in watch(self._bus, subjects.STATUS):
-                    for update in updates.updates:
-                        self._hear(update)
-            except LogReset:
-                self._told.clear()
 
     async def follow_records(self) -> None:
         """Know every live post, whoever has made it, for ever."""
         while True:
             try:
-                async for updates in watch(self._bus, subjects.DELIVERIES):
+                async for updates in watch(self.bus, subjects.DELIVERIES):
                     for update in updates.updates:
                         self._note(update)
             except LogReset:
@@ -150,16 +122,6 @@ class Keeper:
             for language in rule.languages
         ]
 
-    def _hear(self, update: Update) -> None:
-        if update.entry is None:
-            self._told.pop(update.key, None)
-            return
-        try:
-            public = PublicStatus.model_validate_json(update.entry.value)
-            self._told[update.key] = _Told(public, public.to_domain(), update.entry.stored_at)
-        except (ValidationError, ValueError):
-            log.error("status_unreadable", library=update.key)  # noqa: TRY400  the trace would say no more
-
     def _note(self, update: Update) -> None:
         if not update.key.rpartition(".")[2].startswith("live-"):
             return
@@ -169,7 +131,7 @@ class Keeper:
         self._records[update.key] = Record(live_posts.read(update.key, update.entry.value), update.entry.revision)
 
     async def _look_at(self, place: _Place) -> None:
-        told = self._told.get(place.library)
+        told = self.statuses.get(place.library)
         if told is None or told.public.clock.kind is ClockKind.RECORDED:
             return  # a playback says everything as announcements
         record = self._records.get(place.key, Record(None, 0))
@@ -199,14 +161,14 @@ class Keeper:
         else:
             self._untrue_since.pop(place.key, None)
 
-    def _is_due(self, post: LivePost | None, told: _Told, time: datetime, rule: ChannelRule, account: Account) -> bool:
+    def _is_due(self, post: LivePost | None, told: Told, time: datetime, rule: ChannelRule, account: Account) -> bool:
         if post is None or post.is_pending or post.retiring or (account.type.traits.pins and not post.is_pinned):
             return True
         return isinstance(_decided(post, told, time, rule, account), Edit)
 
-    async def _work(self, place: _Place, told: _Told, time: datetime, account: Account) -> None:
+    async def _work(self, place: _Place, told: Told, time: datetime, account: Account) -> None:
         """Do the one thing that is most due, judged by the record as it is now."""
-        record = await load(self._bus, place.key)
+        record = await load(self.bus, place.key)
         self._records[place.key] = record
         try:
             channel = self._accounts.channel(account)
@@ -221,7 +183,7 @@ class Keeper:
         elif isinstance(decision := _decided(post, told, time, place.rule, account), Edit):
             intent = self._intent(place, told, decision)
             begun = post.model_copy(update={"intent": intent, "is_pending": True})
-            revision = await save(self._bus, place.key, begun, record.revision)
+            revision = await save(self.bus, place.key, begun, record.revision)
             await self._update(place, revision, begun, channel, account)
         elif account.type.traits.pins and not post.is_pinned:
             outcome = await self._timed(channel.pin(post.remote_id))
@@ -232,7 +194,7 @@ class Keeper:
             if isinstance(self._noted(account, outcome), Done | Rejected):
                 await self._save(place, post.model_copy(update={"retiring": post.retiring[1:]}), record.revision)
 
-    def _intent(self, place: _Place, told: _Told, edit: Edit) -> PostIntent:
+    def _intent(self, place: _Place, told: Told, edit: Edit) -> PostIntent:
         speaker = self._libraries.get(place.library)
         words = NO_WORDING if speaker is None else speaker.config.own_words
         return live_intent(place.rule, place.language, told.public, edit, now(), words)
@@ -267,7 +229,7 @@ class Keeper:
             done = {"is_pending": False, "edited_at": post.intent.at, "edits": post.edits + 1, "is_pinned": False}
             await self._save(place, post.model_copy(update={**done, **moved}), revision)
 
-    async def _retain(self, place: _Place, told: _Told, time: datetime, channel: Channel, account: Account) -> None:
+    async def _retain(self, place: _Place, told: Told, time: datetime, channel: Channel, account: Account) -> None:
         """Begin what a channel holds by itself."""
         edit = Edit(current(told.status, time), time)
         intent = self._intent(place, told, edit)
@@ -284,7 +246,7 @@ class Keeper:
             await self._save(place, post, 0)
 
     async def _save(self, place: _Place, post: LivePost, revision: int) -> None:
-        self._records[place.key] = Record(post, await save(self._bus, place.key, post, revision))
+        self._records[place.key] = Record(post, await save(self.bus, place.key, post, revision))
 
     async def _timed(self, work: Awaitable[_Result]) -> _Result | Unknown:
         try:
@@ -305,7 +267,7 @@ def shown_of(post: LivePost) -> Shown:
     return Shown(status.situation, status.as_of, post.edited_at, post.edits)
 
 
-def _decided(post: LivePost, told: _Told, time: datetime, rule: ChannelRule, account: Account) -> object:
+def _decided(post: LivePost, told: Told, time: datetime, rule: ChannelRule, account: Account) -> object:
     if account.type.traits.live is Live.RETAIN:
         rule = replace(rule, update_interval=timedelta(0), refresh_after=timedelta(0))
     return keep(shown_of(post), told.status, time, rule)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from secrets import token_hex
 
 import httpx
@@ -10,6 +11,7 @@ import httpx
 from services.publisher import channels, watchdog
 from services.publisher.accounts import Accounts, Patience
 from services.publisher.announcer import Announcer
+from services.publisher.calendars import Calendars
 from services.publisher.channels.channel import Channel, Target
 from services.publisher.channels.means import Means
 from services.publisher.delivery import Outbox
@@ -17,6 +19,7 @@ from services.publisher.handlers import SERVICE, Queues, build
 from services.publisher.keeper import Keeper
 from services.publisher.libraries import Libraries
 from services.publisher.settings import Settings
+from services.publisher.told import Statuses
 from shared.runtime import logs, service
 from shared.runtime.applied_libraries import follow
 from shared.runtime.bus import Bus, connected
@@ -54,7 +57,9 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
 
         accounts = Accounts(bus, make, channels.type_of, patience_of(settings), holder=token_hex(8))
         announcer = Announcer(bus, libraries)
-        keeper = Keeper(bus, libraries, accounts)
+        statuses = Statuses()
+        keeper = Keeper(bus, libraries, accounts, statuses)
+        calendars = Calendars(bus, libraries, statuses, client, settings.secrets_dir)
         outbox = Outbox(bus, accounts)
         readiness.needs("libraries", "not read yet")
         tasks.create_task(follow(bus, libraries, readiness))
@@ -64,7 +69,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         while "libraries" in readiness.waiting or "memory" in readiness.waiting:
             await wait_s(READY_CHECK_S)
         tasks.create_task(announcer.release_held())
-        for work in (keeper.follow_statuses, keeper.follow_records, keeper.run):
+        for work in (partial(statuses.follow, bus), keeper.follow_records, keeper.run, calendars.run):
             tasks.create_task(work())
         broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox))
         async with broker:

@@ -27,6 +27,7 @@ from services.publisher.delivery import Again, Finished, Outbox
 from services.publisher.keeper import Keeper
 from services.publisher.libraries import Libraries
 from services.publisher.live_posts import load
+from services.publisher.told import Statuses
 from shared.contracts import subjects
 from shared.contracts.configuration import Channel as Configured
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
@@ -166,7 +167,7 @@ class Bench:
         }
         libraries = Libraries()
         libraries.put(configuration(self.library, Configured.model_validate(fields)))
-        return Keeper(self.bus, libraries, accounts or self.accounts())
+        return Keeper(self.bus, libraries, accounts or self.accounts(), Statuses())
 
     async def show(self, situation: Situation, revision: int, at: datetime | None = None) -> None:
         """Publish a status of the library."""
@@ -195,7 +196,7 @@ async def carry(outbox: Outbox, intent: PostIntent) -> int:
 
 async def kept(keeper: Keeper, looks: int = 6) -> None:
     """Let a keeper hear what the bus says, then look some times."""
-    following = [asyncio.create_task(each()) for each in (keeper.follow_statuses, keeper.follow_records)]
+    following = [asyncio.create_task(each) for each in (keeper.statuses.follow(keeper.bus), keeper.follow_records())]
     try:
         for _ in range(looks):
             await asyncio.sleep(0.05)
