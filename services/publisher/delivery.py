@@ -103,7 +103,8 @@ class Outbox:
         key = intent.delivery_key
         record, revision = await self._record(key)
         at = now()
-        step = next_step(intent, record, await self._approval(intent), at, finds=account.type.traits.finds)
+        finds = account.type.finds(account.target)
+        step = next_step(intent, record, await self._approval(intent), at, finds=finds)
         match step:
             case Ended():
                 return Finished()

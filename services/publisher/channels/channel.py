@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import regex  # type: ignore[import-untyped]  # publishes no types
 from pydantic import BaseModel, ConfigDict
@@ -130,6 +131,11 @@ class Target:
         """The name of the file with its credentials."""
         return f"{self.channel}-{self.account}"
 
+    def base(self, platform: str) -> str:
+        """Return the address of the one platform there is, or of a stand-in for it on this machine."""
+        is_here = urlsplit(self.server).hostname in {"127.0.0.1", "localhost", "::1"}
+        return self.server.rstrip("/") if is_here else platform
+
 
 class Channel(ABC):
     """One account on one channel. No two of its operations run at a time, here or in another process."""
@@ -185,6 +191,12 @@ class ChannelType:
     limits: str = ""
     lost_reply: str = ""
     """What a lost reply leads to, honestly."""
+    finds_with: Callable[[Target], bool] | None = None
+    """Where an account's options decide whether it finds its posts; else `traits.finds` holds for all."""
+
+    def finds(self, target: Target) -> bool:
+        """Tell whether an account can look up a post of unknown fate, or repeat it without a twin."""
+        return self.traits.finds if self.finds_with is None else self.finds_with(target)
 
 
 class NoCredentials(Exception):  # noqa: N818  named for what the operator should bring
