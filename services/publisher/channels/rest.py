@@ -5,6 +5,7 @@ Nothing here sleeps or repeats: pauses and repetitions are the outbox's.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -23,6 +24,9 @@ FORBIDDEN: Final = frozenset({401, 403})
 UNDECIDED: Final = frozenset({408, 425})
 """The client errors after which the server may have done it all the same."""
 RESET_HEADERS: Final = ("Retry-After", "X-RateLimit-Reset", "RateLimit-Reset", "x-rate-limit-reset")
+
+# At info httpx tells every address that it asks, and some of them are secrets.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Failure = NotSent | Unknown | Throttled | Rejected | Blocked
 _Model = TypeVar("_Model", bound=BaseModel)
