@@ -95,6 +95,35 @@ class PageWords:
     """{library}, {date}, {peak}, {peak_time}: the day's curve for those who do not see it."""
     chart_empty: str
     footer: str
+    push: str
+    """The button that opens the form of the next ten."""
+    push_what: str
+    push_seat: str
+    """What to be told, as are the next two: follows push_what."""
+    push_queue: str
+    push_opening: str
+    push_zone: str
+    """A label, as are push_seats and push_minutes."""
+    push_anywhere: str
+    push_seats: str
+    push_minutes: str
+    push_ask: str
+    """A button, as is the next."""
+    push_undo: str
+    push_waiting: str
+    """{time}: a sentence, as are the next eight; until when it is waited for."""
+    push_told: str
+    push_undone: str
+    push_so_already: str
+    push_closed: str
+    push_blocked: str
+    push_too_many: str
+    push_failed: str
+    push_privacy: str
+    push_told_seat: str
+    """{name}: a notification's title, as are the next two."""
+    push_told_queue: str
+    push_told_opening: str
 
 
 @dataclass(frozen=True, slots=True)
