@@ -18,6 +18,7 @@ COMMANDS: Final = (
     "keys",
     "doctor",
     "explain",
+    "posts",
     "simulate",
     "replay",
     "bench",

@@ -13,7 +13,7 @@ from shared.domain.advance import advance
 from shared.domain.library import ClockKind, Library
 from shared.domain.library_state import Day, LibraryState
 from shared.domain.reading import AnyReading, ClockSet
-from shared.domain.status import Change
+from shared.domain.status import Change, Status
 
 
 @dataclass(slots=True)
@@ -29,12 +29,14 @@ def run_offline(
     library: Library,
     readings: Iterable[WireFields],
     on_change: Callable[[Change], None] | None = None,
+    on_status: Callable[[Status], None] | None = None,
 ) -> OfflineResult:
     """Feed one library's readings to its state, step by step, and collect what changes.
 
     `readings` come in order of time and say who they are (`id`, `device`, `time`); those of other libraries are left
     out. A simulated or recorded library needs the clock readings of a feed: each begins a step. For a library on the
-    wall clock a step is what was seen at one time. `on_change` is told of each change as it happens.
+    wall clock a step is what was seen at one time. `on_change` is told of each change as it happens, and
+    `on_status` of each new status.
 
     Raises ValueError (pydantic's, which names the field) for a reading that the API would refuse.
     """
@@ -45,6 +47,8 @@ def run_offline(
             result.changes.append(change)
             if on_change is not None:
                 on_change(change)
+        if on_status is not None and outcome.is_status_new and result.state.status is not None:
+            on_status(result.state.status)
         # Days are kept by reference: the state goes on filling in the one it is in, and forgets it later.
         result.days.update(outcome.days)
     return result

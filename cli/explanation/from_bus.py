@@ -87,7 +87,7 @@ async def past_of(bus: Bus, config: LibraryConfig, until: datetime, progress: Pr
     rereading = Rereading(config, until, midnight_before(until, zone), is_whole=is_whole)
     filters = [subjects.readings(number), subjects.configured(number), subjects.TICKS]
     done = 0
-    async for batch in _batches(bus, subjects.READINGS, filters):
+    async for batch in batches_of(bus, subjects.READINGS, filters):
         is_there = False
         for message in batch.messages:
             if not rereading.take(message.subject, message.data, message.sequence):
@@ -115,7 +115,7 @@ async def published_by(bus: Bus, library: str, at: datetime) -> StatusChanged | 
     Raises Trouble if the bus goes away.
     """
     latest: StatusChanged | None = None
-    async for batch in _batches(bus, subjects.CHANGES, [subjects.change(library)]):
+    async for batch in batches_of(bus, subjects.CHANGES, [subjects.change(library)]):
         for message in batch.messages:
             change = StatusChanged.model_validate_json(message.data)
             if change.at <= at:
@@ -123,7 +123,7 @@ async def published_by(bus: Bus, library: str, at: datetime) -> StatusChanged | 
     return latest
 
 
-async def _batches(bus: Bus, stream: str, filters: Sequence[str]) -> AsyncIterator[Batch]:
+async def batches_of(bus: Bus, stream: str, filters: Sequence[str]) -> AsyncIterator[Batch]:
     """Yield what a stream holds now, to its end."""
     batches = LogReader(bus, stream, filters).batches()
     try:

@@ -58,7 +58,7 @@ class Announcer:
             return
         change = event.to_domain()
         for rule in speaker.rules:
-            if rule.channel in channels.retaining():
+            if rule.channel in channels.silent():
                 continue  # it holds the latest status itself, and hears of every one
             await self._advance(speaker, rule, change, event.status.sentences, event.at, stored_at)
 

@@ -179,7 +179,7 @@ def _event(component: Any, zone: ZoneInfo) -> Iterator[Event]:
 def _intents(speaker: Speaker, event: Event, told: Told, time: datetime) -> Iterator[PostIntent]:
     """Yield the reminder of an event on every channel that announces, one per language."""
     status = told.status if time <= told.status.valid_until else None
-    silent = channels.retaining()
+    silent = channels.silent()
     for rule in speaker.rules:
         if rule.says is not Says.ANNOUNCEMENTS or rule.channel in silent:
             continue

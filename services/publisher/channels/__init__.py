@@ -30,9 +30,11 @@ def type_of(name: str) -> ChannelType:
 
 
 @cache
-def retaining() -> frozenset[str]:
-    """Return the types that hold the latest status themselves and need no announcements."""
-    return frozenset(name for name, each in types().items() if each.traits.live is Live.RETAIN)
+def silent() -> frozenset[str]:
+    """Return the types to which no announcements are sent."""
+    return frozenset(
+        name for name, each in types().items() if not each.traits.announces or each.traits.live is Live.RETAIN
+    )
 
 
 def make(target: Target, means: Means) -> Channel:

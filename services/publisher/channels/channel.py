@@ -103,7 +103,8 @@ class Traits:
     finds: bool = True
     """Whether a post of unknown fate can be looked up, or repeated under a key that keeps it to one. Without it an
     attempt of unknown fate is repeated once, and the twin that this may make is documented."""
-    says: str = "announcements"
+    announces: bool = True
+    """Whether announcements are sent to it; not where it holds the status by itself, or tells each person alone."""
 
 
 class Options(BaseModel):

@@ -1,0 +1,1 @@
+"""The work behind `placelibre posts`: what the bus knows of posts, and pasts to rehearse on."""

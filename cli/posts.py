@@ -1,0 +1,305 @@
+"""`placelibre posts`: what was said and what would be, what waits for approval, and what was given up on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import typer
+from rich.box import SIMPLE
+from rich.table import Table
+
+from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
+from cli.data_folder import DATA, DataFolder, DataOption
+from cli.posting.deliveries import Letter, Spoken, dead_letters, decide_on, replayed, spoken
+from cli.posting.rehearsal import past_from_bus, past_from_simulation
+from cli.speech import Said, speech_of
+from cli.terminal import OUT, JsonValue, Trouble, command_app, examples, say, say_json
+from shared.contracts.posts import DeliveryState
+from shared.domain.library import Library
+from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import now
+from shared.runtime.opening_hours import OsmOpeningHours
+
+app = command_app()
+
+_Answer = TypeVar("_Answer")
+LibraryOption = Annotated[list[str] | None, typer.Option("--library", help="Only this one; may stand several times.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
+KeyArgument = Annotated[str, typer.Argument(help="The post's key, or its first characters.")]
+SHOWN: Final = 12
+"""Characters of a key that are shown; enough to tell a day's posts apart."""
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=examples(
+        "placelibre posts",
+        "placelibre posts --dry-run --library bpi",
+        "placelibre posts --dry-run --since 48",
+        "placelibre posts waiting",
+        "placelibre posts approve 3f2a9c71b0de --by 'front desk'",
+        "placelibre posts dead",
+        "placelibre posts replay --all",
+    ),
+)
+def posts(
+    context: typer.Context,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be said where, and why or why not; nothing goes out.")
+    ] = False,
+    since: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Dry run: over the changes of so many past hours on the bus, not a simulated day."),
+    ] = None,
+    day: Annotated[str, typer.Option("--date", help="Dry run: the simulated day; left out: the next open one.")] = "",
+    seed: Annotated[int, typer.Option(help="Dry run: of the simulated day.")] = 1,
+    only_said: Annotated[bool, typer.Option("--only-said", help="Dry run: leave out what is not said.")] = False,
+    library: LibraryOption = None,
+    config: Annotated[Path, typer.Option(help="The libraries.")] = LIBRARIES_FILE,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what has been said, or, with --dry-run, what would be."""
+    if context.invoked_subcommand is not None:
+        return
+    if not dry_run:
+        address = bus_address(DataFolder(data), nats_url, seed_file)
+        show_spoken(_on_bus(address, lambda bus: spoken(bus, library or ())), as_json=as_json)
+        return
+    libraries = _chosen(config, library)
+    if since is not None:
+        address = bus_address(DataFolder(data), nats_url, seed_file)
+        begin = now() - timedelta(hours=since)
+        pasts = [_on_bus(address, partial(past_from_bus, library=each, since=begin)) for each in libraries]
+    else:
+        first = _date(day)
+        pasts = [past_from_simulation(each, first, seed, now()) for each in libraries]
+    rehearsed = [(each, speech_of(each, past)) for each, past in zip(libraries, pasts, strict=True)]
+    if as_json:
+        say_json([_fields(each.id, said) for each, speech in rehearsed for said in _shown(speech, only_said=only_said)])
+        return
+    for each, speech in rehearsed:
+        show_speech(each, _shown(speech, only_said=only_said))
+
+
+@app.command(epilog=examples("placelibre posts waiting", "placelibre posts waiting --json"))
+def waiting(
+    *,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the posts that wait for staff's approval."""
+    address = bus_address(DataFolder(data), nats_url, seed_file)
+    found = [each for each in _on_bus(address, lambda bus: spoken(bus, ())) if each.state is DeliveryState.AWAITING]
+    show_spoken(found, as_json=as_json)
+    if found and not as_json:
+        say("say `placelibre posts approve KEY --by NAME`, or `refuse`; what nobody approves in time is not sent")
+
+
+@app.command(epilog=examples("placelibre posts approve 3f2a9c71b0de --by 'front desk'"))
+def approve(
+    key: KeyArgument,
+    *,
+    by: Annotated[str, typer.Option(help="Who says so.")],
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+) -> None:
+    """Let a post go out that waits for approval."""
+    _decide(bus_address(DataFolder(data), nats_url, seed_file), key, by, is_approved=True)
+
+
+@app.command(epilog=examples("placelibre posts refuse 3f2a9c71b0de --by 'front desk'"))
+def refuse(
+    key: KeyArgument,
+    *,
+    by: Annotated[str, typer.Option(help="Who says so.")],
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+) -> None:
+    """Keep a post from going out that waits for approval."""
+    _decide(bus_address(DataFolder(data), nats_url, seed_file), key, by, is_approved=False)
+
+
+@app.command(epilog=examples("placelibre posts dead", "placelibre posts dead --json"))
+def dead(
+    *,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the posts that were given up on, and why."""
+    letters = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), dead_letters)
+    if as_json:
+        say_json([_letter_fields(each) for each in letters])
+        return
+    if not letters:
+        say("no post was given up on")
+        return
+    table = Table("key", "library", "channel", "until", "why", box=SIMPLE)
+    for each in letters:
+        table.add_row(
+            each.intent.key[:SHOWN],
+            each.intent.library,
+            each.intent.channel_name,
+            f"{each.intent.valid_until:%Y-%m-%d %H:%M}",
+            each.reason,
+        )
+    OUT.print(table)
+    say("once the cause is mended: `placelibre posts replay KEY`, or `--all`; what is too old is not sent again")
+
+
+@app.command(epilog=examples("placelibre posts replay 3f2a9c71b0de", "placelibre posts replay --all"))
+def replay(
+    key: Annotated[str, typer.Argument(help="The post's key, or its first characters.")] = "",
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Every one that is still of use.")] = False,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+) -> None:
+    """Try posts again that were given up on. What may be out already is looked up first, so nothing is said twice."""
+    if not key and not every:
+        raise Trouble("nothing is named", "name a key of `placelibre posts dead`, or say --all")
+    address = bus_address(DataFolder(data), nats_url, seed_file)
+    outcomes = _on_bus(address, lambda bus: replayed(bus, "" if every else key, now()))
+    if not outcomes:
+        raise Trouble(f"no post that was given up on has the key {key}", "see `placelibre posts dead`")
+    for letter, words in outcomes:
+        say(f"{letter.intent.key[:SHOWN]} {letter.intent.library} on {letter.intent.channel_name}: {words}")
+
+
+def show_speech(library: Library, speech: Sequence[Said]) -> None:
+    """Print what one library would say, in order of time."""
+    if not library.channels:
+        say(f"{library.name}: it has no channels")
+        return
+    table = Table("time", "channel", "", "words, or why not", box=SIMPLE, title=library.name, title_justify="left")
+    for each in speech:
+        mark = f"{each.verdict} live" if each.is_live else each.verdict
+        words = f"[{each.language}] {each.text}" if each.text else each.reason
+        is_said = each.verdict in {"post", "edit"}
+        table.add_row(f"{each.at:%m-%d %H:%M}", each.channel, mark, _plain(words), style=None if is_said else "dim")
+    OUT.print(table)
+    posted = sum(1 for each in speech if each.verdict == "post")
+    edited = sum(1 for each in speech if each.verdict == "edit")
+    say(f"{posted} posts, {edited} edits of live posts; each language counts. Nothing went out: this was a dry run.")
+
+
+def show_spoken(deliveries: Sequence[Spoken], *, as_json: bool) -> None:
+    """Print what became of the statements on the bus, the newest first."""
+    if as_json:
+        say_json([_spoken_fields(each) for each in deliveries])
+        return
+    if not deliveries:
+        say("nothing")
+        return
+    table = Table("at", "library", "channel", "slot", "state", "key", "words, or why not", box=SIMPLE)
+    for each in deliveries:
+        table.add_row(
+            f"{each.at:%m-%d %H:%M}",
+            each.library,
+            each.channel,
+            each.slot,
+            "live" if each.is_live else each.state.value,
+            each.key[:SHOWN],
+            _plain(each.text or each.reason),
+        )
+    OUT.print(table)
+
+
+def _decide(address: BusAddress, key: str, by: str, *, is_approved: bool) -> None:
+    found = _on_bus(address, lambda bus: decide_on(bus, key, by, now(), is_approved=is_approved))
+    if found is None:
+        raise Trouble(f"no post with the key {key} waits for approval", "see `placelibre posts waiting`")
+    say(f"{found.key[:SHOWN]} {found.library} on {found.channel}: {'goes out' if is_approved else 'does not go out'}")
+
+
+def _on_bus(address: BusAddress, ask: Callable[[Bus], Awaitable[_Answer]]) -> _Answer:
+    async def run() -> _Answer:
+        async with operator_bus(address) as bus:
+            return await ask(bus)
+
+    try:
+        return asyncio.run(run())
+    except BusUnavailable as error:
+        raise Trouble(f"the bus does not answer: {error}", "see `placelibre doctor`, then try again") from error
+
+
+def _chosen(config: Path, wanted: list[str] | None) -> list[Library]:
+    known = good_libraries_or_trouble(config).libraries
+    unknown = sorted(set(wanted or ()) - {each.id for each in known})
+    if unknown:
+        names = ", ".join(each.id for each in known)
+        raise Trouble(f"{config} has no library {unknown[0]!r}", f"there are {names}")
+    return [each.to_domain(OsmOpeningHours) for each in known if not wanted or each.id in wanted]
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise Trouble(f"--date {text} is no day", "write it like 2026-11-25") from error
+
+
+def _shown(speech: Sequence[Said], *, only_said: bool) -> list[Said]:
+    return [each for each in speech if not only_said or each.verdict in {"post", "edit"}]
+
+
+def _plain(text: str) -> str:
+    """Return a text on one line, with square brackets that rich takes as they are."""
+    return " ".join(text.split()).replace("[", "\\[")
+
+
+def _fields(library: str, said: Said) -> dict[str, JsonValue]:
+    return {
+        "library": library,
+        "at": said.at.isoformat(),
+        "channel": said.channel,
+        "decision": said.verdict,
+        "is_live": said.is_live,
+        "language": said.language or None,
+        "text": said.text or None,
+        "reason": said.reason or None,
+        "change": said.change or None,
+    }
+
+
+def _spoken_fields(each: Spoken) -> dict[str, JsonValue]:
+    return {
+        "key": each.key,
+        "at": each.at.astimezone(UTC).isoformat(),
+        "library": each.library,
+        "channel": each.channel,
+        "slot": each.slot,
+        "state": each.state.value,
+        "is_live": each.is_live,
+        "text": each.text or None,
+        "url": each.url or None,
+        "reason": each.reason or None,
+    }
+
+
+def _letter_fields(each: Letter) -> dict[str, JsonValue]:
+    return {
+        "key": each.intent.key,
+        "at": each.at.astimezone(UTC).isoformat(),
+        "library": each.intent.library,
+        "channel": each.intent.channel_name,
+        "valid_until": each.intent.valid_until.isoformat(),
+        "reason": each.reason,
+        "text": each.intent.texts.long,
+    }
