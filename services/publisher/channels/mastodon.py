@@ -1,30 +1,37 @@
-"""Servers with Mastodon's API: Mastodon, GoToSocial, Hollo, Pleroma and their kin.
+"""Servers with Mastodon's API: Mastodon, GoToSocial, Hollo, Pleroma, Akkoma, snac2.
 
 They differ where it matters: some ignore the Idempotency-Key, some answer 500 to a repeated one, some count an address
-at its full length. So a post of unknown fate is looked up among the account's own before it is sent again, and a text
-must fit however it is counted. See docs/adding-a-channel.md.
+at its full length, some forget a post's language when it is edited. So a post of unknown fate is looked up among the
+account's own before it is sent again, a text must fit however it is counted, and everything is said in every edit.
+
+A post is known by the mark in the address that it carries, and keeps that mark through all its edits: whoever made it
+finds it again, whatever it says by then. Without an address it is known by its first words.
 """
 
 from __future__ import annotations
 
 import html
 import re
+from collections import Counter, deque
+from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final, Literal
 
 import httpx
-from pydantic import AwareDatetime, BaseModel, SecretStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, SecretStr, ValidationError
 
 from services.publisher.channels.channel import (
     Blocked,
     Channel,
     ChannelType,
     Done,
+    Gone,
     Limits,
     Live,
     NotFound,
     NotSent,
+    Options,
     Outcome,
     Rejected,
     Target,
@@ -35,10 +42,10 @@ from services.publisher.channels.channel import (
     forms,
     mark,
 )
-from services.publisher.channels.means import Means
-from services.publisher.channels.rest import FORBIDDEN, UNDECIDED, parsed, retry_after_s
-from shared.contracts.posts import PostIntent
-from shared.runtime.clock import monotonic_s, now
+from services.publisher.channels.means import Means, options_of
+from services.publisher.channels.rest import ask, bounded, call, failure, parsed
+from shared.contracts.posts import PostIntent, PostKind
+from shared.runtime.clock import monotonic_s
 
 DEFAULT_LIMITS: Final = Limits(500)
 """What every server of the family takes; for those that do not say their own."""
@@ -48,6 +55,27 @@ LOOKED_THROUGH: Final = 40
 """The most statuses the API gives at once, and more than an account makes in the minutes a post may be unknown."""
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a server's clock may be behind ours for a post to be taken as the one in question."""
+DELETES_MAX: Final = 25
+DELETES_WITHIN_S: Final = 1800.0
+"""Mastodon lets an account delete 30 posts in 30 minutes; the rest is for the people who use the account too."""
+ABSENT: Final = frozenset({404, 410})
+REPLAYED: Final = "idempotent-replayed"
+"""Pleroma's word for a stored answer. It stores refusals and errors too, and would repeat them for hours."""
+UNCHANGED: Final = "not changed"
+"""GoToSocial's words for an edit to what a post says already, with 422."""
+REFUSED: Final = "the token is not valid, or lacks a scope: read, write:statuses, write:accounts"
+SCOPES: Final = "`read`, `write:statuses`, `write:accounts` (to pin)"
+
+
+class MastodonOptions(Options):
+    """What a channel of this family can be told beside the common keys."""
+
+    visibility: Literal["unlisted", "public"] = Field(
+        default="unlisted",
+        description="Who is shown an announcement: `unlisted` (followers, and whoever opens the profile) or `public`"
+        " (local and federated timelines too; many servers do not want that of automated accounts). The live post is"
+        " always unlisted.",
+    )
 
 
 class _Statuses(BaseModel):
@@ -65,21 +93,34 @@ class _Instance(BaseModel):
 
 class _Account(BaseModel):
     id: str
+    acct: str = ""
+    bot: bool | None = None
+    locked: bool | None = None
 
 
 class _Status(BaseModel):
     id: str
     url: str | None = None
     content: str = ""
+    language: str | None = None
     created_at: AwareDatetime
+    edited_at: AwareDatetime | None = None
 
 
 class _StatusList(BaseModel):
     statuses: list[_Status]
 
 
+class _Version(BaseModel):
+    content: str = ""
+
+
+class _Versions(BaseModel):
+    versions: list[_Version]
+
+
 class _Refused(Exception):  # noqa: N818  carries an outcome out of a question asked on the way
-    """A question that had to be answered before sending has an outcome of its own instead."""
+    """A question that had to be answered before acting has an outcome of its own instead."""
 
     def __init__(self, outcome: NotSent | Throttled | Blocked) -> None:
         super().__init__(type(outcome).__name__)
@@ -89,13 +130,19 @@ class _Refused(Exception):  # noqa: N818  carries an outcome out of a question a
 class MastodonChannel(Channel):
     """One account on one server."""
 
-    def __init__(self, server: str, token: SecretStr, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, server: str, token: SecretStr, client: httpx.AsyncClient, options: MastodonOptions | None = None
+    ) -> None:
         """Use `client`, which has its timeouts set and follows no redirects."""
         self._server = server.rstrip("/")
         self._token = token
         self._client = client
+        self._options = options or MastodonOptions()
         self._limits: tuple[Limits, float] | None = None
         self._account: str | None = None
+        self._deletes: deque[float] = deque()
+        self._stale: Counter[str] = Counter()
+        """How many keys of an intent are spent on a stored error."""
 
     async def send(self, intent: PostIntent) -> Outcome:
         """Post the longest form that fits, and a shorter one if the server says otherwise."""
@@ -103,7 +150,7 @@ class MastodonChannel(Channel):
             candidates = fitting(forms(intent), await self._current_limits())
         except _Refused as refused:
             return refused.outcome
-        outcome: Outcome = Rejected("no form of the text is short enough for this server")
+        outcome: Outcome = _fits_nowhere()
         for text in candidates:
             outcome = await self._post(intent, text)
             if not isinstance(outcome, Rejected):
@@ -111,48 +158,186 @@ class MastodonChannel(Channel):
         return outcome
 
     async def look_up(self, intent: PostIntent) -> Outcome | NotFound:
-        """Look through the account's latest statuses for this post."""
+        """Look through the account's latest statuses for this post; the oldest is it, any others are twins."""
         try:
-            account = await self._own_account()
-            path = f"/api/v1/accounts/{account}/statuses"
-            response = await self._ask(path, {"limit": str(LOOKED_THROUGH), "exclude_reblogs": "true"})
+            statuses = await self._statuses({"limit": str(LOOKED_THROUGH), "exclude_reblogs": "true"})
+            found = [each for each in statuses if await self._is_of(each, intent)]
         except _Refused as refused:
             return refused.outcome
+        if not found:
+            return NotFound()
+        first, *twins = sorted(found, key=lambda each: (each.created_at, len(each.id), each.id))
+        return Done(first.id, first.url or "", _plain(first.content), tuple(each.id for each in twins))
+
+    async def update(self, intent: PostIntent, remote_id: str) -> Outcome | Gone:
+        """Edit a post; its language is said again, and it keeps the mark it was made with."""
         try:
-            found = _StatusList.model_validate_json(b'{"statuses":' + response.content + b"}")
-        except ValidationError:
-            return NotSent("the server's list of statuses cannot be read")
-        for status in found.statuses:
-            if _is_of(status, intent):
-                return Done(status.id, status.url or "", _plain(status.content))
-        return NotFound()
+            standing = await self._status(remote_id)
+            limits = await self._current_limits()
+        except _Refused as refused:
+            return refused.outcome
+        if standing is None:
+            return Gone()
+        candidates = fitting(tuple(_with_mark_of(standing, intent, each) for each in forms(intent)), limits)
+        said = _words(_plain(standing.content))
+        is_said = standing.language == intent.language and said in map(_words, candidates)
+        if is_said:  # an edit that was done and its answer lost: once more would tell everybody who has boosted it
+            return Done(standing.id, standing.url or "", _plain(standing.content))
+        outcome: Outcome | Gone = _fits_nowhere()
+        for text in candidates:
+            outcome = await self._edit(intent, standing, text)
+            if not isinstance(outcome, Rejected):
+                return outcome
+        return outcome
+
+    async def retire(self, remote_id: str) -> Outcome:
+        """Delete a post, within what an account may delete."""
+        at_s = monotonic_s()
+        while self._deletes and self._deletes[0] <= at_s - DELETES_WITHIN_S:
+            self._deletes.popleft()
+        if len(self._deletes) >= DELETES_MAX:
+            return Throttled(bounded(self._deletes[0] + DELETES_WITHIN_S - at_s))
+        self._deletes.append(at_s)
+        response = await self._call("DELETE", f"/api/v1/statuses/{remote_id}")
+        if isinstance(response, NotSent | Unknown):
+            return response
+        if response.is_success or response.status_code in ABSENT:
+            return Done(remote_id, "", "")
+        return failure(response, blocked=REFUSED)
+
+    async def pin(self, remote_id: str) -> Outcome:
+        """Pin a post in place of the one of the same page and language; a server has room for about five."""
+        try:
+            pinned = await self._statuses({"pinned": "true"})
+            post = next((each for each in pinned if each.id == remote_id), None)
+            is_pinned = post is not None
+            post = post or await self._status(remote_id)
+        except _Refused as refused:
+            return refused.outcome
+        if post is None:
+            return Rejected("the post that was to be pinned is not there")
+        for earlier in pinned:
+            if earlier.id != remote_id and _place(earlier) == _place(post) is not None:
+                outcome = await self._on(earlier.id, "unpin")
+                if not isinstance(outcome, Done | Rejected):
+                    return outcome
+        return Done(post.id, post.url or "", _plain(post.content)) if is_pinned else await self._pin(post)
+
+    async def inspect(self) -> tuple[str, ...]:
+        """Say what keeps followers from being told, or the server's people from being content."""
+        response = await self._call("GET", "/api/v1/accounts/verify_credentials")
+        if isinstance(response, NotSent | Unknown):
+            return ()  # what passes by itself is the outbox's to tell
+        if response.is_redirect:
+            return ("the server answers from another address; put that address into `server`",)
+        if response.status_code in {401, 403}:
+            return (f"the server refuses the token (HTTP {response.status_code}); make a new one with {SCOPES}",)
+        account = parsed(_Account, response)
+        if not response.is_success or account is None:
+            return ()
+        findings = []
+        if account.bot is False:
+            findings.append(
+                f"the account {account.acct} is not marked as automated; switch that on in its profile, which most"
+                " servers' rules ask for"
+            )
+        if account.locked:
+            findings.append(
+                f"the account {account.acct} is locked: followers wait for somebody to let them in and are shown"
+                " nothing; switch off the approval of followers in its profile (GoToSocial begins with it on)"
+            )
+        return (*findings, *await self._inspect_instance())
+
+    async def _inspect_instance(self) -> tuple[str, ...]:
+        try:
+            instance = parsed(_Instance, await self._ask("/api/v2/instance", {}))
+        except _Refused:
+            return ()
+        if instance is None:
+            characters = DEFAULT_LIMITS.characters
+            return (f"the server does not say how long a post may be; {characters} characters are used, update it",)
+        return ()
 
     async def _post(self, intent: PostIntent, text: str) -> Outcome:
-        body = {"status": text, "language": intent.language, "visibility": "unlisted"}
+        visibility = "unlisted" if intent.kind is PostKind.LIVE else self._options.visibility
+        body = {"status": text, "language": intent.language, "visibility": visibility}
         # The key is of this text alone: a server that knows the key gives the old post back, whatever the text.
-        key = sha256(f"{intent.key}|{text}".encode()).hexdigest()
+        stale = self._stale[intent.key]
+        key = sha256("|".join([intent.key, text, *([str(stale)] if stale else [])]).encode()).hexdigest()
+        response = await self._call("POST", "/api/v1/statuses", json=body, headers={"Idempotency-Key": key})
+        if isinstance(response, httpx.Response) and not response.is_success and REPLAYED in response.headers:
+            # It says nothing of now. The next attempt looks first, and comes under a key that is not spent.
+            self._stale[intent.key] += 1
+            return Unknown(f"HTTP {response.status_code}, an answer of earlier")
+        return _done(response, text)
+
+    async def _edit(self, intent: PostIntent, standing: _Status, text: str) -> Outcome | Gone:
+        body = {"status": text, "language": intent.language}
+        response = await self._call("PUT", f"/api/v1/statuses/{standing.id}", json=body)
+        if isinstance(response, httpx.Response):
+            if response.status_code in ABSENT:
+                return Gone()
+            if response.status_code == httpx.codes.UNPROCESSABLE_ENTITY and UNCHANGED in response.text:
+                return Done(standing.id, standing.url or "", text)
+        return _done(response, text)
+
+    async def _pin(self, post: _Status) -> Outcome:
+        outcome = await self._on(post.id, "pin")
+        if not isinstance(outcome, Rejected):
+            return outcome
+        # Pinned already, or no room: servers say both with 422, each in words of its own.
         try:
-            response = await self._client.post(
-                f"{self._server}/api/v1/statuses", json=body, headers={**self._headers(), "Idempotency-Key": key}
-            )
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-            return NotSent(type(error).__name__)
-        except httpx.RequestError as error:
-            return Unknown(type(error).__name__)
-        if response.is_success:
-            made = parsed(_Status, response)
-            return Done(made.id, made.url or "", text) if made else Unknown("an answer that cannot be read")
-        refusal = _refusal(response)
-        if refusal is not None:
-            return refusal
-        if response.is_client_error and response.status_code not in UNDECIDED:
-            return Rejected(f"HTTP {response.status_code}")
-        return Unknown(f"HTTP {response.status_code}")
+            pinned = await self._statuses({"pinned": "true"})
+        except _Refused as refused:
+            return refused.outcome
+        if any(each.id == post.id for each in pinned):
+            return Done(post.id, post.url or "", _plain(post.content))
+        return Rejected(f"{len(pinned)} posts are pinned already; there is no room for this one")
+
+    async def _on(self, remote_id: str, what: Literal["pin", "unpin"]) -> Outcome:
+        response = await self._call("POST", f"/api/v1/statuses/{remote_id}/{what}")
+        return _done(response, "")
+
+    async def _is_of(self, status: _Status, intent: PostIntent) -> bool:
+        if intent.url:
+            return mark(intent) in status.content
+        # Without an address of its own a post is known by its first words, which name the time, and by when it was
+        # made. By its latest it is not: a live post may say by now what an announcement beside it says.
+        if status.created_at < intent.decided_at - CLOCK_SKEW:
+            return False
+        content = status.content if status.edited_at is None else await self._first_content(status)
+        return _words(_plain(content)) in {_words(each) for each in forms(intent)}
+
+    async def _first_content(self, status: _Status) -> str:
+        response = await self._ask(f"/api/v1/statuses/{status.id}/history", {})
+        try:
+            versions = _Versions.model_validate_json(b'{"versions":' + response.content + b"}").versions
+        except ValidationError:
+            return ""
+        return versions[0].content if versions else ""
+
+    async def _statuses(self, query: Mapping[str, str]) -> list[_Status]:
+        """Return the account's statuses, the newest first. Raises _Refused."""
+        response = await self._ask(f"/api/v1/accounts/{await self._own_account()}/statuses", query)
+        try:
+            return _StatusList.model_validate_json(b'{"statuses":' + response.content + b"}").statuses
+        except ValidationError:
+            raise _Refused(NotSent("the server's list of statuses cannot be read")) from None
+
+    async def _status(self, remote_id: str) -> _Status | None:
+        """Return a status, or None if it is not there. Raises _Refused."""
+        response = await self._ask(f"/api/v1/statuses/{remote_id}", {})
+        if not response.is_success:
+            return None
+        status = parsed(_Status, response)
+        if status is None:
+            raise _Refused(NotSent("the server's status cannot be read"))
+        return status
 
     async def _current_limits(self) -> Limits:
         if self._limits is not None and self._limits[1] > monotonic_s():
             return self._limits[0]
-        response = await self._ask("/api/v2/instance", {}, may_be_absent=True)
+        response = await self._ask("/api/v2/instance", {})
         limits = DEFAULT_LIMITS
         instance = parsed(_Instance, response) if response.is_success else None
         if instance is not None:
@@ -169,34 +354,48 @@ class MastodonChannel(Channel):
             self._account = account.id
         return self._account
 
-    async def _ask(self, path: str, query: dict[str, str], *, may_be_absent: bool = False) -> httpx.Response:
-        """Ask a question that changes nothing, so that no answer means nothing was sent."""
-        try:
-            response = await self._client.get(f"{self._server}{path}", params=query, headers=self._headers())
-        except httpx.RequestError as error:
-            raise _Refused(NotSent(f"{type(error).__name__} on {path}")) from error
-        if response.is_success or (may_be_absent and response.status_code == httpx.codes.NOT_FOUND):
+    async def _ask(self, path: str, query: Mapping[str, str]) -> httpx.Response:
+        """Ask a question that changes nothing; a 404 is an answer. Raises _Refused."""
+        url = f"{self._server}{path}"
+        response = await ask(self._client, url, blocked=REFUSED, params=dict(query), headers=self._headers())
+        if isinstance(response, httpx.Response):
             return response
-        raise _Refused(_refusal(response) or NotSent(f"HTTP {response.status_code} on {path}"))
+        raise _Refused(response)
+
+    async def _call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **request: Any
+    ) -> httpx.Response | NotSent | Unknown:
+        all_headers = {**self._headers(), **(headers or {})}
+        return await call(self._client, method, f"{self._server}{path}", headers=all_headers, **request)
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._token.get_secret_value()}"}
 
 
-def _refusal(response: httpx.Response) -> Throttled | Blocked | None:
-    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
-        return Throttled(retry_after_s(response.headers, now()))
-    if response.status_code in FORBIDDEN:
-        return Blocked(f"HTTP {response.status_code}: the token is not valid, or may not write statuses")
-    return None
+def _fits_nowhere() -> Rejected:
+    return Rejected("no form of the text is short enough for this server")
 
 
-def _is_of(status: _Status, intent: PostIntent) -> bool:
-    if intent.url:
-        return mark(intent) in status.content
-    # Without an address of its own a post is known by its words, which name the time, and by when it was made.
-    is_recent = status.created_at >= intent.decided_at - CLOCK_SKEW
-    return is_recent and _words(_plain(status.content)) in {_words(each) for each in forms(intent)}
+def _done(response: httpx.Response | NotSent | Unknown, text: str) -> Outcome:
+    """Return what an answer that should hold a status says."""
+    if isinstance(response, NotSent | Unknown):
+        return response
+    if not response.is_success:
+        return failure(response, blocked=REFUSED)
+    made = parsed(_Status, response)
+    return Done(made.id, made.url or "", text) if made else Unknown("an answer that cannot be read")
+
+
+def _with_mark_of(standing: _Status, intent: PostIntent, text: str) -> str:
+    """Return a text with the mark that a post was made with; it is as long as any other."""
+    made_with = _MARK.search(standing.content)
+    return text.replace(mark(intent), made_with.group(1)) if made_with else text
+
+
+def _place(status: _Status) -> tuple[str, str | None] | None:
+    """Return the page and the language that a post of ours is about, or None for one that names no page."""
+    address = _ADDRESS.search(status.content)
+    return (address.group(1), status.language) if address else None
 
 
 def _plain(content: str) -> str:
@@ -209,17 +408,26 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
+_MARK: Final = re.compile(r"#(e-[0-9a-f]{12})\b")
+_ADDRESS: Final = re.compile(r'href="([^"#]+)#e-[0-9a-f]{12}"')
+
+
 def _make(target: Target, means: Means) -> Channel:
-    return MastodonChannel(target.server, means.secret(target), means.client)
+    options = options_of(target, MastodonOptions)
+    return MastodonChannel(target.server, means.secret(target), means.client, options)
 
 
 CHANNEL: Final = ChannelType(
     name="mastodon",
-    title="Mastodon, GoToSocial, Hollo, Pleroma and their kin",
+    title="Mastodon, GoToSocial, Hollo, Pleroma, Akkoma and their kin",
     make=_make,
-    traits=Traits(live=Live.NONE),
+    traits=Traits(live=Live.EDIT, pins=True, finds=True),
+    options=MastodonOptions,
     needs_server=True,
-    credentials="a token with `write:statuses` and `read`",
-    limits="from `/api/v2/instance`; fits by code points and graphemes, addresses at full length",
-    lost_reply="found by the post's own address, else by its words",
+    credentials=f"an access token with the scopes {SCOPES}",
+    limits="from the server (Mastodon 500 characters, GoToSocial 5000); a text fits by code points and by graphemes,"
+    " its address at full length and at what the server says it counts for. At most five posts are pinned, and 25"
+    " deleted in 30 minutes",
+    lost_reply="found by the mark in the post's address, without an address by its first words: one post, also on"
+    " servers that ignore the Idempotency-Key",
 )
