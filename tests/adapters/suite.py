@@ -33,6 +33,7 @@ from shared.contracts.configuration import Channel as Configured
 from shared.contracts.posts import Delivery, DeliveryState, PostIntent
 from shared.contracts.status import PublicStatus
 from shared.domain.level import Level
+from shared.domain.live_post import UNTRUE_AFTER
 from shared.domain.occupancy import Estimate
 from shared.domain.status import Situation, Status
 from shared.runtime.bus import Bus
@@ -127,8 +128,9 @@ class Bench:
         situation: Situation = FEW,
         valid_for: timedelta = timedelta(minutes=10),
         language: str = "fr",
+        ago: timedelta = timedelta(0),
     ) -> PostIntent:
-        """Return an intent with words of its own, as the publisher makes it."""
+        """Return an intent with words of its own, as the publisher made it so long ago."""
         world = self.world
         intent = intent_of(
             revision,
@@ -139,9 +141,11 @@ class Bench:
             language=language,
             valid_for=valid_for,
         )
-        status = told(self.library, revision, situation, intent.at)
+        moments = {name: getattr(intent, name) - ago for name in ("at", "valid_until", "changed_at", "decided_at")}
+        status = told(self.library, revision, situation, moments["at"])
         return intent.model_copy(
             update={
+                **moments,
                 "options": dict(world.options),
                 "texts": sentences_for(status, (language,))[language],
                 "status": PublicStatus.of(status, {}),
@@ -346,7 +350,8 @@ class ChannelSuite:
         """Make the day's first announcement, which becomes the live post."""
         if bench.world.traits.live not in {Live.EDIT, Live.REPLACE}:
             pytest.skip("this channel keeps no live post")
-        intent = bench.intent(2, situation=OPEN)
+        # Two edits are a minute apart even where the post misleads, and the first counts from the announcement.
+        intent = bench.intent(2, situation=OPEN, ago=2 * UNTRUE_AFTER)
         await carry(bench.outbox(), intent)
         assert (await load(bench.bus, intent.live_key)).post is not None
 
