@@ -19,10 +19,11 @@ from services.api.front import Front
 from services.api.history import History
 from services.api.openapi import DESCRIPTION, Api
 from services.api.pages.site import Site
+from services.api.pictures import Pictures
 from services.api.problems import BY_STATUS, PROBLEMS, ProblemRaised
 from services.api.projection import Projection
+from services.api.routes import cards, libraries
 from services.api.routes import history as history_routes
-from services.api.routes import libraries
 from services.api.settings import ApiSettings
 from services.api.shelf import Shelf
 from services.api.stream import PATH, StatusStream
@@ -67,6 +68,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.router.routes.extend(health_routes(parts.readiness))
     api.include_router(libraries.routes(shelf))
+    api.include_router(cards.routes(shelf, Pictures()))
     api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
     api.add_api_route("/problems/{code}", explain, include_in_schema=False)
     api.include_router(site.routes())

@@ -5,6 +5,7 @@ Words and the row of seats say everything that colour says. A state without an h
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
@@ -16,10 +17,10 @@ from shared.domain.catalog.catalog import Catalog
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.messages import Formats, compose, headline, opening_words, reason_words, wait_words
-from shared.domain.shortening import ELLIPSIS, capitalised, one_line, stopped
+from shared.domain.shortening import capitalised, one_line, stopped
 from shared.domain.status import State, Status
 from shared.runtime.formats import formats_for
-from shared.runtime.lettering import FAMILIES, FAMILY, FILES, Fitted, drawable, fitted, width
+from shared.runtime.lettering import FAMILIES, FAMILY, FILES, Fitted, drawable, fitted, width, writable
 
 WIDTH: Final = 1200
 HEIGHT: Final = 630
@@ -32,6 +33,8 @@ MIDDLE: Final = 660
 GAP: Final = 32
 INK: Final = "#1c2124"
 SOFT: Final = "#4d5559"
+UNIT: Final = re.compile(r"(?<=\d) ")
+"""The space between a number and what it counts: no line ends there."""
 SEATS: Final = 20
 """In the row that shows how much is taken."""
 
@@ -144,8 +147,8 @@ class _Card:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
             f' role="img" aria-labelledby="{names}-title {names}-desc" xml:lang={quoteattr(catalog.language)}'
             f" font-family={quoteattr(FAMILIES)}>"
-            f'<title id="{names}-title">{escape(drawable(title))}</title>'
-            f'<desc id="{names}-desc">{escape(drawable(spoken))}</desc>'
+            f'<title id="{names}-title">{escape(writable(title))}</title>'
+            f'<desc id="{names}-desc">{escape(writable(spoken))}</desc>'
             f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{self.tone.paper}"/>'
             f'<rect width="20" height="{HEIGHT}" fill="{self.tone.ink}"/>{"".join(parts)}</svg>'
         )
@@ -164,7 +167,9 @@ class _Card:
                 f' stroke="{INK}" stroke-width="3" stroke-dasharray="9 6"/>'
             )
             parts.append(lettered(RIGHT - wide / 2, 90, mark, size, INK, bold=True, anchor="middle"))
-        name = fitted(one_line(self.status.name), room, 42, smallest=22, lines=3, squeeze=0.8, bold=True)
+        name = fitted(self.status.name, room, 42, smallest=30, lines=2, squeeze=0.8, bold=True)
+        if not name.is_whole:
+            name = fitted(self.status.name, room, 28, smallest=19, lines=3, bold=True)
         return parts + _lines(name, LEFT, 62 + 0.76 * name.size, INK, bold=True)
 
     def number(self, *, notice: bool) -> list[str]:
@@ -192,6 +197,7 @@ class _Card:
     def wait(self, x: float, y: float, size: float, *, lines: int) -> list[str]:
         """The wait in words, its last line at `y`, under its label."""
         words = capitalised(wait_words(self.status.wait, self.catalog, self.formats))
+        words = UNIT.sub("\u00a0", words)
         wait = fitted(words, RIGHT - x, size, smallest=30, lines=lines, squeeze=0.6, bold=True)
         first = y - (len(wait.lines) - 1) * wait.size * LEADING
         label = lettered(x, first - 0.76 * wait.size - 24, self.catalog.card.wait, 32, SOFT)
@@ -255,7 +261,7 @@ class _Card:
         if not text:
             return []
         words = fitted(self.catalog.notice.format(notice=stopped(text)), ROOM, 26, smallest=24, lines=2)
-        if words.lines[-1].endswith(ELLIPSIS) and not text.endswith(ELLIPSIS):
+        if not words.is_whole:
             return []
         return _lines(words, LEFT, 534 if len(words.lines) == 1 else 521, INK)
 

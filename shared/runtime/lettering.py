@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from shared.domain.shortening import ELLIPSIS
+from shared.domain.shortening import ELLIPSIS, one_line
 
 FOLDER: Final = Path(__file__).parent / "fonts"
 FILES: Final = {False: FOLDER / "DejaVuSans.ttf", True: FOLDER / "DejaVuSans-Bold.ttf"}
@@ -23,19 +23,24 @@ FAMILIES: Final = "DejaVu Sans, Verdana, sans-serif"
 ASIDE: Final = 1.03
 """Room left for a browser's Verdana, whose bold is a little wider."""
 SMALLER: Final = 0.95
+"""The step in which letters shrink."""
+UNWRITABLE: Final = frozenset({"Cc", "Cs", "Cn", "Co"})
+PICTOGRAPHS: Final = frozenset({"So", "Sk", "Mn", "Me", "Cf"})
+"""Emoji and what joins them; a letter that is missing shows as a box, so that nobody takes the name for whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Lines of a text and the size at which they fit, in the units of the picture."""
+    """Lines of a text, the size at which they fit in the units of the picture, and whether nothing is left out."""
 
     lines: tuple[str, ...]
     size: float
+    is_whole: bool = True
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
     """Return how wide a text is at a size; a letter that the font lacks counts as the widest usual one."""
-    advances = _advances(bold)
+    advances = _advances(bold=bold)
     units = sum(advances.get(ord(letter), _UNITS) for letter in text)
     return units / _UNITS * size * ASIDE
 
@@ -60,13 +65,21 @@ def fitted(
     broken = _broken(text, room, smallest, bold=bold, inside=True) or ("",)
     if len(broken) <= lines:
         return Fitted(broken, smallest)
-    return Fitted((*broken[: lines - 1], _cut(broken[lines - 1], room, smallest, bold=bold)), smallest)
+    kept = (*broken[: lines - 1], _cut(broken[lines - 1], room, smallest, bold=bold))
+    return Fitted(kept, smallest, is_whole=False)
 
 
 def drawable(text: str) -> str:
-    """Return a text as it is drawn: composed letters, one line, and nothing that XML cannot hold."""
+    """Return a text as it is drawn: one line, composed letters, and no pictograph that the font lacks."""
+    advances = _advances(bold=False)
+    kept = (each for each in writable(text) if ord(each) in advances or unicodedata.category(each) not in PICTOGRAPHS)
+    return one_line("".join(kept))
+
+
+def writable(text: str) -> str:
+    """Return a text as XML can hold it, with composed letters."""
     composed = unicodedata.normalize("NFC", text)
-    return "".join(letter for letter in composed if unicodedata.category(letter) not in {"Cc", "Cs", "Cn", "Co"})
+    return "".join(each for each in composed if unicodedata.category(each) not in UNWRITABLE)
 
 
 def _broken(text: str, room: float, size: float, *, bold: bool, inside: bool) -> tuple[str, ...] | None:
@@ -109,7 +122,7 @@ _UNITS: Final = 2048
 
 
 @cache
-def _advances(bold: bool) -> dict[int, int]:  # noqa: FBT001  the key of a cache
+def _advances(*, bold: bool) -> dict[int, int]:
     """Return the widths of the font's letters, by code point, in its units.
 
     TrueType: `hmtx` has the widths by glyph, `cmap` in format 4 the glyphs by code point.

@@ -25,6 +25,7 @@ from services.api.projection import Held, etag_of
 from services.api.routes.history import local_date
 from services.api.shelf import Shelf
 from shared.domain.catalog import CATALOGS
+from shared.runtime.card import card_alt
 
 HTML: Final = "text/html"
 CARDS_MAX: Final = 60
@@ -124,6 +125,8 @@ class Site:
         status = held.served(now).status
         offered = offered_by(status.languages)
         language = choose(lang, request.headers.get("accept-language", ""), offered)
+        # Previews of links want a whole address, which is known from the request alone; a part of a page has none.
+        origin = "" if fragment else str(request.base_url).rstrip("/")
         # Without a curve the page is still whole.
         today = await self.history.today(library, local_date(held, now).isoformat())
 
@@ -136,9 +139,11 @@ class Site:
                 view=library_view(held, language, now, _curve(held, today, language)),
                 links=_links(f"/l/{library}", {}, offered),
                 stream=_stream([library]),
+                origin=origin,
+                card_alt=card_alt(status.to_domain(), language),
             )
 
-        key = (library, fragment, _state(held, language, now), today.revision if today else 0)
+        key = (library, fragment, origin, _state(held, language, now), today.revision if today else 0)
         return self._answer(request, key, render, language, held.remaining_s(now))
 
     async def static(self, request: Request, name: str) -> Response:
