@@ -11,6 +11,7 @@ from typing import Annotated, Final, TypeVar
 
 import typer
 from rich.box import SIMPLE
+from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
@@ -18,8 +19,10 @@ from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.posting.deliveries import Letter, Spoken, dead_letters, decide_on, replayed, spoken
 from cli.posting.rehearsal import past_from_bus, past_from_simulation
+from cli.posting.year import CHUNK, Tally, play_year
+from cli.simulation.scenario import load_scenarios
 from cli.speech import Said, speech_of
-from cli.terminal import OUT, JsonValue, Trouble, command_app, examples, say, say_json
+from cli.terminal import ERR, OUT, JsonValue, Trouble, command_app, examples, say, say_json
 from shared.contracts.posts import DeliveryState
 from shared.domain.library import Library
 from shared.runtime.bus import Bus, BusUnavailable
@@ -180,6 +183,65 @@ def replay(
         raise Trouble(f"no post that was given up on has the key {key}", "see `placelibre posts dead`")
     for letter, words in outcomes:
         say(f"{letter.intent.key[:SHOWN]} {letter.intent.library} on {letter.intent.channel_name}: {words}")
+
+
+@app.command(epilog=examples("placelibre posts year", "placelibre posts year --days 28 --library bpi --json"))
+def year(
+    *,
+    days: Annotated[int, typer.Option(min=1, max=3660, help="How many days of each library.")] = 365,
+    first: Annotated[str, typer.Option("--from", help="The first day.")] = "2027-01-01",
+    seed: Annotated[int, typer.Option(help="Of the simulated days.")] = 5000,
+    library: LibraryOption = None,
+    config: Annotated[Path, typer.Option(help="The libraries.")] = LIBRARIES_FILE,
+    processes: Annotated[int, typer.Option(min=1, help="How many weeks at once.")] = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a year of simulated days: how much is said, how long it holds, how late it comes.
+
+    Beside it stands a bot that posts every change of what people act on. One channel with a live post, one language.
+    """
+    begin = _date(first) or now().date()
+    names = [each.id for each in _chosen(config, library) if each.id in load_scenarios()]
+    if not names:
+        raise Trouble(f"{config} has no simulated library", "take the example libraries.toml")
+    tallies: dict[str, tuple[Tally, Tally]] = {}
+    weeks = -(-days // CHUNK) * len(names)
+    columns = (TextColumn("weeks played"), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=ERR, transient=True) as progress:
+        task = progress.add_task("", total=weeks)
+        for name, ours, bots in play_year(config, names, begin, days, seed, processes):
+            before = tallies.get(name)
+            tallies[name] = (ours, bots) if before is None else (before[0] + ours, before[1] + bots)
+            progress.advance(task)
+    if as_json:
+        say_json({name: {"ours": a.figures(), "bot": b.figures()} for name, (a, b) in tallies.items()})
+        return
+    table = Table("library", "who", box=SIMPLE)
+    for heading in ("posts a day", "most", "edits a day", "held 10 min", "delay min", "p90", "announced"):
+        table.add_column(heading, justify="right")
+    for name, both in tallies.items():
+        for who, tally in zip(("placelibre", "bot"), both, strict=True):
+            table.add_row(name, who, *_cells(tally))
+    OUT.print(table)
+    say("All of it is simulated. Delays and shares are of true changes of level that lasted ten minutes or more.")
+
+
+def _cells(tally: Tally) -> list[str]:
+    figures = tally.figures()
+    shares = {"held_share", "announced_share"}
+    names = (
+        "posts_median",
+        "posts_max",
+        "edits_median",
+        "held_share",
+        "delay_median_min",
+        "delay_p90_min",
+        "announced_share",
+    )
+    return [
+        "-" if (value := figures[name]) is None else f"{value:.0%}" if name in shares else f"{value:g}"
+        for name in names
+    ]
 
 
 def show_speech(library: Library, speech: Sequence[Said]) -> None:

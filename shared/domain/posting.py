@@ -10,9 +10,10 @@ The rules, in the order in which they are asked:
    what was held. The end of a mute is no news by itself: what has become different meanwhile is.
 3. At night nothing is said. A closed library is quiet. Its closing is said, and so is an exceptional closing that
    becomes known while it is closed (people would set out tomorrow); everything else waits for the opening.
-4. What was said last today is not said again, nor are trifles: a wait that moves below a quarter of an hour, a notice
-   that has ended, another reason for the same lack of data. Yesterday's words are old: a new day begins with nothing
-   said. "No data" takes back what was said before; with nothing said today there is nothing to take back.
+4. What was said last today is not said again, nor are trifles: a wait below a quarter of an hour, one that has neither
+   doubled nor halved, a notice that has ended, another reason for the same lack of data. Yesterday's words are old: a
+   new day begins with nothing said. "No data" takes back what was said before; with nothing said today there is nothing
+   to take back.
 5. A day has a budget of announcements (one in several languages counts once: each language has its own readers). The
    last one is kept for what spares people a useless way: closed, or not admitting.
 6. Two announcements keep an interval. A change that comes too soon is held; a newer change takes its place, and the
@@ -40,6 +41,10 @@ from shared.domain.status import Change, ReasonCode, Situation, State, Status
 
 LONG_WAIT_MIN: Final = 15
 """A wait below a quarter of an hour changes nobody's plans."""
+WAIT_MOVES: Final = 2
+"""Between waits that differ by less people decide the same: 45 minutes or an hour."""
+OVER_MIN: Final = 180
+"""What "more than two hours" counts for beside other waits: news after an hour and a half, not after two hours."""
 SAID_FOR: Final = timedelta(minutes=15)
 """How long after its moment an announcement of figures may still go out."""
 RELEASED_FOR: Final = timedelta(minutes=5)
@@ -190,7 +195,7 @@ def decide(state: PostingState, change: Change, at: datetime, rule: ChannelRule,
         return Skip(change, CLOSED)
     if said is None and status.state is State.UNKNOWN:
         return Skip(change, NOTHING_SAID)
-    if said is not None and not _is_news(now, said):
+    if said is not None and not is_news(now, said):
         return Skip(change, NOTHING_NEW)
     left = rule.daily_budget - (state.spent if is_today else 0)
     if left <= 0:
@@ -266,17 +271,33 @@ def _is_exceptional(situation: Situation) -> bool:
     return situation.reason is ReasonCode.CLOSED_EXCEPTIONALLY
 
 
-def _is_news(now: Situation, said: Situation) -> bool:
-    return gist(now) != gist(said) or (bool(now.notice) and now.notice != said.notice)
+def is_news(now: Situation, said: Situation) -> bool:
+    """Tell whether a situation is worth an announcement after what was said last.
+
+    A wait that has neither doubled nor halved changes no plans; the live post, where there is one, tells it.
+    """
+    if (now.state, now.level, _is_exceptional(now)) != (said.state, said.level, _is_exceptional(said)):
+        return True
+    if now.notice and now.notice != said.notice:
+        return True
+    shorter, longer = sorted((_wait_min(now), _wait_min(said)))
+    return longer > 0 and longer >= WAIT_MOVES * shorter
+
+
+def _wait_min(situation: Situation) -> int:
+    """Return the minutes of a wait worth telling, 0 for one below a quarter of an hour, none or unknown."""
+    if situation.wait_overflow:
+        return OVER_MIN
+    wait = situation.wait_bucket or 0
+    return wait if wait >= LONG_WAIT_MIN else 0
 
 
 def gist(situation: Situation) -> tuple[State, Level | None, int, bool, bool]:
     """Return what people would act on."""
-    wait = situation.wait_bucket or 0
     return (
         situation.state,
         situation.level,
-        wait if wait >= LONG_WAIT_MIN else 0,
+        _wait_min(situation),
         situation.wait_overflow,
         _is_exceptional(situation),
     )
