@@ -18,6 +18,7 @@ from services.publisher.delivery import Outbox
 from services.publisher.handlers import SERVICE, Queues, build
 from services.publisher.keeper import Keeper
 from services.publisher.libraries import Libraries
+from services.publisher.push import Notifier
 from services.publisher.settings import Settings
 from services.publisher.told import Statuses
 from shared.runtime import logs, service
@@ -71,6 +72,10 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         tasks.create_task(announcer.release_held())
         for work in (partial(statuses.follow, bus), keeper.follow_records, keeper.run, calendars.run):
             tasks.create_task(work())
+        notifier = Notifier(
+            bus, libraries, statuses, client, accounts.patience, is_here_allowed=settings.push_services_here
+        )
+        tasks.create_task(notifier.run())
         broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox))
         async with broker:
             await broker.start()

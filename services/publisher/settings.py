@@ -33,4 +33,9 @@ class Settings(ServiceSettings):
         default=10.0, description="Before a post of unknown fate is looked up: a slow server may still be at it."
     )
     retry_min_s: Seconds = Field(default=2.0, description="The first pause after a failure; it doubles each time.")
+    push_services_here: bool = Field(
+        default=False,
+        description="Whether notifications may go to push services on this machine, without TLS too: for trying out."
+        " Else an address that is not of the public internet is refused.",
+    )
     retry_max_s: Seconds = Field(default=300.0, description="The longest pause after failures.")

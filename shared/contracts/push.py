@@ -6,6 +6,7 @@ else. Whoever knows the address may write to it, so it stands in no subject, no 
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from binascii import Error
 from hashlib import blake2b, sha256
@@ -31,6 +32,8 @@ WISH: Final = "wish"
 OFFER: Final = "offer"
 ANY_OFFER: Final = f"{OFFER}.*"
 ANY_WISH: Final = f"{WISH}.>"
+HOST: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+"""No push service is without a domain; a name without one is of the own network."""
 HASH_DIGITS: Final = 32
 ID_PATTERN: Final = r"^[0-9a-f]{32}\.[0-9a-f]{16}$"
 
@@ -125,6 +128,8 @@ class StoredWish(Wire):
     expires_at: AwareDatetime
     """Both in the library's time."""
     attempts: int = 0
+    refusals: int = 0
+    """How often a push service did not take our signature for it."""
     saying: Saying | None = None
 
     @property
@@ -186,7 +191,7 @@ def endpoint_fault(endpoint: str, *, is_here_allowed: bool) -> str | None:
     except ValueError:
         return "endpoint_unusable"
     host = url.hostname or ""
-    if url.username is not None or url.password is not None or url.fragment or not host.isascii():
+    if url.username is not None or url.password is not None or url.fragment:
         return "endpoint_unusable"
     if is_here_allowed and url.scheme in {"http", "https"} and host in {"127.0.0.1", "localhost"}:
         return None
@@ -197,8 +202,7 @@ def endpoint_fault(endpoint: str, *, is_here_allowed: bool) -> str | None:
     try:
         ip_address(host)
     except ValueError:
-        # No push service is without a domain, and names without one are of the own network.
-        return None if "." in host.strip(".") else "endpoint_not_public"
+        return None if HOST.fullmatch(host) else "endpoint_not_public"
     return "endpoint_not_public"
 
 

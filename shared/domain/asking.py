@@ -6,8 +6,8 @@ The rules, in the order in which they are asked:
 2. Only a status that still holds says anything. Unknown is never "free", and while staff want nothing said nobody is
    told.
 3. People who queue already come first: a seat is free for whoever asked once there are more seats than they take.
-4. A figure must have held for a minute, through every status in between: one reading at the door is no seat yet. That
-   the doors are open is a fact and needs no minute.
+4. A figure must have held for a minute, whenever it was looked at in between: one reading at the door is no seat yet.
+   That the doors are open is a fact and needs no minute.
 
 Times are aware and in the library's own time.
 """

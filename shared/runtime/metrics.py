@@ -69,6 +69,13 @@ LIVE_EDITS: Final = Counter(
 LIVE_UNTRUE_S: Final = Gauge(
     "placelibre_live_post_untrue_seconds", "For how long the live post that misleads the longest has done so."
 )
+PUSHES: Final = Counter("placelibre_pushes", "Attempts to tell somebody who asked, by outcome.", ["outcome"])
+PUSH_WISHES: Final = Gauge("placelibre_push_wishes", "Wishes to be told of a seat that this process knows.")
+PUSH_WISHES_ENDED: Final = Counter(
+    "placelibre_push_wishes_ended",
+    "Wishes that ended: told, over, gone (subscription taken back), refused, unsure, given_up.",
+    ["how"],
+)
 DEAD_LETTERS: Final = Counter("placelibre_dead_letters", "What this service gave up on, by kind.", ["what"])
 
 API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and HTTP status.", ["route", "status"])

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from http_ece import ECEException  # type: ignore[import-untyped]  # publishes no types
 from py_vapid import Vapid02  # type: ignore[import-untyped]  # publishes no types
 from pydantic import Field
-from pywebpush import WebPusher  # type: ignore[import-untyped]  # publishes no types
+from pywebpush import WebPusher, WebPushException  # type: ignore[import-untyped]  # publishes no types
 
 from services.publisher.channels import rest
 from services.publisher.channels.channel import (
@@ -130,7 +131,11 @@ async def push(
         "Topic": each.topic,
         "Urgency": each.urgency,
     }
-    body = _encrypted(each)
+    try:
+        body = _encrypted(each)
+    except (ValueError, WebPushException, ECEException) as error:
+        return Rejected(f"it cannot be encrypted for this browser: {type(error).__name__}")
+    answer: httpx.Response | NotSent | Unknown | Rejected
     if is_here_allowed and host_of(each.endpoint) in {"127.0.0.1", "localhost"}:
         answer = await rest.call(client, "POST", each.endpoint, headers=headers, content=body)
     else:
