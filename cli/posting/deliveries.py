@@ -63,7 +63,7 @@ async def decide_on(bus: Bus, key: str, by: str, at: datetime, *, is_approved: b
     if len(waiting) != 1:
         return None
     body = Approval(is_approved=is_approved, by=by, at=at).model_dump_json().encode()
-    await bus.bucket(subjects.APPROVALS).put(waiting[0].key, body)
+    await bus.bucket(subjects.APPROVALS).put(subjects.approval_key(waiting[0].library, waiting[0].key), body)
     return waiting[0]
 
 

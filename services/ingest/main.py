@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from services.ingest import approvals
 from services.ingest.front import Front
 from services.ingest.problems import BY_STATUS, PROBLEMS
 from services.ingest.routes import Door, router
@@ -33,6 +34,7 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     """Return ingest's routes, documented."""
     app = FastAPI(title="Placelibre ingest", version="1", docs_url=None, redoc_url=None)
     app.include_router(router(door))
+    app.include_router(approvals.router(door))
     app.router.routes.extend(routes(readiness))
 
     @app.exception_handler(HTTPException)

@@ -217,7 +217,7 @@ class Outbox:
     async def _approval(self, intent: PostIntent) -> Approval | None:
         if not intent.needs_approval:
             return None
-        entry = await self._bus.bucket(subjects.APPROVALS).get(intent.key)
+        entry = await self._bus.bucket(subjects.APPROVALS).get(subjects.approval_key(intent.library, intent.key))
         try:
             return Approval.model_validate_json(entry.value) if entry else None
         except ValidationError:

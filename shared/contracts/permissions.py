@@ -52,7 +52,12 @@ def _inbox(service: str) -> tuple[str, ...]:
 
 SERVICES: Final[dict[str, Permissions]] = {
     "ingest": Permissions(
-        publish=(subjects.ANY_READINGS, subjects.ANY_QUARANTINED, *_reads_bucket(subjects.LIBRARIES)),
+        publish=(
+            subjects.ANY_READINGS,
+            subjects.ANY_QUARANTINED,
+            *_writes_bucket(subjects.APPROVALS),
+            *_reads_bucket(subjects.LIBRARIES),
+        ),
         subscribe=_inbox("ingest"),
     ),
     "aggregator": Permissions(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import AwareDatetime, Field
 
 from shared.contracts import subjects
 from shared.contracts.status import Clock, PublicStatus, Sentences, Wire
+
+POST_KEY: Final = r"^[0-9a-f]{64}$"
 
 
 class PostKind(StrEnum):

@@ -114,6 +114,11 @@ def delivery_key(channel: str, library: str, slot: str) -> str:
     return f"{channel}.{library}.{slot}"
 
 
+def approval_key(library: str, post: str) -> str:
+    """Return the key of staff's word on one post of one library; staff of another have no say."""
+    return f"{library}.{post}"
+
+
 def history_key(library: str, day: str) -> str:
     """Return the key of one local day (YYYY-MM-DD) of one library."""
     return f"{library}.{day}"

@@ -23,6 +23,7 @@ from services.ingest.senders import Senders
 from services.ingest.settings import Settings
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
+from shared.contracts.posts import Approval
 from shared.contracts.readings import Pack, Ticket
 from shared.domain.reading import GateCount
 from shared.runtime.bus import Bus, BusUnavailable, connected
@@ -459,6 +460,25 @@ async def test_a_secret_in_a_bad_body_does_not_come_back(ingest: Ingest) -> None
     answer = await ingest.post({"kind": "notice", "library": "branch", "text": 7, "until": "canary-6151"})
     assert answer.status_code == 422
     assert "canary-6151" not in answer.text
+
+
+async def test_staff_approve_a_post_of_their_own_library_only(ingest: Ingest) -> None:
+    async def say(key: str, **fields: Any) -> int:
+        body = {"library": "branch", "post": "a" * 64, "approve": True, **fields}
+        headers = {"Authorization": f"Bearer {key}.{SECRET}"}
+        return (await ingest.client.post("/v1/approvals", json=body, headers=headers)).status_code
+
+    bucket = ingest.bus.bucket(subjects.APPROVALS)
+    assert await say("branch-gate") == 403
+    assert await say("other-staff") == 403
+    assert await say("branch-staff", post="short") == 422
+    assert await bucket.get(subjects.approval_key("branch", "a" * 64)) is None
+    assert await say("branch-staff") == 202
+    assert await say("branch-staff", approve=False) == 202
+    entry = await bucket.get(subjects.approval_key("branch", "a" * 64))
+    assert entry is not None
+    word = Approval.model_validate_json(entry.value)
+    assert (word.is_approved, word.by) == (False, "branch-staff")
 
 
 async def test_the_routes_are_described_for_programs(ingest: Ingest) -> None:
