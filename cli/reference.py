@@ -24,11 +24,13 @@ from services.ingest.main import api as ingest_api
 from services.ingest.routes import Door
 from services.ingest.senders import Senders
 from services.ingest.settings import Settings as IngestSettings
+from services.publisher import channels
+from services.publisher.channels.channel import Live
 from services.publisher.settings import Settings as PublisherSettings
 from shared.contracts import subjects
-from shared.contracts.configuration import LibrariesFile
+from shared.contracts.configuration import Channel, LibrariesFile
 from shared.contracts.permissions import SERVICES
-from shared.contracts.posts import Delivery, PostIntent
+from shared.contracts.posts import Delivery, LivePost, PostIntent
 from shared.contracts.readings import READING, Configured, Pack, Tick
 from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
 from shared.contracts.streams import BUCKETS, DURABLES, STREAMS
@@ -50,6 +52,7 @@ MESSAGES: Final[tuple[type[BaseModel], ...]] = (
     DayHistory,
     PostIntent,
     Delivery,
+    LivePost,
 )
 CHANNELS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
     "readings": (subjects.ANY_READINGS, Pack),
@@ -77,6 +80,7 @@ def references() -> dict[str, str]:
         "metrics.md": GENERATED + _metrics(),
         "settings.md": GENERATED + _settings(),
         "commands.md": GENERATED + _commands(),
+        "channels.md": GENERATED + _channels(),
     }
 
 
@@ -216,6 +220,64 @@ def _settings_table(title: str, settings: type[ServiceSettings], known: frozense
             default = "none" if field.default in {None, ""} else f"`{field.default}`"
             lines.append(f"| `PLACELIBRE_{name.upper()}` | {default} | {field.description} |")
     return [*lines, ""]
+
+
+def _channels() -> str:
+    lines = [
+        "# Channels",
+        "",
+        "A channel is a table in `libraries.toml`. These keys are common to all types:",
+        "",
+        *_fields_table(Channel),
+        "",
+        CREDENTIALS,
+        "",
+        LIVE_POSTS,
+        "",
+    ]
+    for name, kind in sorted(channels.types().items()):
+        lines += [f"## `{name}`: {kind.title}", ""]
+        lines += [f"- live post: {LIVE_WORDS[kind.traits.live]}{', pinned' if kind.traits.pins else ''}"]
+        lines += [f"- account: {'needed' if kind.needs_account else 'not needed'}"]
+        if kind.needs_server:
+            lines += [f"- server: needed, {' or '.join(f'{each}://' for each in kind.schemes)}"]
+        for what, words in (
+            ("credentials", kind.credentials),
+            ("limits", kind.limits),
+            ("a lost reply", kind.lost_reply),
+        ):
+            if words:
+                lines += [f"- {what}: {words}"]
+        lines += ["", *_fields_table(kind.options), ""] if kind.options.model_fields else [""]
+    return "\n".join(lines)
+
+
+CREDENTIALS: Final = """\
+Credentials are files among the publisher's secrets, named `<type>-<account>`. A channel without its file is off: its
+posts end as blocked, `placelibre posts dead` shows them, and they can be replayed once it is there."""
+LIVE_POSTS: Final = """\
+A live post is the first announcement of a day; from then on it is kept true where it stands, and pinned. Further
+announcements are posts of their own."""
+LIVE_WORDS: Final = {
+    Live.EDIT: "edited in place",
+    Live.REPLACE: "replaced in one step",
+    Live.RETAIN: "the channel holds the latest status itself; nothing is announced on it",
+    Live.NONE: "none",
+}
+
+
+def _fields_table(model: type[BaseModel]) -> list[str]:
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in model.model_fields.items():
+        default = "needed" if field.is_required() else _default(field.default)
+        lines.append(f"| `{field.alias or name}` | {default} | {field.description or ''} |")
+    return lines
+
+
+def _default(value: object) -> str:
+    if value in {None, ""} or value == ():
+        return ""
+    return f"`{json.dumps(value if not isinstance(value, tuple) else list(value), default=str)}`"
 
 
 def _commands() -> str:

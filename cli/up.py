@@ -23,6 +23,7 @@ from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
 from cli.probe import what_is_missing
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
+from services.publisher import channels
 from shared.contracts.configuration import LibraryConfig
 from shared.domain.library import ClockKind
 from shared.runtime.bus import BusFull, BusUnavailable, Conflict
@@ -208,8 +209,8 @@ class _House:
         folder = Path(inherited_environment().get("PLACELIBRE_SECRETS_DIR", str(self._folder.secrets)))
         for channel in library.channels:
             file = folder / f"{channel.type}-{channel.account}"
-            if channel.account and not file.exists():
-                warn(f"{library.id} has no token for {channel.server}: put it into {file}; posts wait for it")
+            if channels.type_of(channel.type).credentials and channel.account and not file.exists():
+                warn(f"{library.id}: the channel {channel.type} is off until its credentials are in {file}")
 
     def _service(self, name: str) -> Program:
         usual = {"PLACELIBRE_SECRETS_DIR": str(self._folder.secrets)}
