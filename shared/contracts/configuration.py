@@ -214,7 +214,7 @@ class Channel(Table):
     @property
     def is_of_this_machine(self) -> bool:
         """Whether its server, or itself where it has none, is on this machine: then no follower takes play for now."""
-        return self.type == "console" or urlsplit(self.server).hostname in {"127.0.0.1", "localhost", "::1"}
+        return self.type in {"console", "feed"} or urlsplit(self.server).hostname in {"127.0.0.1", "localhost", "::1"}
 
     def to_domain(self, languages: tuple[str, ...]) -> domain.ChannelRule:
         """Return the domain's rule; `languages` are the library's."""
