@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from services.api.broadcast import Broadcaster
+from services.api.fediverse import Fediverse
 from services.api.following import STATUSES
 from services.api.front import Front
 from services.api.history import History
@@ -22,11 +23,13 @@ from services.api.pages.site import Site
 from services.api.pictures import Pictures
 from services.api.problems import BY_STATUS, PROBLEMS, ProblemRaised
 from services.api.projection import Projection
-from services.api.routes import cards, libraries
+from services.api.routes import cards, libraries, push
+from services.api.routes import fediverse as fediverse_routes
 from services.api.routes import history as history_routes
 from services.api.settings import ApiSettings
 from services.api.shelf import Shelf
 from services.api.stream import PATH, StatusStream
+from services.api.wishes import Wishes
 from shared.runtime.health import Readiness
 from shared.runtime.health import routes as health_routes
 
@@ -40,6 +43,8 @@ class Parts:
     projection: Projection
     broadcaster: Broadcaster
     history: History
+    fediverse: Fediverse
+    wishes: Wishes
     now: Callable[[], datetime]
 
     @classmethod
@@ -52,6 +57,8 @@ class Parts:
             Projection(),
             Broadcaster(settings.listeners_max, settings.listeners_per_address_max),
             History(now, settings.history_reads_max),
+            Fediverse(now),
+            Wishes(now, settings.push_wishes_max, settings.push_asks_per_address_max, settings.push_services_here),
             now,
         )
 
@@ -63,13 +70,15 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
         return parts.readiness.is_ready
 
     shelf = Shelf(parts.projection, parts.now, is_ready)
-    site = Site(shelf, parts.history)
+    site = Site(shelf, parts.history, parts.wishes.offers)
     # The documentation page of the framework loads its script from elsewhere, which the policy forbids.
     api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.router.routes.extend(health_routes(parts.readiness))
     api.include_router(libraries.routes(shelf))
     api.include_router(cards.routes(shelf, Pictures()))
     api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
+    api.include_router(push.routes(shelf, parts.wishes))
+    api.include_router(fediverse_routes.routes(parts.fediverse))
     api.add_api_route("/problems/{code}", explain, include_in_schema=False)
     api.include_router(site.routes())
     _handle_errors(api, site)

@@ -20,6 +20,20 @@ PROBLEMS: Final = table(
     Problem("invalid-request", 422, "A parameter is not valid", "See `errors` for which one and why."),
     Problem("span-too-long", 422, "Too many days at once", "Ask for fewer days; ask again for the rest."),
     Problem("too-many-libraries", 422, "Too many libraries in one stream", "Name fewer with `library=`."),
+    Problem(
+        "push-not-offered",
+        404,
+        "This library sends no notifications",
+        "Follow its status instead: /v1/stream?library=<id>.",
+    ),
+    Problem("unknown-wish", 404, "No wish has this id", "It has been told, taken back, or is over; ask anew."),
+    Problem("already-so", 409, "It is so already", "Look at the status."),
+    Problem("closed-for-today", 409, "The library does not open any more today", "Ask again tomorrow."),
+    Problem("too-many-wishes", 429, "This browser waits for several things already", "Take one back, or wait."),
+    Problem(
+        "too-many-wishes-here", 429, "Too many wishes from this address", "Try again after the seconds in Retry-After."
+    ),
+    Problem("push-unavailable", 503, "Wishes cannot be kept just now", "Try again after the seconds in Retry-After."),
     Problem("body-not-wanted", 413, "A request to read needs no body", "Send none."),
     Problem(
         "too-many-streams-here",
@@ -38,6 +52,19 @@ PROBLEMS: Final = table(
         "history-unavailable",
         503,
         "The history cannot be read just now",
+        "Try again after the seconds in Retry-After.",
+    ),
+    Problem("activity-unreadable", 400, "The activity cannot be read", "Send one JSON object, as ActivityPub has it."),
+    Problem(
+        "signature-refused",
+        401,
+        "The signature does not hold",
+        "Sign (request-target), host, date and digest with the sender's RSA key: draft-cavage, rsa-sha256 or hs2019.",
+    ),
+    Problem(
+        "accounts-unavailable",
+        503,
+        "The fediverse accounts cannot be asked just now",
         "Try again after the seconds in Retry-After.",
     ),
     Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),

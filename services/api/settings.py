@@ -31,6 +31,19 @@ class ApiSettings(ServiceSettings):
         le=100_000,
         description="Libraries up to which a stream may follow all of them; beyond, a stream has to name its own.",
     )
+    push_wishes_max: int = Field(
+        default=20_000, ge=0, le=50_000, description="People who may wait for a seat at once, over all libraries."
+    )
+    push_asks_per_address_max: int = Field(
+        default=200,
+        ge=1,
+        le=100_000,
+        description="Wishes that one address may make in an hour; a library's own network is one address.",
+    )
+    push_services_here: bool = Field(
+        default=False,
+        description="Whether push services on this machine are taken, without TLS too: for trying out.",
+    )
     heartbeat_s: float = Field(
         default=15.0,
         gt=0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Final
@@ -24,7 +24,9 @@ from services.api.problems import ProblemRaised
 from services.api.projection import Held, etag_of
 from services.api.routes.history import local_date
 from services.api.shelf import Shelf
+from shared.contracts.status import ZoneStatus
 from shared.domain.catalog import CATALOGS
+from shared.domain.queue_wait import WAIT_BUCKETS_MIN
 from shared.runtime.card import card_alt
 
 HTML: Final = "text/html"
@@ -45,12 +47,38 @@ class Link:
     href: str
 
 
+@dataclass(frozen=True, slots=True)
+class PushForm:
+    """What somebody may ask to be told: seats of the library or of one of `zones` (id and name), or a short wait."""
+
+    zones: tuple[Place, ...]
+    seats: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
+    seats_usual: int = 5
+    minutes: tuple[int, ...] = WAIT_BUCKETS_MIN[1:-1]
+    minutes_usual: int = 15
+
+    @classmethod
+    def of(cls, zones: Sequence[ZoneStatus]) -> PushForm:
+        """Return the form of a library with these zones."""
+        return cls(tuple(Place(each.id, each.name) for each in zones))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A zone, as a form names it."""
+
+    id: str
+    name: str
+
+
 @dataclass(slots=True)
 class Site:
     """The pages over the statuses in memory."""
 
     shelf: Shelf
     history: History
+    offers: Container[str] = frozenset()
+    """The libraries that tell those who ask."""
     _assets: dict[str, assets.Asset] = field(default_factory=assets.load)
     _templates: Environment = field(init=False)
     _rendered: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
@@ -73,6 +101,7 @@ class Site:
         router.add_api_route("/", self.overview)
         router.add_api_route("/l/{library}", self.library)
         router.add_api_route("/static/{name}", self.static)
+        router.add_api_route("/sw.js", self.service_worker)
         return router
 
     async def overview(
@@ -127,6 +156,7 @@ class Site:
         language = choose(lang, request.headers.get("accept-language", ""), offered)
         # Previews of links want a whole address, which is known from the request alone; a part of a page has none.
         origin = "" if fragment else str(request.base_url).rstrip("/")
+        push = PushForm.of(status.zones) if library in self.offers else None
         # Without a curve the page is still whole.
         today = await self.history.today(library, local_date(held, now).isoformat())
 
@@ -140,10 +170,11 @@ class Site:
                 links=_links(f"/l/{library}", {}, offered),
                 stream=_stream([library]),
                 origin=origin,
+                push=push,
                 card_alt=card_alt(status.to_domain(), language),
             )
 
-        key = (library, fragment, origin, _state(held, language, now), today.revision if today else 0)
+        key = (library, fragment, origin, push, _state(held, language, now), today.revision if today else 0)
         return self._answer(request, key, render, language, held.remaining_s(now))
 
     async def static(self, request: Request, name: str) -> Response:
@@ -153,6 +184,11 @@ class Site:
             if asset.path == path:
                 return respond(request, asset.content, etag_of(asset.content), assets.CACHING, asset.media_type)
         raise ProblemRaised("not-found", "There is no such file.")
+
+    async def service_worker(self, request: Request) -> Response:
+        """Return the script that shows notifications: at the root, for it may act for pages beside and below only."""
+        asset = self._assets["sw.js"]
+        return respond(request, asset.content, etag_of(asset.content), "no-cache", asset.media_type)
 
     def error_page(self, request: Request, raised: ProblemRaised) -> Response | None:
         """Return an error as a page to a person who asked for one; None to a program."""
