@@ -25,6 +25,8 @@ class DaySummary:
     is_wait_over: bool = False
     """Whether the wait went beyond the largest bucket."""
     longest_wait_at: datetime | None = None
+    is_unsure: bool = False
+    """Whether there was a time without data: then nobody can say that it was never full."""
     visits: int | None = None
     """Entries, corrected where that is known; None without a count."""
 
@@ -45,6 +47,8 @@ class DaySummary:
         elif not is_full and summary.full_since is not None:
             lasted = change.at - summary.full_since
             summary = replace(summary, full_since=None, full_for=summary.full_for + lasted)
+        if status.state is State.UNKNOWN and not summary.is_unsure:
+            summary = replace(summary, is_unsure=True)
         wait = status.wait
         if wait is not None and (wait.overflow, wait.bucket) > (summary.is_wait_over, summary.longest_wait):
             summary = replace(summary, longest_wait=wait.bucket, is_wait_over=wait.overflow, longest_wait_at=change.at)

@@ -42,9 +42,9 @@ def compose_digest(summary: DaySummary, status: Status, catalog: Catalog, format
 def _sentences(summary: DaySummary, status: Status, catalog: Catalog, formats: Formats) -> list[str]:
     words = catalog.digest
     sentences = []
-    if summary.first_full_at is None:
+    if summary.first_full_at is None and not summary.is_unsure:
         sentences.append(words.never_full)
-    else:
+    elif summary.first_full_at is not None:
         still = status.as_of - summary.full_since if summary.full_since else None
         lasted = summary.full_for if still is None else summary.full_for + still
         minutes = max(round(lasted.total_seconds() / MINUTE_S), 1)
@@ -52,7 +52,7 @@ def _sentences(summary: DaySummary, status: Status, catalog: Catalog, formats: F
         sentences.append(words.full.format(time=time, duration=formats.duration(minutes)))
     if summary.longest_wait_at is not None:
         sentences.append(words.longest_wait.format(wait=_wait(summary, catalog, formats), time=_at(summary, formats)))
-    elif summary.first_full_at is not None:
+    elif summary.first_full_at is not None and not summary.is_unsure:
         sentences.append(words.no_wait)
     if (opening := opening_words(status, catalog, formats)) != "":
         sentences.append(opening)

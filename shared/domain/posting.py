@@ -220,7 +220,13 @@ def _digested(state: PostingState, change: Change, time_zone: tzinfo) -> tuple[P
     state = replace(state, revision=status.revision, summary=summary)
     if status.muted:
         return state, (Skip(change, MUTED),)
-    is_over = status.state is State.CLOSED and _is_closing(change) and not _is_exceptional(status.situation)
+    opens_again = status.next_change is not None and _day(status.next_change, time_zone) == day
+    is_over = (
+        status.state is State.CLOSED
+        and _is_closing(change)
+        and not _is_exceptional(status.situation)
+        and not opens_again  # a lunch break
+    )
     if not is_over or (state.day == summary.day and state.spent) or summary.opened_at is None:
         return state, (Skip(change, DIGEST),)
     at = change.at.astimezone(UTC)
