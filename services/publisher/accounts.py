@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Final
@@ -25,6 +25,14 @@ from shared.runtime.clock import now
 
 BLOCKED_S: Final = 300.0
 """How long an account that may not post is left alone; new credentials are noticed within that."""
+
+
+TURN: Final = 0.9
+"""The part of its lease that a turn may last; the rest is for clocks that differ."""
+
+
+class TurnOver(Exception):  # noqa: N818  named for what has happened; what was begun is to be taken up again
+    """A turn has lasted as long as it may, and was broken off wherever it stood."""
 
 
 class Lease(Wire):
@@ -74,16 +82,18 @@ class Accounts:
     """Raises Misconfigured."""
     patience: Patience
     holder: str
-    known: dict[tuple[str, str, str], Account] = field(default_factory=dict)
+    known: dict[str, dict[str, Account]] = field(default_factory=dict)
+    """By their lease's key, then by their options: libraries that share an account may each want it otherwise."""
 
     def get(self, target: Target) -> Account:
         """Return an account. Raises Misconfigured for a type that there is not."""
-        key = (target.channel, target.server, target.account)
-        account = self.known.get(key)
-        if account is None or account.target.options != target.options:
-            breaker = Breaker(self.patience.retry_min_s, self.patience.retry_max_s)
-            account = self.known[key] = Account(target, self.type_of(target.channel), breaker)
-        return account
+        breaker = Breaker(self.patience.retry_min_s, self.patience.retry_max_s)
+        account = Account(target, self.type_of(target.channel), breaker)
+        same = self.known.setdefault(account.lease_key, {})
+        sibling = next(iter(same.values()), None)
+        if sibling is not None:  # it is one account all the same: one sender at a time, and one pause
+            account = replace(account, breaker=sibling.breaker, busy=sibling.busy)
+        return same.setdefault(repr(sorted(target.options.items())), account)
 
     def channel(self, account: Account) -> Channel:
         """Return an account's adapter, made when first needed. Raises NoCredentials, Misconfigured."""
@@ -97,17 +107,28 @@ class Accounts:
 
     @asynccontextmanager
     async def turn(self, account: Account) -> AsyncIterator[bool]:
-        """Take the account's turn: True inside means that nobody else sends until the end. Raises BusUnavailable."""
+        """Take the account's turn: True inside means that nobody else sends until the end.
+
+        It ends before its lease does: a server that hangs in every answer must not keep it until somebody else has it
+        too. Raises TurnOver, BusUnavailable.
+        """
         if account.busy.locked():
             yield False
             return
         async with account.busy:
-            revision = await self._take(account, now())
+            begun = now()
+            revision = await self._take(account, begun)
             if revision is None:
                 yield False
                 return
+            left_s = self.patience.lease_s * TURN - (now() - begun).total_seconds()
             try:
-                yield True
+                async with asyncio.timeout(left_s) as turn:
+                    yield True
+            except TimeoutError as error:
+                if turn.expired():
+                    raise TurnOver(account.target.secret_name) from error
+                raise
             finally:
                 # Whoever cannot give it back keeps others waiting until it ends, and nothing worse.
                 with suppress(BusUnavailable, Conflict):

@@ -10,7 +10,7 @@ from typing import Final, assert_never
 from pydantic import ValidationError
 
 from services.publisher import live_posts
-from services.publisher.accounts import BLOCKED_S, Account, Accounts
+from services.publisher.accounts import BLOCKED_S, Account, Accounts, TurnOver
 from services.publisher.channels.channel import (
     Blocked,
     Channel,
@@ -91,13 +91,15 @@ class Outbox:
             account = self._accounts.get(Target.of(intent))
         except Misconfigured as error:
             return await self._give_up(intent, str(error))
-        async with self._accounts.turn(account) as is_ours:
-            if not is_ours:
-                return Again(BUSY_S)
-            try:
-                return await self._deliver(intent, account)
-            except Conflict:  # another replica is at this slot; what it wrote decides
-                return Again(BUSY_S)
+        try:
+            async with self._accounts.turn(account) as is_ours:
+                return await self._deliver(intent, account) if is_ours else Again(BUSY_S)
+        except Conflict:  # another replica is at this slot; what it wrote decides
+            return Again(BUSY_S)
+        except TurnOver:
+            # As after a kill: what was begun stands in the record, and is looked up before anything is sent again.
+            account.breaker.failed(monotonic_s())
+            return Again(self._patience.unknown_wait_s)
 
     async def _deliver(self, intent: PostIntent, account: Account) -> Verdict:
         key = intent.delivery_key
@@ -156,6 +158,8 @@ class Outbox:
         if not account.is_inspected:
             account.is_inspected = True
             await self._inspect(account, channel)
+        if attempt.is_live:
+            intent = intent.model_copy(update={"kind": PostKind.LIVE})
         if attempt.looks_first:
             found = await self._look_up(intent, channel)
             if not isinstance(found, NotFound):
@@ -171,17 +175,21 @@ class Outbox:
             outcome = Unknown("no answer in time")
         if isinstance(outcome, Done) and attempt.looks_first:
             # An earlier attempt may have come through after all, later than its look-up.
-            found = await self._look_up(intent, channel)
+            found = await self._look_up(intent, channel, made=outcome)
             if not isinstance(found, NotFound):
                 return _Acted(found, not isinstance(found, Done))
-        return _Acted(outcome, isinstance(outcome, Unknown))
+        # Once an attempt is of unknown fate, no later one that did nothing makes that known.
+        is_still_unknown = attempt.looks_first and isinstance(outcome, NotSent | Throttled)
+        return _Acted(outcome, isinstance(outcome, Unknown) or is_still_unknown)
 
-    async def _look_up(self, intent: PostIntent, channel: Channel) -> Outcome | NotFound:
+    async def _look_up(self, intent: PostIntent, channel: Channel, made: Done | None = None) -> Outcome | NotFound:
         try:
             async with asyncio.timeout(self._patience.send_s):
                 found = await channel.look_up(intent)
         except TimeoutError:
             return Unknown("no answer to the look-up in time")
+        if isinstance(found, Done) and made is not None:
+            found = found.beside(made)
         if isinstance(found, Done) and found.twins:
             return await self._without_twins(found, channel)
         return found

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from services.publisher import live_posts
-from services.publisher.accounts import Account, Accounts
+from services.publisher.accounts import Account, Accounts, TurnOver
 from services.publisher.channels.channel import (
     Channel,
     Done,
@@ -25,6 +25,7 @@ from services.publisher.channels.channel import (
     Outcome,
     Rejected,
     Target,
+    Throttled,
     Unknown,
 )
 from services.publisher.delivery import note
@@ -80,6 +81,7 @@ class Keeper:
         self.statuses = statuses
         self._records: dict[str, Record] = {}
         self._untrue_since: dict[str, float] = {}
+        self._retires_from_s: dict[str, float] = {}
 
     async def follow_records(self) -> None:
         """Know every live post, whoever has made it, for ever."""
@@ -105,7 +107,7 @@ class Keeper:
             async with gate:
                 try:
                     await work
-                except (BusUnavailable, Conflict) as error:
+                except (BusUnavailable, Conflict, TurnOver) as error:
                     log.debug("live_post_later", reason=str(error))
 
         async with asyncio.TaskGroup() as tasks:
@@ -162,7 +164,9 @@ class Keeper:
             self._untrue_since.pop(place.key, None)
 
     def _is_due(self, post: LivePost | None, told: Told, time: datetime, rule: ChannelRule, account: Account) -> bool:
-        if post is None or post.is_pending or post.retiring or (account.type.traits.pins and not post.is_pinned):
+        if post is None or post.is_pending or (account.type.traits.pins and not post.is_pinned):
+            return True
+        if post.retiring and self._may_retire(account):
             return True
         return isinstance(_decided(post, told, time, rule, account), Edit)
 
@@ -189,10 +193,19 @@ class Keeper:
             outcome = await self._timed(channel.pin(post.remote_id))
             if isinstance(self._noted(account, outcome), Done | Rejected):
                 await self._save(place, post.model_copy(update={"is_pinned": True}), record.revision)
-        elif post.retiring:
-            outcome = await self._timed(channel.retire(post.retiring[0]))
-            if isinstance(self._noted(account, outcome), Done | Rejected):
-                await self._save(place, post.model_copy(update={"retiring": post.retiring[1:]}), record.revision)
+        elif post.retiring and self._may_retire(account):
+            await self._retire(place, record.revision, post, channel, account)
+
+    def _may_retire(self, account: Account) -> bool:
+        return self._retires_from_s.get(account.lease_key, 0.0) <= monotonic_s()
+
+    async def _retire(self, place: _Place, revision: int, post: LivePost, channel: Channel, account: Account) -> None:
+        outcome = await self._timed(channel.retire(post.retiring[0]))
+        if isinstance(outcome, Throttled):
+            # Servers let few posts be taken down; that is no reason to be silent meanwhile.
+            self._retires_from_s[account.lease_key] = monotonic_s() + outcome.retry_after_s
+        elif isinstance(self._noted(account, outcome), Done | Rejected):
+            await self._save(place, post.model_copy(update={"retiring": post.retiring[1:]}), revision)
 
     def _intent(self, place: _Place, told: Told, edit: Edit) -> PostIntent:
         speaker = self._libraries.get(place.library)
@@ -222,12 +235,18 @@ class Keeper:
     async def _make_anew(
         self, place: _Place, revision: int, post: LivePost, channel: Channel, account: Account
     ) -> None:
-        found = await self._timed(channel.look_up(post.intent))
-        outcome = await self._timed(channel.send(post.intent)) if isinstance(found, NotFound) else found
+        outcome = await self._timed(channel.look_up(post.intent))
+        if isinstance(outcome, NotFound):
+            outcome = await self._timed(channel.send(post.intent))
+            if isinstance(outcome, Done):
+                # An earlier attempt may have come through after all, later than its look-up.
+                found = await self._timed(channel.look_up(post.intent))
+                outcome = found.beside(outcome) if isinstance(found, Done) else outcome
         if isinstance(self._noted(account, outcome), Done) and isinstance(outcome, Done):
             moved = {"remote_id": outcome.remote_id, "remote_url": outcome.url, "text": outcome.text}
+            twins = {"retiring": (*post.retiring, *outcome.twins)}
             done = {"is_pending": False, "edited_at": post.intent.at, "edits": post.edits + 1, "is_pinned": False}
-            await self._save(place, post.model_copy(update={**done, **moved}), revision)
+            await self._save(place, post.model_copy(update={**done, **moved, **twins}), revision)
 
     async def _retain(self, place: _Place, told: Told, time: datetime, channel: Channel, account: Account) -> None:
         """Begin what a channel holds by itself."""

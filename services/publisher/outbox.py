@@ -131,7 +131,7 @@ def tried(intent: PostIntent, attempt: Attempt, outcome: Outcome, now: datetime,
         attempt,
         claimed(intent, now),
         lease_until=now if may_be_out else None,
-        unsure_sends=attempt.unsure_sends + (1 if may_be_out else 0),
+        unsure_sends=attempt.unsure_sends + (1 if isinstance(outcome, Unknown) else 0),
     )
     match outcome:
         case Done(remote_id, url, text):

@@ -19,7 +19,7 @@ class PostKind(StrEnum):
     ANNOUNCEMENT = "announcement"
     """Something has changed; the first of a day becomes the day's live post where the channel keeps one."""
     LIVE = "live"
-    """An edit of the live post."""
+    """The live post: its making, as channels hear of it, or an edit of it."""
     DIGEST = "digest"
     REMINDER = "reminder"
     """Of an event in the library."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -33,6 +33,12 @@ class Done:
     url: str
     text: str
     twins: tuple[str, ...] = ()
+
+    def beside(self, made: Done) -> Done:
+        """Return what a look-up found, given what was made just before it, which it may not show yet."""
+        if made.remote_id in {self.remote_id, *self.twins}:
+            return self
+        return replace(self, twins=(*self.twins, made.remote_id))
 
 
 @dataclass(frozen=True, slots=True)
