@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes
 from html import escape
 from typing import Any, Literal
 
@@ -29,7 +30,10 @@ PINS_MAX = 5
 DELETES_MAX = 30
 """Within 30 minutes: Mastodon's throttle of its rack-attack configuration. These servers do not live that long."""
 
-Patience = Literal["seconds", "date", "iso", "epoch", "bare"]
+DESCRIPTION_MAX = 1500
+"""MediaAttachment::MAX_DESCRIPTION_LENGTH."""
+
+Wait = Literal["seconds", "date", "iso", "epoch", "bare"]
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,8 @@ class Post:
     versions: list[str] = field(default_factory=list)
     is_edited: bool = False
     is_pinned: bool = False
+    alt: str | None = None
+    """The alternative text of its picture; None without one."""
 
     def to_json(self, base: str) -> dict[str, Any]:
         """Return it as the API gives it."""
@@ -110,6 +116,15 @@ class Post:
 
 
 @dataclass
+class Media:
+    """An uploaded picture; so many more questions find the server still at it."""
+
+    id: str
+    alt: str
+    questions: int
+
+
+@dataclass
 class FakeMastodon(FakeServer):
     """The server: its dialect and what it holds. Faults hit whatever makes, changes, deletes or pins a post."""
 
@@ -122,11 +137,22 @@ class FakeMastodon(FakeServer):
     is_bot: bool = True
     is_locked: bool = False
     has_instance: bool = True
-    patience: Patience = "iso"
+    wait: Wait = "iso"
     """How a 429 says when to come back; all but Mastodon's and GoToSocial's ISO reset are met at proxies."""
     posts: list[Post] = field(default_factory=list)
     timeline_faults: deque[Literal["empty"] | int] = field(default_factory=deque)
     keys: dict[str, Response] = field(default_factory=dict)
+    media: dict[str, Media] = field(default_factory=dict)
+    media_questions: int = 0
+    """How often an upload is asked for before it is ready; 0 for a server that is done with it at once."""
+    media_fault: int | None = None
+    """The status with which uploads are refused."""
+    refuses_attachments: bool = False
+    """Whether an upload that seemed ready cannot be used after all."""
+    lagging: dict[str, str] = field(default_factory=dict)
+    """What single statuses are still shown as, by their id."""
+    moved_to: str = ""
+    """Where everybody is sent, by a redirect."""
     made: int = 0
     deleted: int = 0
 
@@ -166,7 +192,7 @@ class FakeMastodon(FakeServer):
             "iso": {"X-RateLimit-Limit": "300", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": _iso(reset)},
             "epoch": {"X-RateLimit-Reset": str(int(reset.timestamp()))},
             "bare": dict[str, str](),
-        }[self.patience]
+        }[self.wait]
         return Response(429, {"error": "rate limit reached"}, headers)
 
     def unauthorised(self) -> Response:
@@ -187,6 +213,8 @@ class FakeMastodon(FakeServer):
         return response
 
     def answer(self, request: Request) -> Response:
+        if self.moved_to:
+            return Response(301, b"", {"Location": f"{self.moved_to}{request.path}"})
         if request.method == "GET" and request.path == "/api/v2/instance":
             return self._instance()
         if request.headers.get("authorization") != f"Bearer {self.token}":
@@ -196,6 +224,10 @@ class FakeMastodon(FakeServer):
                 return Response(200, {"id": "1", "acct": "bib", "bot": self.is_bot, "locked": self.is_locked})
             case "GET", ["accounts", "1", "statuses"]:
                 return self._timeline(request)
+            case "POST", ["media"]:
+                return self._upload(request)
+            case "GET", ["media", media_id]:
+                return self._media(media_id)
             case "POST", ["statuses"]:
                 return self._make(request)
             case method, ["statuses", remote_id, *what]:
@@ -234,9 +266,13 @@ class FakeMastodon(FakeServer):
             return self.keys[key]  # the first post, whatever the body says
         if body["visibility"] not in {"public", "unlisted", "private", "direct"}:
             return Response(422, {"error": "Validation failed: visibility"})
+        unusable = self._unusable(body)
+        if unusable is not None:
+            return unusable
         self.made += 1
         post = Post(str(109_000 + self.made), body["status"], body["language"], body["visibility"], datetime.now(UTC))
         post.versions.append(post.text)
+        post.alt = self._alt(body)
         self.posts.append(post)
         self.keys[key] = Response(200, post.to_json(self.base))
         return self.keys[key]
@@ -244,7 +280,8 @@ class FakeMastodon(FakeServer):
     def _on(self, post: Post, method: str, what: list[str], request: Request) -> Response:
         match method, what:
             case "GET", []:
-                pass
+                shown = {"content": self.lagging[post.id]} if post.id in self.lagging else {}
+                return Response(200, {**post.to_json(self.base), **shown})
             case "GET", ["history"]:
                 return Response(200, [{"content": as_html(each)} for each in post.versions])
             case "PUT", []:
@@ -264,14 +301,56 @@ class FakeMastodon(FakeServer):
         if refused is not None:
             return refused
         body = request.json()
+        unusable = self._unusable(body)
+        if unusable is not None:
+            return unusable
         language = body.get("language") or ("en" if self.dialect.forgets_language else post.language)
-        if (body["status"], language) == (post.text, post.language):
+        if (body["status"], language, self._alt(body)) == (post.text, post.language, post.alt):
             if self.dialect.refuses_unchanged:
                 return Response(422, {"error": "Unprocessable Entity: status was not changed"})
             return Response(200, post.to_json(self.base))
         post.text, post.language, post.is_edited = body["status"], language, True
+        post.alt = self._alt(body)  # an edit without media_ids takes the picture away
         post.versions.append(post.text)
         return Response(200, post.to_json(self.base))
+
+    def _upload(self, request: Request) -> Response:
+        if self.media_fault is not None:
+            return Response(self.media_fault, {"error": "no"})
+        head = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
+        parts = {
+            str(part.get_param("name", header="content-disposition")): part.get_payload(decode=True)
+            for part in message_from_bytes(head + request.body).walk()
+            if not part.is_multipart()
+        }
+        file, alt = parts.get("file"), parts.get("description")
+        if not isinstance(file, bytes) or not file.startswith(b"\x89PNG"):
+            return Response(422, {"error": "Validation failed: File content type is invalid"})
+        if not isinstance(alt, bytes) or not 0 < len(alt.decode()) <= DESCRIPTION_MAX:
+            return Response(422, {"error": "Validation failed: Description"})
+        media = Media(str(len(self.media) + 1), alt.decode(), self.media_questions)
+        self.media[media.id] = media
+        url = None if media.questions else f"{self.base}/media/{media.id}.png"
+        return Response(202 if media.questions else 200, {"id": media.id, "type": "image", "url": url})
+
+    def _media(self, media_id: str) -> Response:
+        media = self.media.get(media_id)
+        if media is None:
+            return _missing()
+        media.questions = max(media.questions - 1, 0)
+        url = None if media.questions else f"{self.base}/media/{media.id}.png"
+        return Response(206 if media.questions else 200, {"id": media.id, "type": "image", "url": url})
+
+    def _unusable(self, body: dict[str, Any]) -> Response | None:
+        media = [self.media.get(each) for each in body.get("media_ids", [])]
+        if not all(media) or (media and self.refuses_attachments):
+            return Response(422, {"error": "Validation failed: media"})
+        if any(each.questions for each in media if each):
+            return Response(422, {"error": "Cannot attach files that have not finished processing. Try again!"})
+        return None
+
+    def _alt(self, body: dict[str, Any]) -> str | None:
+        return next((self.media[each].alt for each in body.get("media_ids", [])), None)
 
     def _delete(self, post: Post) -> Response:
         if self.dialect.limits_deletes and self.deleted >= DELETES_MAX:

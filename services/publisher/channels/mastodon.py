@@ -10,10 +10,12 @@ finds it again, whatever it says by then. Without an address it is known by its 
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final, Literal
@@ -45,6 +47,7 @@ from services.publisher.channels.channel import (
 from services.publisher.channels.means import Means, options_of
 from services.publisher.channels.rest import ask, bounded, call, failure, parsed
 from shared.contracts.posts import PostIntent, PostKind
+from shared.runtime.card import card_alt, card_png
 from shared.runtime.clock import monotonic_s
 
 DEFAULT_LIMITS: Final = Limits(500)
@@ -58,13 +61,17 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 DELETES_MAX: Final = 25
 DELETES_WITHIN_S: Final = 1800.0
 """Mastodon lets an account delete 30 posts in 30 minutes; the rest is for the people who use the account too."""
+PICTURE_ASKED: Final = 3
+"""How often a server that is still at a picture is asked for it, attempt by attempt; the words do not wait longer."""
+PICTURES_KEPT: Final = 64
+"""Uploads whose posts may still be under way."""
 ABSENT: Final = frozenset({404, 410})
 REPLAYED: Final = "idempotent-replayed"
 """Pleroma's word for a stored answer. It stores refusals and errors too, and would repeat them for hours."""
 UNCHANGED: Final = "not changed"
 """GoToSocial's words for an edit to what a post says already, with 422."""
 REFUSED: Final = "the token is not valid, or lacks a scope: read, write:statuses, write:accounts"
-SCOPES: Final = "`read`, `write:statuses`, `write:accounts` (to pin)"
+SCOPES: Final = "`read`, `write:statuses`, `write:accounts` (to pin) and `write:media` (for pictures)"
 
 
 class MastodonOptions(Options):
@@ -75,6 +82,11 @@ class MastodonOptions(Options):
         description="Who is shown an announcement: `unlisted` (followers, and whoever opens the profile) or `public`"
         " (local and federated timelines too; many servers do not want that of automated accounts). The live post is"
         " always unlisted.",
+    )
+    picture: bool = Field(
+        default=False,
+        description="Whether posts carry the status as a picture, with its words as alternative text. A post whose"
+        " picture the server does not take goes out without one.",
     )
 
 
@@ -111,12 +123,26 @@ class _StatusList(BaseModel):
     statuses: list[_Status]
 
 
+class _Media(BaseModel):
+    id: str
+    url: str | None = None
+
+
 class _Version(BaseModel):
     content: str = ""
 
 
 class _Versions(BaseModel):
     versions: list[_Version]
+
+
+@dataclass(slots=True)
+class _Picture:
+    """The picture of one intent on the server; `media` is empty where it did not come about."""
+
+    media: str = ""
+    is_ready: bool = False
+    asked: int = 0
 
 
 class _Refused(Exception):  # noqa: N818  carries an outcome out of a question asked on the way
@@ -143,16 +169,18 @@ class MastodonChannel(Channel):
         self._deletes: deque[float] = deque()
         self._stale: Counter[str] = Counter()
         """How many keys of an intent are spent on a stored error."""
+        self._pictures: OrderedDict[str, _Picture] = OrderedDict()
 
     async def send(self, intent: PostIntent) -> Outcome:
         """Post the longest form that fits, and a shorter one if the server says otherwise."""
         try:
             candidates = fitting(forms(intent), await self._current_limits())
+            media = await self._picture(intent)
         except _Refused as refused:
             return refused.outcome
         outcome: Outcome = _fits_nowhere()
-        for text in candidates:
-            outcome = await self._post(intent, text)
+        for text, picture in _with_and_without(candidates, media):
+            outcome = await self._post(intent, text, picture)
             if not isinstance(outcome, Rejected):
                 return outcome
         return outcome
@@ -183,9 +211,13 @@ class MastodonChannel(Channel):
         is_said = standing.language == intent.language and said in map(_words, candidates)
         if is_said:  # an edit that was done and its answer lost: once more would tell everybody who has boosted it
             return Done(standing.id, standing.url or "", _plain(standing.content))
+        try:
+            media = await self._picture(intent)
+        except _Refused as refused:
+            return refused.outcome
         outcome: Outcome | Gone = _fits_nowhere()
-        for text in candidates:
-            outcome = await self._edit(intent, standing, text)
+        for text, picture in _with_and_without(candidates, media):
+            outcome = await self._edit(intent, standing, text, picture)
             if not isinstance(outcome, Rejected):
                 return outcome
         return outcome
@@ -250,17 +282,17 @@ class MastodonChannel(Channel):
 
     async def _inspect_instance(self) -> tuple[str, ...]:
         try:
-            instance = parsed(_Instance, await self._ask("/api/v2/instance", {}))
+            response = await self._ask("/api/v2/instance", {})
         except _Refused:
             return ()
-        if instance is None:
+        if not response.is_success or parsed(_Instance, response) is None:
             characters = DEFAULT_LIMITS.characters
             return (f"the server does not say how long a post may be; {characters} characters are used, update it",)
         return ()
 
-    async def _post(self, intent: PostIntent, text: str) -> Outcome:
+    async def _post(self, intent: PostIntent, text: str, media: Mapping[str, list[str]]) -> Outcome:
         visibility = "unlisted" if intent.kind is PostKind.LIVE else self._options.visibility
-        body = {"status": text, "language": intent.language, "visibility": visibility}
+        body = {"status": text, "language": intent.language, "visibility": visibility, **media}
         # The key is of this text alone: a server that knows the key gives the old post back, whatever the text.
         stale = self._stale[intent.key]
         key = sha256("|".join([intent.key, text, *([str(stale)] if stale else [])]).encode()).hexdigest()
@@ -271,8 +303,11 @@ class MastodonChannel(Channel):
             return Unknown(f"HTTP {response.status_code}, an answer of earlier")
         return _done(response, text)
 
-    async def _edit(self, intent: PostIntent, standing: _Status, text: str) -> Outcome | Gone:
-        body = {"status": text, "language": intent.language}
+    async def _edit(
+        self, intent: PostIntent, standing: _Status, text: str, media: Mapping[str, list[str]]
+    ) -> Outcome | Gone:
+        # Without media the old picture goes, which would show figures that are no longer so.
+        body = {"status": text, "language": intent.language, **media}
         response = await self._call("PUT", f"/api/v1/statuses/{standing.id}", json=body)
         if isinstance(response, httpx.Response):
             if response.status_code in ABSENT:
@@ -297,6 +332,50 @@ class MastodonChannel(Channel):
     async def _on(self, remote_id: str, what: Literal["pin", "unpin"]) -> Outcome:
         response = await self._call("POST", f"/api/v1/statuses/{remote_id}/{what}")
         return _done(response, "")
+
+    async def _picture(self, intent: PostIntent) -> str:
+        """Return the id of the intent's picture, or nothing without one. Raises _Refused while the server is at it."""
+        if not self._options.picture or intent.status is None:
+            return ""
+        picture = self._pictures.get(intent.key)
+        if picture is None:
+            picture = self._pictures[intent.key] = await self._upload(intent)
+            if len(self._pictures) > PICTURES_KEPT:
+                self._pictures.popitem(last=False)
+        if picture.media and not picture.is_ready:
+            await self._await_picture(picture)
+        return picture.media
+
+    async def _upload(self, intent: PostIntent) -> _Picture:
+        assert intent.status is not None, "asked for a picture of it"
+        status, language = intent.status.to_domain(), intent.language
+        png = await asyncio.to_thread(card_png, status, language)
+        response = await self._call(
+            "POST",
+            "/api/v2/media",
+            files={"file": ("status.png", png, "image/png")},
+            data={"description": card_alt(status, language)},
+        )
+        if not isinstance(response, httpx.Response) or not response.is_success:
+            return _Picture()
+        media = parsed(_Media, response)
+        return _Picture(media.id, response.status_code == httpx.codes.OK) if media else _Picture()
+
+    async def _await_picture(self, picture: _Picture) -> None:
+        """Ask once whether a picture is ready; after some asking in vain it is done without. Raises _Refused."""
+        picture.asked += 1
+        is_last = picture.asked >= PICTURE_ASKED
+        try:
+            response = await self._ask(f"/api/v1/media/{picture.media}", {})
+        except _Refused:
+            if not is_last:
+                raise
+            picture.media = ""
+            return
+        if response.status_code == httpx.codes.PARTIAL_CONTENT and not is_last:
+            raise _Refused(NotSent("the server is still at the picture"))
+        picture.is_ready = response.status_code == httpx.codes.OK
+        picture.media = picture.media if picture.is_ready else ""
 
     async def _is_of(self, status: _Status, intent: PostIntent) -> bool:
         if intent.url:
@@ -374,6 +453,12 @@ class MastodonChannel(Channel):
 
 def _fits_nowhere() -> Rejected:
     return Rejected("no form of the text is short enough for this server")
+
+
+def _with_and_without(candidates: tuple[str, ...], media: str) -> list[tuple[str, dict[str, list[str]]]]:
+    """Return what to try in turn: each text with the picture, if there is one, then without."""
+    pictures: tuple[dict[str, list[str]], ...] = ({"media_ids": [media]}, {}) if media else ({},)
+    return [(text, picture) for text in candidates for picture in pictures]
 
 
 def _done(response: httpx.Response | NotSent | Unknown, text: str) -> Outcome:
