@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from services.api.broadcast import Broadcaster
 from services.api.fediverse import Fediverse
+from services.api.feeds import Feeds
 from services.api.following import STATUSES
 from services.api.front import Front
 from services.api.history import History
@@ -25,6 +26,7 @@ from services.api.problems import BY_STATUS, PROBLEMS, ProblemRaised
 from services.api.projection import Projection
 from services.api.routes import cards, libraries, push
 from services.api.routes import fediverse as fediverse_routes
+from services.api.routes import feeds as feed_routes
 from services.api.routes import history as history_routes
 from services.api.settings import ApiSettings
 from services.api.shelf import Shelf
@@ -43,6 +45,7 @@ class Parts:
     projection: Projection
     broadcaster: Broadcaster
     history: History
+    feeds: Feeds
     fediverse: Fediverse
     wishes: Wishes
     now: Callable[[], datetime]
@@ -57,6 +60,7 @@ class Parts:
             Projection(),
             Broadcaster(settings.listeners_max, settings.listeners_per_address_max),
             History(now, settings.history_reads_max),
+            Feeds(now),
             Fediverse(now),
             Wishes(now, settings.push_wishes_max, settings.push_asks_per_address_max, settings.push_services_here),
             now,
@@ -70,12 +74,13 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
         return parts.readiness.is_ready
 
     shelf = Shelf(parts.projection, parts.now, is_ready)
-    site = Site(shelf, parts.history, parts.wishes.offers)
+    site = Site(shelf, parts.history, parts.feeds, parts.wishes.offers)
     # The documentation page of the framework loads its script from elsewhere, which the policy forbids.
     api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.router.routes.extend(health_routes(parts.readiness))
     api.include_router(libraries.routes(shelf))
     api.include_router(cards.routes(shelf, Pictures()))
+    api.include_router(feed_routes.routes(shelf, parts.feeds))
     api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
     api.include_router(push.routes(shelf, parts.wishes))
     api.include_router(fediverse_routes.routes(parts.fediverse))

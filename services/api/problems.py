@@ -67,6 +67,19 @@ PROBLEMS: Final = table(
         "The fediverse accounts cannot be asked just now",
         "Try again after the seconds in Retry-After.",
     ),
+    Problem(
+        "no-feed",
+        404,
+        "There is no such feed",
+        "Ask for another language; a library whose configuration has a channel of the type feed has one from its first"
+        " announcement on.",
+    ),
+    Problem(
+        "feed-unavailable",
+        503,
+        "The feed cannot be read just now",
+        "Try again after the seconds in Retry-After.",
+    ),
     Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
 )
 """Every code that is ever answered. A code is never reused for something else."""

@@ -108,7 +108,7 @@ class TestFeed(ChannelSuite):
         capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(feed_channel, "PING_S", 0.2)
+        monkeypatch.setattr(feed_channel, "PING_S", 1.5)
         world.script(fault)
         assert isinstance(await bench.channel().send(bench.intent(2)), Done)
         assert world.hub.base not in "".join(capsys.readouterr())

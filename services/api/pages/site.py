@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 from services.api.conditional import cache_control, respond, shortest_remaining_s
+from services.api.feeds import Feeds
 from services.api.history import History, StoredDay
 from services.api.pages import assets
 from services.api.pages.chart import Chart, chart
@@ -77,6 +78,7 @@ class Site:
 
     shelf: Shelf
     history: History
+    feeds: Feeds
     offers: Container[str] = frozenset()
     """The libraries that tell those who ask."""
     _assets: dict[str, assets.Asset] = field(default_factory=assets.load)
@@ -157,6 +159,7 @@ class Site:
         # Previews of links want a whole address, which is known from the request alone; a part of a page has none.
         origin = "" if fragment else str(request.base_url).rstrip("/")
         push = PushForm.of(status.zones) if library in self.offers else None
+        has_feed = not fragment and await self.feeds.has(library, language)
         # Without a curve the page is still whole.
         today = await self.history.today(library, local_date(held, now).isoformat())
 
@@ -170,11 +173,12 @@ class Site:
                 links=_links(f"/l/{library}", {}, offered),
                 stream=_stream([library]),
                 origin=origin,
+                has_feed=has_feed,
                 push=push,
                 card_alt=card_alt(status.to_domain(), language),
             )
 
-        key = (library, fragment, origin, push, _state(held, language, now), today.revision if today else 0)
+        key = (library, fragment, origin, has_feed, push, _state(held, language, now), today.revision if today else 0)
         return self._answer(request, key, render, language, held.remaining_s(now))
 
     async def static(self, request: Request, name: str) -> Response:
