@@ -133,7 +133,7 @@ async def push(
     }
     try:
         body = _encrypted(each)
-    except (ValueError, WebPushException, ECEException) as error:
+    except (LookupError, ValueError, WebPushException, ECEException) as error:
         return Rejected(f"it cannot be encrypted for this browser: {type(error).__name__}")
     answer: httpx.Response | NotSent | Unknown | Rejected
     if is_here_allowed and host_of(each.endpoint) in {"127.0.0.1", "localhost"}:
@@ -161,7 +161,7 @@ async def _call_public(
     except NoSuchHost as error:
         return NotSent(f"no look-up of the push service: {error}")
     literal = f"[{address}]" if ":" in address else address
-    url = urlsplit(endpoint)._replace(netloc=literal).geturl()
+    url = urlsplit(endpoint)._replace(netloc=f"{literal}:{HTTPS_PORT}").geturl()
     # Closed afterwards: a connection kept under the bare address could be taken for another name's.
     named = {**headers, "Host": host, "Connection": "close"}
     return await rest.call(client, "POST", url, headers=named, content=body, extensions={"sni_hostname": host})
