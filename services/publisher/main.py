@@ -15,6 +15,7 @@ from services.publisher.calendars import Calendars
 from services.publisher.channels.channel import Channel, Target
 from services.publisher.channels.means import Means
 from services.publisher.delivery import Outbox
+from services.publisher.fediverse.carrier import Carrier
 from services.publisher.handlers import SERVICE, Queues, build
 from services.publisher.keeper import Keeper
 from services.publisher.libraries import Libraries
@@ -61,6 +62,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         statuses = Statuses()
         keeper = Keeper(bus, libraries, accounts, statuses)
         calendars = Calendars(bus, libraries, statuses, client, settings.secrets_dir)
+        carrier = Carrier(bus, libraries, holder=accounts.holder)
         outbox = Outbox(bus, accounts)
         readiness.needs("libraries", "not read yet")
         tasks.create_task(follow(bus, libraries, readiness))
@@ -70,7 +72,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         while "libraries" in readiness.waiting or "memory" in readiness.waiting:
             await wait_s(READY_CHECK_S)
         tasks.create_task(announcer.release_held())
-        for work in (partial(statuses.follow, bus), keeper.follow_records, keeper.run, calendars.run):
+        for work in (partial(statuses.follow, bus), keeper.follow_records, keeper.run, calendars.run, carrier.run):
             tasks.create_task(work())
         notifier = Notifier(
             bus, libraries, statuses, client, accounts.patience, is_here_allowed=settings.push_services_here
