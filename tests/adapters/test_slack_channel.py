@@ -21,8 +21,12 @@ class Slack(World):
         self.hooks = hooks
 
     @property
+    def server(self) -> str:
+        return self.hooks.base
+
+    @property
     def secret(self) -> str:
-        return self.hooks.base + self.hooks.path
+        return f"https://hooks.slack.com{self.hooks.path}"
 
     def script(self, *faults: Fault) -> None:
         self.hooks.faults.extend(faults)
