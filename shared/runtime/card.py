@@ -184,15 +184,27 @@ class _Card:
             parts += self.wait(LEFT, 392 + down, 104, lines=1)
             return [*parts, *self.row(432 + 1.8 * down)]
         room = (MIDDLE - GAP if has_wait else RIGHT) - LEFT
-        parts += _lines(
-            fitted(self.formats.number(seats), room, 140, smallest=60, bold=True), LEFT, 360 + down, INK, bold=True
-        )
+        number = fitted(self.formats.number(seats), room, 140, smallest=60, bold=True)
+        parts += _lines(number, LEFT, 360 + down, INK, bold=True)
+        parts += self.range(LEFT + width(number.lines[0], number.size, bold=True) + 18, 360 + down, LEFT + room)
         label = catalog.card.seats(seats)
         of = catalog.pages.of_seats(status.capacity).format(capacity=self.formats.number(status.capacity))
-        parts += self.pair(label, of, room, 408 + down)
+        parts += self.pair(label, of, room, 411 + down)
         if has_wait:
-            parts += self.wait(MIDDLE, 408 + down, 52, lines=2)
+            parts += self.wait(MIDDLE, 411 + down, 52, lines=2)
         return [*parts, *self.row(432 + 1.8 * down)]
+
+    def range(self, x: float, y: float, end: float) -> list[str]:
+        """The interval of the number of free seats, beside it where there is room."""
+        people, free, seats = self.status.people, self.status.free_seats, self.seats
+        if people is None or free is None or seats is None or people.low == people.high:
+            return []
+        held = free - seats
+        low, high = (max(self.status.capacity - each - held, 0) for each in (people.high, people.low))
+        number = self.formats.number
+        words = self.catalog.pages.between.format(low=number(low), high=number(high))
+        fits = low != high and x + width(words, 26) <= end
+        return [lettered(x, y, words, 26, SOFT)] if fits else []
 
     def wait(self, x: float, y: float, size: float, *, lines: int) -> list[str]:
         """The wait in words, its last line at `y`, under its label."""

@@ -267,3 +267,9 @@ def test_the_badge_names_library_state_and_time() -> None:
 def test_a_language_that_there_is_not_is_refused() -> None:
     with pytest.raises(KeyError):
         card_svg(USUAL, "xx")
+
+
+def test_a_figure_comes_with_its_interval_where_there_is_one() -> None:
+    assert "between 11 and 19" in said(card_svg(status_of("few"), "en"))
+    assert "between 7 and 15" in said(card_svg(status_of("few", usable_seats=11), "en"))
+    assert "between" not in said(card_svg(status_of("few", people=Estimate(105, 105, 105)), "en"))
