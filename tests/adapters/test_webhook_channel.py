@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.publisher import channels
 from services.publisher.channels.channel import Blocked, Done, Misconfigured, NoCredentials, Rejected, Target
 from services.publisher.channels.webhook import CHANNEL
+from shared.contracts.configuration import Channel as Configured
 from tests.adapters import suite
 from tests.adapters.suite import CANARY, Bench, ChannelSuite, World
 from tests.fakes.http_server import Fault, listening
@@ -103,8 +105,19 @@ class TestWebhook(ChannelSuite):
             CHANNEL.make(target, bench.means)
         assert not secret or secret not in str(caught.value)
 
-    def test_an_address_with_a_password_is_refused(self, bench: Bench) -> None:
-        target = Target("webhook", "bib", "https://user:pass@receiver.example/hook", {})
-        with pytest.raises(Misconfigured, match="password") as caught:
-            CHANNEL.make(target, bench.means)
+    @pytest.mark.parametrize(
+        ("address", "reason"),
+        [
+            ("https://user:pass@receiver.example/hook", "password"),
+            ("http://receiver.example/hook", "https"),
+            ("http://169.254.169.254/latest", "https"),
+            ("", "https"),
+        ],
+    )
+    def test_an_address_that_others_could_read_or_that_leads_inside_is_refused(
+        self, bench: Bench, address: str, reason: str
+    ) -> None:
+        with pytest.raises(Misconfigured, match=reason) as caught:
+            CHANNEL.make(Target("webhook", "bib", address, {}), bench.means)
         assert "pass@" not in str(caught.value)
+        assert channels.faults(Configured(type="webhook", account="bib", server=address)) or "@" in address

@@ -117,8 +117,12 @@ def _event(intent: PostIntent) -> dict[str, Any]:
 
 
 def _make(target: Target, means: Means) -> Channel:
-    if "@" in urlsplit(target.server).netloc:
+    url = urlsplit(target.server)
+    if "@" in url.netloc:
         raise Misconfigured("webhook: server must hold no password; the configuration is no secret")
+    # Plain http reaches servers inside a network that trust whoever can reach them; few of those speak https.
+    if url.scheme != "https" and target.base("") == "":
+        raise Misconfigured('webhook: server must be "https://..."')
     return WebhookChannel(target.server, means.secrets(target, _Secrets).secret, means.client)
 
 
