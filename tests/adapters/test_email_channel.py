@@ -118,22 +118,24 @@ class Doorway(SMTP):
 
 
 @asynccontextmanager
-async def serving(room: Mailroom, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """Run the server on a free port; give the port."""
+async def serving(
+    room: Mailroom, starttls: ssl.SSLContext | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Run the server on a free port, encrypted on request or from the first byte; give the port."""
 
     def doorway() -> SMTP:
         return Doorway(
             room,
             hostname="mail.example",
-            tls_context=tls,
-            require_starttls=tls is not None,
-            auth_required=tls is not None,
-            auth_require_tls=tls is not None,
+            tls_context=starttls,
+            require_starttls=starttls is not None,
+            auth_required=starttls is not None,
+            auth_require_tls=starttls is not None,
             authenticator=room.authenticate,
             loop=asyncio.get_running_loop(),
         )
 
-    server = await asyncio.get_running_loop().create_server(doorway, "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(doorway, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -333,15 +335,17 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 class TestEncrypted:
-    """STARTTLS with a certificate that holds, and with one that does not."""
+    """A certificate that holds, and one that does not."""
 
-    @pytest.fixture
-    async def world(self, room: Mailroom, certificate: tuple[Path, Path]) -> AsyncIterator[Mail]:
+    @pytest.fixture(params=["starttls", "tls"])
+    async def world(
+        self, room: Mailroom, certificate: tuple[Path, Path], request: pytest.FixtureRequest
+    ) -> AsyncIterator[Mail]:
         key, cert = certificate
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
-        async with serving(room, context) as port:
-            yield Mail(room, port, "starttls", str(cert))
+        async with serving(room, **{request.param: context}) as port:
+            yield Mail(room, port, request.param, str(cert))
 
     bench = ChannelSuite.bench
 
@@ -350,7 +354,7 @@ class TestEncrypted:
         assert len(await world.public()) == 1
         session = room.open[0].session
         assert session is not None
-        assert session.ssl is not None
+        assert world.tls == "tls" or session.ssl is not None
 
     async def test_a_certificate_that_does_not_hold_gets_no_password(
         self, bench: Bench, world: Mail, room: Mailroom

@@ -43,7 +43,6 @@ OWN_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 RECIPIENTS_MAX: Final = 50
 """Every server takes a hundred in one transaction (RFC 5321, 4.5.3.1.8). Who has more readers wants a mailing list,
 where people come and go by themselves."""
-SUBJECT_CHARACTERS: Final = 120
 KEY_LENGTH: Final = 32
 """Hex digits of a post's key that stand in its Message-ID: 128 bits, and a header that fits into one line."""
 PERMANENT: Final = 500
@@ -185,7 +184,7 @@ def text_of(intent: PostIntent) -> str:
 def compose(intent: PostIntent, options: MailOptions) -> EmailMessage:
     """Return the message of an intent: the same bytes each time, so that a twin is told by its Message-ID."""
     domain = options.sender.partition("@")[2]
-    subject = " ".join(line.strip() for line in intent.texts.shortest.splitlines() if line.strip())[:SUBJECT_CHARACTERS]
+    subject = " ".join(line.strip() for line in intent.texts.shortest.splitlines() if line.strip())
     message = EmailMessage(policy=WIRE)
     message["From"] = Address(options.sender_name, addr_spec=options.sender)
     message["To"] = "undisclosed-recipients:;"
