@@ -44,6 +44,7 @@ from services.publisher.channels.means import Means, options_of
 from shared.contracts import subjects
 from shared.contracts.posts import PostIntent
 from shared.runtime.bus import BusUnavailable
+from shared.runtime.card import HEIGHT, WIDTH, card_alt, card_png
 
 DEFAULT_SERVER: Final = "https://bsky.social"
 GRAPHEMES_MAX: Final = 300
@@ -52,7 +53,6 @@ BYTES_MAX: Final = 3000
 LABEL_MAX: Final = 40
 """Characters of an address as it is shown; the whole one is behind it."""
 POST: Final = "app.bsky.feed.post"
-PICTURE_RATIO: Final = {"width": 1200, "height": 630}
 PROFILE: Final = "app.bsky.actor.profile"
 IMAGES: Final = "app.bsky.embed.images"
 SELF: Final = "self"
@@ -268,7 +268,8 @@ class BlueskyChannel(Channel):
         uploaded = rest.parsed(_Blob, response) if response.is_success else None
         if uploaded is None:
             return None
-        return {"$type": IMAGES, "images": [{"image": uploaded.blob, "alt": alt, "aspectRatio": PICTURE_RATIO}]}
+        ratio = {"width": WIDTH, "height": HEIGHT}
+        return {"$type": IMAGES, "images": [{"image": uploaded.blob, "alt": alt, "aspectRatio": ratio}]}
 
     async def _record(self, collection: str, rkey: str) -> _Record | None:
         """Return a record of the account's, or None where there is none. Raises _Refused."""
@@ -316,16 +317,14 @@ class BlueskyChannel(Channel):
     async def _opened(self) -> _Session:
         """Return the session of this process, of an earlier one, or a new one. Raises _Refused."""
         if self._session is None:
-            try:
-                entry = await self._sessions.get(self._key)
-            except BusUnavailable as error:
-                raise _Refused(NotSent("the bus does not say whether there is a session")) from error
-            self._session = self._read(entry.value) if entry else None
+            self._session = await self._stored()
         return self._session or await self._log_in()
 
     async def _renewed(self, session: _Session) -> _Session:
         """Return a session in the place of one that the server does not take any more. Raises _Refused."""
-        response = await self._ask_for("com.atproto.server.refreshSession", session.refresh)
+        # Another process may have renewed it since; what it was renewed with is good for two hours more only.
+        refresh = (await self._stored() or session).refresh
+        response = await self._ask_for("com.atproto.server.refreshSession", refresh)
         if _is_stale(response):  # nobody has posted for three months, or the app password was taken back
             return await self._log_in()
         return await self._keep(response)
@@ -366,13 +365,17 @@ class BlueskyChannel(Channel):
             await self._sessions.put(self._key, kept.model_dump_json(by_alias=True).encode())
         return session
 
-    def _read(self, value: bytes) -> _Session | None:
-        """Return a kept session, unless the credentials are another account's by now."""
+    async def _stored(self) -> _Session | None:
+        """Return the session on the bus, unless the credentials are another account's by now. Raises _Refused."""
         try:
-            kept = _Kept.model_validate_json(value)
+            entry = await self._sessions.get(self._key)
+        except BusUnavailable as error:
+            raise _Refused(NotSent("the bus does not say whether there is a session")) from error
+        try:
+            kept = _Kept.model_validate_json(entry.value) if entry else None
         except ValidationError:
             return None
-        return kept.session if kept.identifier == self._credentials.identifier else None
+        return kept.session if kept and kept.identifier == self._credentials.identifier else None
 
 
 def record_key(intent: PostIntent) -> str:
@@ -445,8 +448,6 @@ def _label(url: str) -> str:
 
 def _drawn(intent: PostIntent) -> tuple[bytes, str]:
     """Return the picture of a status and what it says, for those who do not see it."""
-    from shared.runtime.card import card_alt, card_png  # noqa: PLC0415  fonts and a renderer, for those who want them
-
     assert intent.status is not None, "only a status is drawn"
     status = intent.status.to_domain()
     return card_png(status, intent.language), card_alt(status, intent.language)
