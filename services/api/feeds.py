@@ -19,7 +19,8 @@ from shared.runtime.logs import logger
 log = logger(__name__)
 
 KEEP: Final = timedelta(seconds=15)
-"""A feed costs one read of the bus in this span, however many fetch it."""
+"""A feed costs one read of the bus in this span, however many fetch it; one with a hub is read each time, since the hub
+fetches it the moment it is told."""
 KEPT_MAX: Final = 512
 """Feeds kept at once, 100 kB each at most; the one asked for longest ago goes first."""
 READS_MAX: Final = 64
@@ -40,10 +41,13 @@ class Feeds:
     bus: Bus | None = None
     patience_s: float = PATIENCE_S
     _kept: OrderedDict[str, tuple[datetime, Feed | None]] = field(default_factory=OrderedDict)
-    _reads: dict[str, asyncio.Task[Feed | None]] = field(default_factory=dict)
+    _reading: int = 0
 
     async def has(self, library: str, language: str) -> bool:
         """Tell whether there is a feed, without a long wait; not known is no."""
+        kept = self._kept.get(feed_key(library, language))
+        if kept is not None and self.now() - kept[0] < KEEP:
+            return kept[1] is not None
         try:
             async with asyncio.timeout(self.patience_s):
                 return await self.feed(library, language) is not None
@@ -61,32 +65,28 @@ class Feeds:
     async def feed(self, library: str, language: str) -> Feed | None:
         """Return a feed, or None if there is none. A bus that is away leaves it as it was. Raises FeedsUnavailable."""
         key = feed_key(library, language)
-        kept = self._kept.get(key)
-        if kept is not None and self.now() - kept[0] < KEEP:
-            return kept[1]
+        at, known = self._kept.get(key, (None, None))
+        if at is not None and known is not None and not known.hub and self.now() - at < KEEP:
+            return known
         try:
             return await self._read(key)
         except FeedsUnavailable:
-            if kept is None:
+            if at is None:
                 raise
-            return kept[1]
+            return known
 
     async def _read(self, key: str) -> Feed | None:
         if self.bus is None or not self.bus.is_connected:
             raise FeedsUnavailable("no connection to the bus")
-        read = self._reads.get(key)
-        if read is None:
-            if len(self._reads) >= READS_MAX:
-                raise FeedsUnavailable(f"{READS_MAX} feeds are being read already")
-            read = self._reads[key] = asyncio.create_task(self._fetch(self.bus, key))
-            read.add_done_callback(lambda ended: self._forget(key, ended))
-        return await asyncio.shield(read)  # others wait for it, too
-
-    async def _fetch(self, bus: Bus, key: str) -> Feed | None:
+        if self._reading >= READS_MAX:
+            raise FeedsUnavailable(f"{READS_MAX} feeds are being read already")
+        self._reading += 1
         try:
-            entry = await bus.bucket(subjects.FEEDS).get(key)
+            entry = await self.bus.bucket(subjects.FEEDS).get(key)
         except BusUnavailable as error:
             raise FeedsUnavailable(str(error)) from error
+        finally:
+            self._reading -= 1
         try:
             feed = None if entry is None else Feed.model_validate_json(entry.value)
         except ValidationError as error:
@@ -97,8 +97,3 @@ class Feeds:
         if len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
         return feed
-
-    def _forget(self, key: str, read: asyncio.Task[Feed | None]) -> None:
-        del self._reads[key]
-        if not read.cancelled():
-            read.exception()  # looked at, since everybody who waited may have gone

@@ -160,6 +160,8 @@ async def test_each_language_has_its_feed(client: httpx.AsyncClient, publisher: 
     assert (await client.get("/v1/libraries/tilleuls/feed.atom")).content == english.content
     french = await client.get("/v1/libraries/tilleuls/feed.atom?lang=fr")
     assert (french.status_code, french.json()["type"]) == (404, "/problems/no-feed")
+    await publisher.post(1)
+    assert (await client.get("/v1/libraries/tilleuls/feed.atom?lang=fr")).headers["content-language"] == "fr"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -183,7 +185,12 @@ async def test_a_hub_and_a_site_are_named_as_websub_wants_it(client: httpx.Async
             }
             # What the hub is told of is what the feed calls itself.
             assert hub.told[topic] == 1
-        feed = feedparser.parse((await client.get("/v1/libraries/tilleuls/feed.atom")).content)
+        # A hub that was told fetches at once: no cache on the way may give it the feed of before.
+        await publisher.post(2)
+        answer = await client.get("/v1/libraries/tilleuls/feed.atom")
+        assert answer.headers["cache-control"] == "no-cache"
+        feed = feedparser.parse(answer.content)
+        assert [entry.title for entry in feed.entries] == ["Titre 2", "Titre 1"]
         assert {link.rel: link.href for link in feed.feed.links}["hub"] == f"{hub.base}/hub"
         document = (await client.get("/v1/libraries/tilleuls/feed.json")).json()
         assert document["hubs"] == [{"type": "WebSub", "url": f"{hub.base}/hub"}]
@@ -220,6 +227,7 @@ async def test_a_bus_that_is_away_leaves_what_was_known(operator: Bus, client: h
     feeds.bus = operator
     known = await feeds.feed("tilleuls", "fr")
     assert known is not None
+    assert await feeds.has("tilleuls", "fr")
     feeds.bus = None
     wall.at += timedelta(hours=1)
     assert await feeds.first("tilleuls", ("fr", "en")) == known

@@ -21,6 +21,8 @@ from services.api.syndication import Served, atom, json_feed
 ATOM: Final = "application/atom+xml"
 JSON_FEED: Final = "application/feed+json"
 CACHING: Final = "public, max-age=15"
+CACHING_WITH_HUB: Final = "no-cache"
+"""A cache that still had the feed of before would give it to the hub, which would tell nobody anything."""
 RETRY_AFTER_S: Final = 5
 
 
@@ -46,7 +48,8 @@ def routes(shelf: Shelf, feeds: Feeds) -> APIRouter:
         body = write(served)
         links = [f'<{served.address(kind)}>; rel="self"', *([f'<{feed.hub}>; rel="hub"'] if feed.hub else [])]
         headers = {"Content-Language": feed.language, "Link": ", ".join(links)}
-        return respond(request, body, etag_of(body), CACHING, media_type, headers)
+        caching = CACHING_WITH_HUB if feed.hub else CACHING
+        return respond(request, body, etag_of(body), caching, media_type, headers)
 
     @router.get("/{library}/feed.atom", **_described(ATOM, "The latest announcements as Atom"))
     async def as_atom(request: Request, library: LibraryId, lang: Language = "") -> Response:

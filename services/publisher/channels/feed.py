@@ -147,6 +147,7 @@ CHANNEL: Final = ChannelType(
     options=FeedOptions,
     needs_account=False,
     limits="the 50 latest announcements per library and language, for 90 days after the last one. The API serves them"
-    " at `/v1/libraries/<id>/feed.atom` and `feed.json`; a reader that asks sees a new entry within seconds.",
+    " at `/v1/libraries/<id>/feed.atom` and `feed.json`; a reader that asks sees a new entry within half a"
+    " minute, a hub at once.",
     lost_reply="nothing: the feed is read again, and an entry has one id however often it is written",
 )
