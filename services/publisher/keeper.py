@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 
 from services.publisher import live_posts
@@ -55,6 +55,9 @@ LOOK_EVERY_S: Final = 1.0
 """How often live posts are looked at; an edit may be late by that."""
 AT_ONCE: Final = 32
 """Live posts in hand at once: a server that hangs holds up its own posts only."""
+GIVEN_AGAIN_S: Final = 300.0
+"""How often a channel that holds the status itself is given it again though nothing is new: it may have lost it, and
+whoever looks there is to see that the publisher is at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Keeper:
         self._records: dict[str, Record] = {}
         self._untrue_since: dict[str, float] = {}
         self._retires_from_s: dict[str, float] = {}
+        self._given_s: dict[str, float] = {}
 
     async def follow_records(self) -> None:
         """Know every live post, whoever has made it, for ever."""
@@ -168,7 +172,13 @@ class Keeper:
             return True
         if post.retiring and self._may_retire(account):
             return True
-        return isinstance(_decided(post, told, time, rule, account), Edit)
+        return isinstance(_decided(post, told, time, rule, account), Edit) or self._is_faded(post, account)
+
+    def _is_faded(self, post: LivePost, account: Account) -> bool:
+        """Tell whether a channel that holds the status is to be given it again; a new process always gives it once."""
+        given_s = self._given_s.get(post.intent.live_key)
+        is_new = given_s is not None and monotonic_s() - given_s < GIVEN_AGAIN_S
+        return account.type.traits.live is Live.RETAIN and not is_new
 
     async def _work(self, place: _Place, told: Told, time: datetime, account: Account) -> None:
         """Do the one thing that is most due, judged by the record as it is now."""
@@ -195,6 +205,8 @@ class Keeper:
                 await self._save(place, post.model_copy(update={"is_pinned": True}), record.revision)
         elif post.retiring and self._may_retire(account):
             await self._retire(place, record.revision, post, channel, account)
+        elif self._is_faded(post, account):
+            await self._update(place, record.revision, post, channel, account)
 
     def _may_retire(self, account: Account) -> bool:
         return self._retires_from_s.get(account.lease_key, 0.0) <= monotonic_s()
@@ -217,6 +229,8 @@ class Keeper:
         self._noted(account, outcome)
         metrics.LIVE_EDITS.labels(place.rule.channel, LABELS[type(outcome)]).inc()
         done = {"is_pending": False, "edited_at": post.intent.at, "edits": post.edits + 1}
+        if isinstance(outcome, Done | Rejected):
+            self._given_s[place.key] = monotonic_s()
         match outcome:
             case Done(remote_id, url, text):
                 is_same = remote_id == post.remote_id
@@ -254,6 +268,7 @@ class Keeper:
         intent = self._intent(place, told, edit)
         outcome = await self._timed(channel.send(intent))
         if isinstance(self._noted(account, outcome), Done) and isinstance(outcome, Done):
+            self._given_s[place.key] = monotonic_s()
             post = LivePost(
                 intent=intent,
                 remote_id=outcome.remote_id,
@@ -287,6 +302,10 @@ def shown_of(post: LivePost) -> Shown:
 
 
 def _decided(post: LivePost, told: Told, time: datetime, rule: ChannelRule, account: Account) -> object:
+    shown = shown_of(post)
     if account.type.traits.live is Live.RETAIN:
-        rule = replace(rule, update_interval=timedelta(0), refresh_after=timedelta(0))
-    return keep(shown_of(post), told.status, time, rule)
+        # Nobody is told of such an edit, so that there is no reason to wait with it, nor to count it.
+        status = current(told.status, time)
+        is_new = (status.situation, status.as_of) != (shown.situation, shown.as_of)
+        return Edit(status, time) if is_new else None
+    return keep(shown, told.status, time, rule)
