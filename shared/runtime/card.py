@@ -203,8 +203,8 @@ class _Card:
         low, high = (max(self.status.capacity - each - held, 0) for each in (people.high, people.low))
         number = self.formats.number
         words = self.catalog.pages.between.format(low=number(low), high=number(high))
-        fits = low != high and x + width(words, 26) <= end
-        return [lettered(x, y, words, 26, SOFT)] if fits else []
+        fits = fitted(words, max(end - x, 0), 26, smallest=20)
+        return _lines(fits, x, y, SOFT) if low != high and fits.is_whole and len(fits.lines) == 1 else []
 
     def wait(self, x: float, y: float, size: float, *, lines: int) -> list[str]:
         """The wait in words, its last line at `y`, under its label."""
@@ -268,11 +268,18 @@ class _Card:
         )
 
     def notice(self) -> list[str]:
-        """Staff's words, where they are short; half of them could say something else."""
+        """Staff's words, where they are short, for half of them could say something else; or why so few seats are free.
+
+        Seats held by bags are taken off the number, and not off the share that is taken by people.
+        """
         text = one_line(self.status.notice)
-        if not text:
+        if text:
+            whole = self.catalog.notice.format(notice=stopped(text))
+        elif self.seats is not None and self.seats != self.status.free_seats:
+            whole = self.catalog.held_seats
+        else:
             return []
-        words = fitted(self.catalog.notice.format(notice=stopped(text)), ROOM, 26, smallest=24, lines=2)
+        words = fitted(whole, ROOM, 26, smallest=24, lines=2)
         if not words.is_whole:
             return []
         return _lines(words, LEFT, 534 if len(words.lines) == 1 else 521, INK)

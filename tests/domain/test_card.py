@@ -273,3 +273,11 @@ def test_a_figure_comes_with_its_interval_where_there_is_one() -> None:
     assert "between 11 and 19" in said(card_svg(status_of("few"), "en"))
     assert "between 7 and 15" in said(card_svg(status_of("few", usable_seats=11), "en"))
     assert "between" not in said(card_svg(status_of("few", people=Estimate(105, 105, 105)), "en"))
+    assert "between 1,390 and 1,410" in said(card_svg(status_of("many", wait=None), "en"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_seats_held_by_bags_are_explained(language: str) -> None:
+    words = CATALOGS[language].held_seats
+    assert words in said(card_svg(status_of("bags"), language))
+    assert words not in said(card_svg(status_of("few"), language))
