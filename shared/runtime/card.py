@@ -182,7 +182,7 @@ class _Card:
         has_wait = status.wait is not None or status.level is Level.FULL
         if seats == 0 and status.level is Level.FULL:
             parts += self.wait(LEFT, 392 + down, 104, lines=1)
-            return [*parts, *self.row(432 + 1.8 * down)]
+            return [*parts, *self.row(438 + 1.5 * down)]
         room = (MIDDLE - GAP if has_wait else RIGHT) - LEFT
         number = fitted(self.formats.number(seats), room, 140, smallest=60, bold=True)
         parts += _lines(number, LEFT, 360 + down, INK, bold=True)
@@ -192,7 +192,7 @@ class _Card:
         parts += self.pair(label, of, room, 411 + down)
         if has_wait:
             parts += self.wait(MIDDLE, 411 + down, 52, lines=2)
-        return [*parts, *self.row(432 + 1.8 * down)]
+        return [*parts, *self.row(438 + 1.5 * down)]
 
     def range(self, x: float, y: float, end: float) -> list[str]:
         """The interval of the number of free seats, beside it where there is room."""
@@ -234,7 +234,7 @@ class _Card:
         why = " ".join(each for each in (self.why(), opening_words(status, catalog, formats)) if each)
         if why:
             parts += _lines(fitted(why, ROOM, 38, smallest=22, lines=3), LEFT, 328 + down, INK)
-        return [*parts, *self.row(432 + 1.8 * down)]
+        return [*parts, *self.row(438 + 1.5 * down)]
 
     def why(self) -> str:
         """Why nobody can say, or go in; nothing where the state says it all."""
