@@ -84,7 +84,13 @@ PROBLEMS: Final = table(
 )
 """Every code that is ever answered. A code is never reused for something else."""
 
-BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 413: "body-not-wanted", 422: "invalid-request"}
+BY_STATUS: Final = {
+    400: "invalid-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "body-not-wanted",
+    422: "invalid-request",
+}
 """What stands for an error that came with no more than an HTTP status."""
 
 

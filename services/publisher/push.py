@@ -50,11 +50,12 @@ from shared.contracts.push import (
 from shared.contracts.status import Wire
 from shared.domain.asking import Answer, Drop, Keep, Tell, Want, Wish, answer, told
 from shared.domain.catalog import CATALOGS
+from shared.domain.library import ClockKind
 from shared.domain.library_time import real_time
 from shared.domain.status import Status
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable, Conflict, Entry
-from shared.runtime.clock import monotonic_s, now, wait_s
+from shared.runtime.clock import heed_cancellation, monotonic_s, now, wait_s
 from shared.runtime.formats import formats_for
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
@@ -292,6 +293,7 @@ class Notifier:
 
     async def _work(self) -> None:
         while True:
+            heed_cancellation()
             library, key = await self._due.get()
             try:
                 await self.tell(library, key)
@@ -474,7 +476,9 @@ def _begun(stored: StoredWish, newest: Told, at: datetime) -> Saying:
     """Return what to tell somebody; it holds as long as the status does, and at most as long as the wish."""
     clock = newest.public.clock
     end = min(newest.status.valid_until, stored.expires_at)
-    valid_until = real_time(end, newest.status.as_of, newest.stored_at, clock.kind, clock.speed)
+    valid_until = end
+    if clock.kind is not ClockKind.WALL:
+        valid_until = real_time(end, newest.status.as_of, newest.stored_at, clock.kind, clock.speed)
     return Saying(payload=payload_of(stored, newest.status, valid_until), valid_until=valid_until, until=at)
 
 
