@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -62,17 +63,23 @@ def signed(
     private_key: str, key_id: str, method: str, url: str, at: datetime, *, body: bytes | None = None, accept: str = ""
 ) -> dict[str, str]:
     """Return the headers of a signed request; with a body also its type and digest. Raises ValueError for a bad key."""
-    key = serialization.load_pem_private_key(private_key.encode(), password=None)
-    if not isinstance(key, rsa.RSAPrivateKey):
-        raise ValueError("the key is not an RSA key")  # noqa: TRY004  it is a value of the right type
     headers = {"host": urlsplit(url).netloc, "date": format_datetime(at.astimezone(UTC), usegmt=True)}
     if body is not None:
         headers |= {"digest": digest(body), "content-type": "application/activity+json"}
     covered = ("(request-target)", *headers)
     text = _signing_text(covered, method, target_of(url), headers)
-    value = base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
+    value = base64.b64encode(_read_key(private_key).sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
     signature = f'keyId="{key_id}",algorithm="rsa-sha256",headers="{" ".join(covered)}",signature="{value}"'
     return headers | {"signature": signature} | ({"accept": accept} if accept else {})
+
+
+@lru_cache(maxsize=64)
+def _read_key(private_key: str) -> rsa.RSAPrivateKey:
+    """Return a private key from PEM; kept, because checking it takes some 40 ms."""
+    key = serialization.load_pem_private_key(private_key.encode(), password=None)
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("the key is not an RSA key")  # noqa: TRY004  it is a value of the right type
+    return key
 
 
 def digest(body: bytes) -> str:

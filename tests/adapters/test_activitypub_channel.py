@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 from cli.bus_server import BusServer
 from services.publisher.channels.activitypub import CHANNEL, account_of, origin_of
 from services.publisher.channels.channel import Done, Gone, Misconfigured, NotFound, Rejected, Target
+from services.publisher.channels.means import Means
 from services.publisher.fediverse.carrier import Carrier, Pace
 from services.publisher.libraries import Libraries
 from shared.contracts import fediverse, subjects
 from shared.contracts.configuration import Channel as Configured
 from shared.contracts.fediverse import Actor, ActorKey, Follower, Inbox, Note
+from shared.contracts.posts import PostIntent
 from shared.runtime.actors import load, put
 from shared.runtime.bus import Bus
 from tests.adapters.suite import SEQUENCES, Bench, ChannelSuite, World, carry, kept
-from tests.fakes.announcements import FULL, OPEN, configuration
+from tests.fakes.announcements import FULL, OPEN, configuration, intent_of
 from tests.fakes.fediverse import PRIVATE, PUBLIC_KEY, Followers, plain
 from tests.fakes.http_server import FAULTS, Fault, listening
 from tests.fakes.mortal_bus import Death, MortalBus
+from tests.servers import fedify
 from tests.services.api_running import RunningApi, running_api
 
 HASTY = Pace(retry_min_s=0.01, retry_max_s=0.05, lease_s=0.6, answer_s=0.25)
@@ -45,9 +50,7 @@ class Fediverse(World):
         self.api = api
         self.follower = follower
         self.libraries = Libraries()
-        self.libraries.put(
-            configuration("bib", Configured(type=self.type, account=self.account, server=api.url, languages=("fr",)))
-        )
+        self.running: asyncio.Task[None] | None = None
         self.carrier = Carrier(bus, self.libraries, holder="world", pace=HASTY)
 
     @property
@@ -94,15 +97,19 @@ class Fediverse(World):
                     await asyncio.sleep(0.005)
         await self.settled()
 
-    @asynccontextmanager
-    async def carrying(self) -> AsyncIterator[None]:
-        """Run the carrier meanwhile."""
-        running = asyncio.create_task(self.carrier.run())
-        try:
-            yield
-        finally:
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    async def start(self, **options: object) -> None:
+        """Run a new carrier, in place of the one before, with the account configured so."""
+        await self.stop()
+        fields = {"type": self.type, "account": self.account, "server": self.server, "languages": ("fr",)}
+        self.libraries.put(configuration("bib", Configured.model_validate({**fields, **options})))
+        self.carrier = Carrier(self.bus, self.libraries, holder="world", pace=HASTY)
+        self.running = asyncio.create_task(self.carrier.run())
+
+    async def stop(self) -> None:
+        """Stop the carrier."""
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.gather(self.running, return_exceptions=True)
 
 
 async def made(bus: Bus) -> None:
@@ -120,10 +127,13 @@ class TestActivityPub(ChannelSuite):
         await made(operator)
         async with listening(Followers()) as follower, follower.client, running_api(bus_server, real_now) as api:
             world = Fediverse(operator, api, follower)
-            async with world.carrying():
+            await world.start()
+            try:
                 await world.is_made()
                 await world.followed_by(follower, "ana")
                 yield world
+            finally:
+                await world.stop()
 
     async def test_a_post_is_found_in_the_outbox_and_under_its_own_address(
         self, bench: Bench, world: Fediverse
@@ -244,59 +254,41 @@ class TestActivityPub(ChannelSuite):
             assert other.texts() == live
 
     async def test_a_server_that_is_gone_for_good_is_given_up(self, bench: Bench, world: Fediverse) -> None:
-        await world.settled()
+        await world.stop()
         world.follower.broken = 410
         address = f"{world.follower.base}/inbox"
         key = fediverse.inbox_key("bib", address)
         long_ago = real_now() - timedelta(days=4)
         entry = await load(world.bus, key, Inbox)
         assert entry is not None
-        # Its days of silence are behind it; the carrier reads them as another process would.
-        fresh = Carrier(world.bus, world.libraries, holder="world", pace=HASTY)
         await put(world.bus, key, entry.record.model_copy(update={"failing_since": long_ago, "gone_since": long_ago}))
-        async with self.only(world, fresh):
-            await bench.channel().send(bench.intent())
-            await world.settled()
+        await world.start()
+        await bench.channel().send(bench.intent())
+        await world.settled()
         assert await load(world.bus, key, Inbox) is None
         follower = fediverse.follower_key("bib", f"{world.follower.base}/users/ana")
         assert await load(world.bus, follower, Follower) is None
 
-    @asynccontextmanager
-    async def only(self, world: Fediverse, carrier: Carrier) -> AsyncIterator[None]:
-        """Let another carrier take the place of the world's."""
-        world.carrier = carrier
-        async with world.carrying():
-            yield
-
     async def test_a_changed_profile_is_told(self, world: Fediverse) -> None:
-        key = fediverse.actor_key("bib")
-        actor = await load(world.bus, key, Actor)
-        assert actor is not None
-        options = {"type": "activitypub", "account": "bib", "server": world.server, "summary": "Run by <the> library"}
-        world.libraries.put(configuration("bib", Configured.model_validate(options)))
-        fresh = Carrier(world.bus, world.libraries, holder="world", pace=HASTY)
-        async with self.only(world, fresh), asyncio.timeout(PATIENCE_S):
+        await world.start(summary="Run by <the> library")
+        async with asyncio.timeout(PATIENCE_S):
             while world.actor not in world.follower.profiles:
                 await asyncio.sleep(0.01)
         assert world.follower.profiles[world.actor]["summary"] == "<p>Run by &lt;the&gt; library</p>"
 
-    async def test_no_requests_wait_for_an_answer_that_is_held_back(self, world: Fediverse) -> None:
-        options = {"type": "activitypub", "account": "bib", "server": world.server, "auto_accept": False}
-        world.libraries.put(configuration("bib", Configured.model_validate(options)))
-        fresh = Carrier(world.bus, world.libraries, holder="world", pace=HASTY)
+    async def test_requests_to_follow_wait_while_nobody_may_follow(self, world: Fediverse) -> None:
+        await world.start(auto_accept=False)
         async with listening(Followers(names=("bo",))) as other, other.client:
-            async with self.only(world, fresh):
-                async with asyncio.timeout(PATIENCE_S):
-                    while not (await other.client.get(world.actor)).json()["manuallyApprovesFollowers"]:
-                        await asyncio.sleep(0.01)
-                assert await other.follow("bo", world.actor) == 202
-                await world.settled()
-                assert other.accepted == []
-            world.libraries.put(configuration("bib", Configured.model_validate({**options, "auto_accept": True})))
-            async with self.only(world, Carrier(world.bus, world.libraries, holder="world", pace=HASTY)):
-                async with asyncio.timeout(PATIENCE_S):
-                    while not other.accepted:
-                        await asyncio.sleep(0.01)
+            async with asyncio.timeout(PATIENCE_S):
+                while not (await other.client.get(world.actor)).json()["manuallyApprovesFollowers"]:
+                    await asyncio.sleep(0.01)
+            assert await other.follow("bo", world.actor) == 202
+            await world.settled()
+            assert other.accepted == []
+            await world.start(auto_accept=True)
+            async with asyncio.timeout(PATIENCE_S):
+                while not other.accepted:
+                    await asyncio.sleep(0.01)
 
     @pytest.mark.parametrize("seed", range(SEQUENCES))
     async def test_a_carrier_killed_at_any_step_leaves_nobody_untold(
@@ -367,3 +359,84 @@ def test_an_address_with_more_than_a_host_is_refused(server: str) -> None:
 
 def test_an_address_may_end_with_a_slash() -> None:
     assert origin_of("https://x.example:8443/") == "https://x.example:8443"
+
+
+@pytest.mark.servers
+@pytest.mark.skipif(fedify.missing() is not None, reason=str(fedify.missing()))
+class TestFedify:
+    """The same account followed from a server that is not ours."""
+
+    @pytest.fixture
+    async def world(self, operator: Bus, bus_server: BusServer) -> AsyncIterator[Fediverse]:
+        await made(operator)
+        async with running_api(bus_server, real_now) as api:
+            world = Fediverse(operator, api, Followers())
+            await world.start()
+            try:
+                await world.is_made()
+                yield world
+            finally:
+                await world.stop()
+
+    @pytest.fixture
+    def follower(self, tmp_path: Path) -> Iterator[fedify.Fedify]:
+        with fedify.running(tmp_path) as follower:
+            yield follower
+
+    async def heard(self, follower: fedify.Fedify, kind: str) -> dict[str, Any]:
+        """Return the next activity, which is to be of this kind, as it came."""
+        line = await asyncio.to_thread(follower.heard, kind)
+        activity: dict[str, Any] = line["activity"]
+        return activity
+
+    async def test_it_follows_and_is_told_of_everything_once(
+        self, follower: fedify.Fedify, world: Fediverse, tmp_path: Path, operator: Bus
+    ) -> None:
+        channel = CHANNEL.make(world.target, Means(httpx.AsyncClient(), tmp_path, operator))
+        follower.tell(do="look", address=world.actor)
+        found = await asyncio.to_thread(follower.heard, "found")
+        assert (found["actor"]["type"], found["actor"]["manuallyApprovesFollowers"]) == ("Service", False)
+
+        follower.tell(do="follow", address=world.actor, id="1")
+        await asyncio.to_thread(follower.heard, "followed")
+        accepted = await self.heard(follower, "Accept")
+        assert accepted["object"]["actor"] == f"{follower.url}/users/ana"
+
+        first = await channel.send(announced(world, 2, "fr"))
+        assert isinstance(first, Done)
+        created = (await self.heard(follower, "Create"))["object"]
+        assert (created["id"], created["contentMap"]) == (first.remote_id, {"fr": created["content"]})
+        assert created["cc"] == "as:Public"
+
+        edited = await channel.update(announced(world, 3, "en"), first.remote_id)
+        assert isinstance(edited, Done)
+        updated = (await self.heard(follower, "Update"))["object"]
+        assert (updated["id"], updated["contentMap"]) == (first.remote_id, {"en": updated["content"]})
+
+        assert isinstance(await channel.pin(first.remote_id), Done)
+        assert (await self.heard(follower, "Add"))["object"] == first.remote_id
+
+        # A carrier that has forgotten how far it had come tells everything again: nobody hears it twice.
+        key = fediverse.inbox_key("bib", f"{follower.url}/users/ana/inbox")
+        await world.stop()
+        actor = await load(operator, fediverse.actor_key("bib"), Actor)
+        assert actor is not None
+        await put(operator, key, Inbox(address=f"{follower.url}/users/ana/inbox", told=actor.revision))
+        await world.start()
+        await world.settled()
+
+        assert isinstance(await channel.retire(first.remote_id), Done)
+        deleted = (await self.heard(follower, "Delete"))["object"]
+        assert (deleted["id"], deleted["type"]) == (first.remote_id, "Tombstone")
+
+        follower.tell(do="unfollow", address=world.actor, id="1")
+        await asyncio.to_thread(follower.heard, "unfollowed")
+        await world.settled()
+        await channel.send(announced(world, 4, "fr"))
+        await world.settled()
+        assert follower.is_silent()
+
+
+def announced(world: Fediverse, revision: int, language: str) -> PostIntent:
+    """Return an intent for the account."""
+    return intent_of(revision, channel=world.type, account=world.account, server=world.server, language=language)

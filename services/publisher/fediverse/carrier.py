@@ -91,13 +91,19 @@ class Carrier:
                     await self._look(asking, tasks)
                     self._wake.clear()
                     try:
-                        async with asyncio.timeout(LOOK_EVERY_S):
+                        async with asyncio.timeout(self._rest_s()):
                             await self._wake.wait()
                     except TimeoutError:
                         continue
             finally:
                 for task in self._under_way.values():
                     task.cancel()
+
+    def _rest_s(self) -> float:
+        """Return how long nothing is due, as far as is known."""
+        at_s = monotonic_s()
+        pauses = (each.pause_s(at_s) for each in self._breakers.values())
+        return min((LOOK_EVERY_S, *(pause for pause in pauses if pause > 0)))
 
     async def _follow(self) -> None:
         while True:
