@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import time, timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -23,7 +23,7 @@ from shared.domain.catalog.wording import fault_of_words
 from shared.domain.level import Level
 from shared.domain.library import INSIDE, OUTSIDE, ClockKind, OpeningHours, Says
 
-LANGUAGES: Final = ("en", "fr", "nl", "nb", "uk")
+LANGUAGES: Final = tuple(CATALOGS)
 SIMULATION_KEY_ID: Final = "simulation"
 """The id with which ingest knows the key that may set the time; it stands in no configuration."""
 DIGEST_BY_DEFAULT: Final = {"facebook": Says.DIGEST, "linkedin": Says.DIGEST, "email": Says.DIGEST}
@@ -33,7 +33,11 @@ QUIET_HOURS: Final = r"^((([01]\d|2[0-3]):[0-5]\d)-(([01]\d|2[0-3]):[0-5]\d))?$"
 EngineFactory = Callable[[str, ZoneInfo, str | None], OpeningHours]
 """Builds the hours engine from a rule, a time zone and a country for public holidays; raises ValueError."""
 
-Language = Literal["en", "fr", "nl", "nb", "uk"]
+if TYPE_CHECKING:
+    Language = str
+else:
+    # One of the catalogs, so that a new one is known here by itself.
+    Language = Literal[LANGUAGES]
 Capacity = Annotated[int, Field(ge=1, le=100_000)]
 Ratio = Annotated[float, Field(gt=0.0, le=1.5)]
 Name = Annotated[str, Field(min_length=1, max_length=120)]

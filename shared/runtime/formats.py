@@ -1,11 +1,10 @@
-"""Numbers, times and durations as five languages write them: Babel (CLDR) behind the domain's `Formats`.
+"""Numbers, times and durations as each language writes them: Babel (CLDR) behind the domain's `Formats`.
 
 CLDR patterns are slow to apply and the values few, so what was worked out once is kept, within limits.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import Final, Literal
@@ -15,6 +14,8 @@ from babel import Locale
 from babel.dates import format_date, format_timedelta
 from babel.numbers import format_decimal, format_percent
 
+from shared.domain.catalog import CATALOGS
+
 NUMBERS_KEPT: Final = 8192
 """Numbers of seats and people in use in five languages; far more than a few libraries have."""
 DATES_KEPT: Final = 512
@@ -22,28 +23,8 @@ FORMATS_KEPT: Final = 1024
 """Pairs of language and time zone: about 600 zones exist, and few are in use."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Manner:
-    """How a language writes what CLDR leaves open."""
-
-    locale: Locale
-    date: str
-    """Weekday, day and month, as a CLDR pattern."""
-    first_of_month: str
-    hours_and_minutes: str
-
-
-def _manner(locale: str, date_pattern: str, hours_and_minutes: str, first_of_month: str | None = None) -> _Manner:
-    return _Manner(Locale.parse(locale), date_pattern, first_of_month or date_pattern, hours_and_minutes)
-
-
-MANNERS: Final = {
-    "en": _manner("en_GB", "EEEE d MMMM", "{hours} {minutes}"),
-    "fr": _manner("fr", "EEEE d MMMM", "{hours} {minutes}", first_of_month="EEEE d'er' MMMM"),
-    "nl": _manner("nl", "EEEE d MMMM", "{hours} en {minutes}"),
-    "nb": _manner("nb", "EEEE d. MMMM", "{hours} og {minutes}"),
-    "uk": _manner("uk", "EEEE, d MMMM", "{hours} {minutes}"),
-}
+MANNERS: Final = {language: catalog.manner for language, catalog in CATALOGS.items()}
+LOCALES: Final = {language: Locale.parse(manner.locale) for language, manner in MANNERS.items()}
 
 
 class BabelFormats:
@@ -85,18 +66,18 @@ def formats_for(language: str, time_zone_key: str) -> BabelFormats:
 
 @lru_cache(maxsize=NUMBERS_KEPT)
 def _number(language: str, value: int) -> str:
-    return format_decimal(value, locale=MANNERS[language].locale)
+    return format_decimal(value, locale=LOCALES[language])
 
 
 @lru_cache(maxsize=NUMBERS_KEPT)
 def _percent(language: str, value: int) -> str:
-    return format_percent(value / 100, locale=MANNERS[language].locale)
+    return format_percent(value / 100, locale=LOCALES[language])
 
 
 @lru_cache(maxsize=DATES_KEPT)
 def _date(language: str, day: date) -> str:
     manner = MANNERS[language]
-    return format_date(day, manner.first_of_month if day.day == 1 else manner.date, locale=manner.locale)
+    return format_date(day, manner.first_of_month if day.day == 1 else manner.date, locale=LOCALES[language])
 
 
 @lru_cache(maxsize=NUMBERS_KEPT)
@@ -114,4 +95,4 @@ def _duration(language: str, minutes: int) -> str:
 
 def _units(language: str, span: timedelta, unit: Literal["hour", "minute"]) -> str:
     # A threshold nothing reaches keeps to the unit asked for. Babel's format_unit has no Dutch hours.
-    return format_timedelta(span, granularity=unit, threshold=1e9, locale=MANNERS[language].locale)
+    return format_timedelta(span, granularity=unit, threshold=1e9, locale=LOCALES[language])

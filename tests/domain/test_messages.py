@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.configuration import LANGUAGES
 from shared.domain.catalog import CATALOGS
-from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, Manner, PageWords, SeatWords
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.messages import (
@@ -426,6 +426,8 @@ def texts(words: Words, path: str = "") -> Iterator[tuple[str, str]]:
     """Yield every text of a catalog with the name of its field; those that count in each of their forms."""
     for each in fields(words):
         value = getattr(words, each.name)
+        if isinstance(value, Manner):
+            continue  # patterns, no words
         if isinstance(value, str):
             yield path + each.name, value
         elif isinstance(value, PARTS):

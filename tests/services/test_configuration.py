@@ -121,7 +121,7 @@ FAULTS = {
                 6,
                 "libraries.central.languages.#2",
                 "'de' is not one of the choices",
-                "choose one of en, fr, nl, nb, uk",
+                "choose one of en, fr, nb, nl, uk",
             )
         ],
     ),

@@ -187,6 +187,20 @@ class SeatWords:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a language writes dates and durations, beyond what CLDR says by itself."""
+
+    locale: str
+    """CLDR's locale: `en_GB`."""
+    date: str
+    """Weekday, day and month, as a CLDR pattern."""
+    first_of_month: str
+    """The same for the first day of a month, which some languages write another way."""
+    hours_and_minutes: str
+    """{hours}, {minutes}: how the two are joined."""
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """Every sentence about a library's status in one language."""
 
@@ -194,6 +208,7 @@ class Catalog:
     """BCP 47, as in `lang` of HTML."""
     language_name: str
     """The language's own name for itself."""
+    manner: Manner
 
     simulated: str
     recorded: str

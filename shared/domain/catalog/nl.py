@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, Manner, PageWords, SeatWords
 
 
 def plural(count: int, one: str, other: str) -> str:
@@ -15,6 +15,12 @@ def plural(count: int, one: str, other: str) -> str:
 CATALOG: Final = Catalog(
     language="nl",
     language_name="Nederlands",
+    manner=Manner(
+        locale="nl",
+        date="EEEE d MMMM",
+        first_of_month="EEEE d MMMM",
+        hours_and_minutes="{hours} en {minutes}",
+    ),
     simulated="[simulatie]",
     recorded="[opname]",
     lead="{name}, {time}: {words}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, PageWords, SeatWords
+from shared.domain.catalog.catalog import CardWords, Catalog, DigestWords, EventWords, Manner, PageWords, SeatWords
 
 
 def plural(count: int, one: str, few: str, many: str) -> str:
@@ -19,6 +19,12 @@ def plural(count: int, one: str, few: str, many: str) -> str:
 CATALOG: Final = Catalog(
     language="uk",
     language_name="Українська",
+    manner=Manner(
+        locale="uk",
+        date="EEEE, d MMMM",
+        first_of_month="EEEE, d MMMM",
+        hours_and_minutes="{hours} {minutes}",
+    ),
     simulated="[симуляція]",
     recorded="[запис]",
     lead="{name}, {time}: {words}",
