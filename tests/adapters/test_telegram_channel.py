@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -239,6 +240,22 @@ class TestTelegramWithReview(ChannelSuite):
         record = await bench.record(intent)
         assert record is not None
         assert "review_chat" in record.reason
+
+    async def test_a_live_post_that_is_gone_is_made_anew_once(
+        self, bench: Bench, world: Telegram, fake: FakeTelegram
+    ) -> None:
+        await super().live(bench)
+        post = (await load(bench.bus, bench.intent().live_key)).post
+        assert post is not None
+        assert isinstance(await bench.channel().retire(post.remote_id), Done)
+        await bench.show(FULL, 3)
+        fake.changes = {"sendMessage"}  # the edit is answered: there is nothing to edit
+        world.script("cut")
+        await kept(bench.keeper())
+        await kept(bench.keeper())
+        assert len(await world.public()) == 1
+        assert fake.faults == deque()
+        assert fake.review == set()
 
     async def test_a_look_up_before_anything_was_sent_finds_nothing(self, bench: Bench, fake: FakeTelegram) -> None:
         assert await bench.channel().look_up(bench.intent()) == NotFound()

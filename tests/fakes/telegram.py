@@ -71,9 +71,11 @@ class FakeTelegram(FakeServer):
     may_edit: bool = True
     is_protected: bool = False
     knows_review: bool = True
+    changes: set[str] = field(default_factory=lambda: set(CHANGES))
+    """The methods that a fault may hit."""
 
     def is_change(self, request: Request) -> bool:
-        return request.path.rpartition("/")[2] in CHANGES and request.json().get("chat_id") == CHANNEL
+        return request.path.rpartition("/")[2] in self.changes and request.json().get("chat_id") == CHANNEL
 
     def throttled(self) -> Response:
         return Refused(429, "Too Many Requests: retry after 1", retry_after=1).response

@@ -84,7 +84,7 @@ class TelegramOptions(Options):
     )
     review_chat: str = Field(
         default="",
-        pattern=r"^(@[A-Za-z]\w{3,31}|-?\d{5,20})?$",
+        pattern=r"^(-?\d{5,20})?$",
         description="The number of a private chat of staff with the bot (or of a private group it is in). With it a"
         " post whose answer was lost is looked for: the bot forwards the channel's newest messages there for a moment."
         " The channel must allow forwarding.",
