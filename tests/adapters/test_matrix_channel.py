@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,17 @@ import httpx
 import pytest
 
 from services.publisher.accounts import Patience
-from services.publisher.channels.channel import Blocked, Channel, Done, NotFound, NotSent, Outcome, Rejected, Throttled
+from services.publisher.channels.channel import (
+    Blocked,
+    Channel,
+    Done,
+    NotFound,
+    NotSent,
+    Outcome,
+    Rejected,
+    Throttled,
+    Unknown,
+)
 from services.publisher.channels.matrix import MatrixChannel
 from services.publisher.channels.means import Means
 from services.publisher.delivery import Finished
@@ -531,6 +542,30 @@ class TestSynapseAlone:
         assert any("invite" in each for each in await channel.inspect())
         assert isinstance(await channel.send(real_bench.intent()), Blocked)
 
+    async def test_a_server_that_is_killed_knows_its_posts_when_it_is_back(self, operator: Bus, tmp_path: Path) -> None:
+        if reason := synapse.missing():
+            pytest.skip(reason)
+        (tmp_path / "mortal").mkdir()
+        with synapse.running(tmp_path / "mortal") as server:
+            room = new_room(server)
+            async with cutting(server.base, is_put) as proxy, httpx.AsyncClient(timeout=10) as client:
+                world = RealRoom(room, proxy, options={"room": room.id})
+                (tmp_path / "matrix-bib").write_text(world.secret)
+                bench = Bench(world, operator, Means(client, tmp_path, operator))
+                channel, intent = bench.channel(), bench.intent()
+                await channel.inspect()
+                world.script("cut")
+                assert isinstance(await channel.send(intent), Unknown)
+                server.kill()
+                assert not isinstance(await channel.look_up(intent), Done | NotFound)
+                assert not isinstance(await channel.send(intent), Done)
+                server.start()
+                found = await channel.look_up(intent)
+                assert isinstance(found, Done)
+                assert await channel.send(intent) == found
+                assert len(room.public()) == 1
+            room.staff.close()
+
     async def test_too_many_messages_are_throttled_with_the_servers_own_pause(
         self, operator: Bus, tmp_path: Path
     ) -> None:
@@ -554,3 +589,76 @@ class TestSynapseAlone:
             room.staff.close()
         assert isinstance(outcome, Throttled)
         assert 1 <= outcome.retry_after_s <= 6
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request to a homeserver, with blanks for the room, the account's latest post and its token."""
+
+    method: str
+    path: str
+    body: Any = None
+    token: str = "{token}"
+
+
+POSTED = {"msgtype": "m.notice", "body": "x"}
+ASKED = {
+    "whoami": Asked("GET", "/account/whoami"),
+    "no token": Asked("GET", "/account/whoami", token=""),
+    "a wrong token": Asked("GET", "/account/whoami", token="nobody"),
+    "an alias that is not there": Asked("GET", "/directory/room/%23nothing%3Amatrix.example"),
+    "entering again": Asked("POST", "/join/{room}", {}),
+    "entering elsewhere": Asked("POST", "/join/!nothing%3Amatrix.example", {}),
+    "a message": Asked("PUT", "/rooms/{room}/send/m.room.message/t1", POSTED),
+    "a message again": Asked("PUT", "/rooms/{room}/send/m.room.message/t0", {**POSTED, "body": "y"}),
+    "too long": Asked("PUT", "/rooms/{room}/send/m.room.message/t2", {**POSTED, "body": "x" * 66_000}),
+    "no object": Asked("PUT", "/rooms/{room}/send/m.room.message/t3", []),
+    "another room": Asked("PUT", "/rooms/!nothing%3Amatrix.example/send/m.room.message/t4", POSTED),
+    "an event": Asked("GET", "/rooms/{room}/event/{post}"),
+    "an event that is not there": Asked("GET", "/rooms/{room}/event/$nothing"),
+    "messages": Asked("GET", "/rooms/{room}/messages?dir=b&limit=5"),
+    "a state that is not there": Asked("GET", "/rooms/{room}/state/m.room.encryption"),
+    "pins": Asked("PUT", "/rooms/{room}/state/m.room.pinned_events", {"pinned": ["{post}"]}),
+    "no right to a state": Asked("PUT", "/rooms/{room}/state/m.room.server_acl", {"allow": ["*"]}),
+    "a redaction": Asked("PUT", "/rooms/{room}/redact/{post}/r1", {}),
+    "a redaction of nothing": Asked("PUT", "/rooms/{room}/redact/$nothing/r2", {}),
+    "no such request": Asked("GET", "/nothing"),
+    "a wrong password": Asked(
+        "POST",
+        "/login",
+        {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": "nobody"}, "password": "x"},
+    ),
+    "a log-in of no known kind": Asked("POST", "/login", {"type": "m.login.nothing"}),
+}
+
+
+async def answered(base: str, asked: Asked, **blanks: str) -> tuple[int, str, list[str]]:
+    """Return the status, the error code and the names of the fields of an answer."""
+    path = asked.path.format(**blanks)
+    body = None if asked.body is None else json.loads(json.dumps(asked.body).replace("{post}", blanks["post"]))
+    token = asked.token.format(**blanks)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with httpx.AsyncClient(timeout=30) as client:
+        url = f"{base}/_matrix/client/v3{path}"
+        response = await client.request(asked.method, url, headers=headers, **({} if body is None else {"json": body}))
+    told = response.json()
+    ours = {"event_id", "room_id", "device_id", "access_token", "chunk", "content", "sender", "soft_logout"}
+    return response.status_code, told.get("errcode", ""), sorted(ours & told.keys())
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("what", ASKED)
+async def test_the_stand_in_answers_as_synapse_does(real: RealRoom, fake: FakeMatrix, what: str) -> None:
+    answers = []
+    for base, token, room in (
+        (real.room.server.base, real.room.token, real.room.id),
+        (fake.base, TOKEN, fake.room),
+    ):
+        blanks = {"token": token, "room": quote(room, safe=""), "post": "$"}
+        await answered(base, ASKED["entering again"], **blanks)
+        async with httpx.AsyncClient(timeout=30) as client:
+            url = f"{base}/_matrix/client/v3/rooms/{blanks['room']}/send/m.room.message/t0"
+            made = await client.put(url, headers={"Authorization": f"Bearer {token}"}, json=POSTED)
+        blanks["post"] = made.json()["event_id"]
+        answers.append(await answered(base, ASKED[what], **blanks))
+    assert answers[0] == answers[1]

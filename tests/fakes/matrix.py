@@ -126,10 +126,12 @@ class FakeMatrix(FakeServer):
                     raise Refusal(404, "M_NOT_FOUND", f"Room alias {alias} not found")
                 return Response(200, {"room_id": self.room, "servers": [DOMAIN]})
             case "POST", ["join", room]:
-                if room != self.room or user not in self.members | self.invited:
+                if room not in {self.room, self.alias}:
+                    raise Refusal(404, "M_UNKNOWN", "Can't join remote room because no servers")
+                if user not in self.members | self.invited:
                     raise Refusal(403, "M_FORBIDDEN", "You are not invited to this room.")
                 self.members.add(user)
-                return Response(200, {"room_id": room})
+                return Response(200, {"room_id": self.room})
             case method, ["rooms", room, *rest]:
                 if room != self.room or user not in self.members:
                     raise Refusal(403, "M_FORBIDDEN", f"User {user} not in room {room}")
@@ -164,7 +166,7 @@ class FakeMatrix(FakeServer):
 
     def _log_in(self, body: dict[str, Any]) -> Response:
         if body.get("type") != "m.login.password" or body.get("identifier", {}).get("type") != "m.id.user":
-            raise Refusal(400, "M_UNKNOWN", "Unknown login type")
+            raise Refusal(400, "M_INVALID_PARAM", "Unknown login type")
         user = body["identifier"]["user"]
         if self.passwords.get(user) != body.get("password"):
             raise Refusal(403, "M_FORBIDDEN", "Invalid username or password")
@@ -232,7 +234,8 @@ class FakeMatrix(FakeServer):
         return Response(200, {"chunk": chunk, "start": f"t{before}", **end})
 
     def _may(self, user: str, kind: str, *, is_state: bool) -> None:
-        needed = 50 if is_state else self.levels.get("events_default", 0)
+        state_level = 50 if kind == "m.room.pinned_events" else 100
+        needed = state_level if is_state else self.levels.get("events_default", 0)
         if self.levels.get(user, 0) < needed:
             raise Refusal(403, "M_FORBIDDEN", f"You don't have permission to post that to the room: {kind}")
 

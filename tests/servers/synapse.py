@@ -47,10 +47,38 @@ def _stamp() -> Path:
 
 @dataclass
 class Synapse:
-    """A running homeserver."""
+    """A homeserver with its files under `home`; it may be killed, and started again over them."""
 
-    base: str
-    process: subprocess.Popen[bytes]
+    home: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def base(self) -> str:
+        """The server's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        configuration = str(self.home / "homeserver.yaml")
+        with (self.home / "synapse.log").open("ab") as log:
+            command = [str(PYTHON), "-m", "synapse.app.homeserver", "-c", configuration]
+            self.process = subprocess.Popen(command, cwd=self.home, stdout=log, stderr=subprocess.STDOUT)
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                if httpx.get(f"{self.base}/health", timeout=5).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+        raise AssertionError(f"Synapse did not start: {(self.home / 'synapse.log').read_text()[-2000:]}")
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(20)
+            self.process = None
 
     def register(self, user: str, password: str) -> tuple[str, str]:
         """Make an account; return its user id and an access token."""
@@ -73,33 +101,12 @@ def running(home: Path, *, is_limited: bool = False) -> Iterator[Synapse]:
     (home / "signing.key").write_text(f"ed25519 a_test {b64encode(token_bytes(32)).decode().rstrip('=')}\n")
     # YAML takes JSON.
     (home / "homeserver.yaml").write_text(json.dumps(_configuration(home, port, is_limited=is_limited)))
-    with (home / "synapse.log").open("wb") as log:
-        process = subprocess.Popen(
-            [str(PYTHON), "-m", "synapse.app.homeserver", "-c", str(home / "homeserver.yaml")],
-            cwd=home,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        server = Synapse(f"http://127.0.0.1:{port}", process)
-        try:
-            _wait_until_up(server, home / "synapse.log")
-            yield server
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_until_up(server: Synapse, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            break
-        try:
-            if httpx.get(f"{server.base}/health", timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(f"Synapse did not start: {log.read_text()[-2000:]}")
+    server = Synapse(home, port)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 def _configuration(home: Path, port: int, *, is_limited: bool) -> dict[str, Any]:

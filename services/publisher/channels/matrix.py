@@ -372,7 +372,7 @@ class MatrixChannel(Channel):
             room = await self._room_id()
             owner = await self._whoami()
             findings = self._of_device(owner)
-            response = await self._request("POST", f"{API}/join/{quote(room, safe='')}", json={})
+            response = await self._request("POST", f"{API}/join/{quote(self._named, safe='')}", json={})
             if not response.is_success:
                 return (*findings, f"{owner.user_id} cannot enter the room {self._named}: invite it")
             if await self._is_encrypted(room):
@@ -569,7 +569,8 @@ CHANNEL: Final = ChannelType(
     needs_server=True,
     credentials='`access_token = "..."`, or `user = "..."` and `password = "..."`; with these the log-in is kept on the'
     " bus and made once, always for the same device. `device_id` may name the device: that of the token, to be told"
-    " when somebody has logged in anew, or the one to log in as",
+    " when somebody has logged in anew, or the one to log in as. Each room takes an account name of its own, though"
+    " their files may hold the same",
     limits="65,536 bytes for the whole message, which no form comes near; Synapse by default takes ten messages at once"
     " and then one in five seconds. Pinning needs a power level of 50 in most rooms",
     lost_reply="repeated under the same transaction id, which the server keeps for a day, and looked for in the room by"
