@@ -10,7 +10,7 @@ import importlib
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -38,16 +38,16 @@ from services.publisher.channels.channel import (
 from services.publisher.channels.means import Means
 from services.publisher.live_posts import load
 from shared.contracts import subjects
-from shared.contracts.posts import DeliveryState, PostIntent
+from shared.contracts.posts import DeliveryState, PostIntent, PostKind
 from shared.contracts.status import Sentences
 from shared.domain.live_post import UNTRUE_AFTER
 from shared.runtime.bus import Bus
 from tests.adapters import suite
 from tests.adapters.suite import CANARY, Bench, ChannelSuite, World, carry, kept
 from tests.fakes.announcements import FULL, OPEN, intent_of
-from tests.fakes.bluesky import LOGINS_MAX, POST, PROFILE, TID, FakePds
+from tests.fakes.bluesky import LOGINS_MAX, POST, PROFILE, TID, FakePds, Refused
 from tests.fakes.cutting_proxy import CuttingProxy, cutting
-from tests.fakes.http_server import Fault, Request, Response, listening
+from tests.fakes.http_server import Cut, Fault, Request, Response, listening
 from tests.servers import pds as servers
 
 REAL_PATIENCE: Final = replace(suite.HASTY, send_s=3.0, lease_s=4.0)
@@ -118,6 +118,10 @@ class Bluesky(World):
         """Return a record."""
 
     @abstractmethod
+    def aged(self, token: str) -> str:
+        """Return an access token as it is when its two hours are over."""
+
+    @abstractmethod
     async def tell(self, name: str, body: dict[str, Any]) -> Response:
         """Change something as the account's owner, whatever is scripted."""
 
@@ -150,6 +154,11 @@ class Fake(Bluesky):
 
     async def get(self, collection: str, rkey: str) -> dict[str, Any] | None:
         return self.pds.records.get((collection, rkey))
+
+    def aged(self, token: str) -> str:
+        self.pds.access.remove(token)
+        self.pds.expired.add(token)
+        return token
 
     async def tell(self, name: str, body: dict[str, Any]) -> Response:
         self.pds.access.add("owner")
@@ -189,6 +198,9 @@ class Real(Bluesky):
         query = {"repo": self.did, "collection": collection, "rkey": rkey}
         response = self.pds.ask("com.atproto.repo.getRecord", query)
         return cast("dict[str, Any]", response.json()["value"]) if response.is_success else None
+
+    def aged(self, token: str) -> str:
+        return servers.aged(token)
 
     async def tell(self, name: str, body: dict[str, Any]) -> Response:
         response = self.pds.call(f"com.atproto.{name}", body, {"authorization": f"Bearer {self.login.token}"})
@@ -264,7 +276,8 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[Bluesky]:
 
 
 @pytest.fixture
-async def bench(world: Bluesky, operator: Bus, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(world: Bluesky, operator: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    monkeypatch.setattr(suite, "HASTY", REAL_PATIENCE)
     async with bench_of(world, operator, tmp_path) as bench:
         yield bench
 
@@ -412,6 +425,13 @@ def test_a_key_is_a_tid_of_its_intent_alone(number: int, second: int) -> None:
     assert TID.fullmatch(record_key(intent))
     assert record_key(again) == record_key(intent) != record_key(other)
     assert record_key(intent)[:7] <= record_key(later)[:7]
+
+
+def test_a_reminder_that_is_decided_again_has_the_same_key() -> None:
+    first = intent_of(valid_for=timedelta(minutes=60)).model_copy(update={"kind": PostKind.REMINDER})
+    again = first.model_copy(update={"changed_at": first.changed_at + timedelta(minutes=3)})
+    assert record_key(again) == record_key(first)
+    assert record_key(first) < record_key(first.model_copy(update={"kind": PostKind.ANNOUNCEMENT}))
 
 
 SCRIPTS: Final = {
@@ -608,15 +628,22 @@ async def test_a_picture_has_a_description(bench: Bench, world: Bluesky) -> None
     assert image["image"]["mimeType"] == "image/png"
 
 
+@dataclass
 class Blind(FakePds):
     """A server that takes no pictures now."""
 
+    refusal: Exception = field(default_factory=Cut)
+
     def upload_blob(self, request: Request) -> dict[str, Any]:
-        raise ConnectionResetError(request.path)
+        self.bearer(request, self.access)
+        raise self.refusal
 
 
-async def test_a_post_goes_out_without_its_picture_rather_than_not(operator: Bus, tmp_path: Path) -> None:
-    async with listening(Blind(password=CANARY)) as blind:
+@pytest.mark.parametrize("refusal", [Cut(), Refused(429, "RateLimitExceeded"), Refused(413, "PayloadTooLarge")])
+async def test_a_post_goes_out_without_its_picture_rather_than_not(
+    operator: Bus, tmp_path: Path, refusal: Exception
+) -> None:
+    async with listening(Blind(password=CANARY, refusal=refusal)) as blind:
         world = Fake(blind)
         world.options = {"picture": True}
         async with bench_of(world, operator, tmp_path) as bench:
@@ -628,15 +655,24 @@ async def test_a_post_goes_out_without_its_picture_rather_than_not(operator: Bus
 # Sessions
 
 
-async def kept_session(bench: Bench, **changed: str) -> None:
-    """Let the session on the bus be what time or somebody's hand has made of it."""
-    bucket = bench.bus.bucket(subjects.SESSIONS)
-    [key] = await bucket.keys("bluesky.bib")
-    entry = await bucket.get(key)
+async def kept_session(bench: Bench) -> bluesky._Session:
+    """Return the session on the bus."""
+    entry = await bench.bus.bucket(subjects.SESSIONS).get(await session_key(bench))
     assert entry is not None
-    value = bluesky._Kept.model_validate_json(entry.value)
-    session = value.session.model_copy(update=changed)
-    await bucket.put(key, value.model_copy(update={"session": session}).model_dump_json(by_alias=True).encode())
+    return bluesky._Kept.model_validate_json(entry.value).session
+
+
+async def session_key(bench: Bench) -> str:
+    [key] = await bench.bus.bucket(subjects.SESSIONS).keys("bluesky.bib")
+    return key
+
+
+async def keep_session(bench: Bench, world: Bluesky, access: str, refresh: str) -> None:
+    """Let the session on the bus be what time or somebody's hand has made of it."""
+    session = bluesky._Session(did=world.did, accessJwt=access, refreshJwt=refresh)
+    kept = bluesky._Kept(identifier=world.identifier, session=session)
+    bucket = bench.bus.bucket(subjects.SESSIONS)
+    await bucket.put(await session_key(bench), kept.model_dump_json(by_alias=True).encode())
 
 
 async def test_processes_share_one_session_over_restarts(bench: Bench, world: Bluesky) -> None:
@@ -647,14 +683,16 @@ async def test_processes_share_one_session_over_restarts(bench: Bench, world: Bl
     assert world.calls("server.refreshSession") == []
 
 
-async def test_a_session_that_is_over_is_renewed_once(bench: Bench, world: Bluesky) -> None:
+@pytest.mark.parametrize("error", ["ExpiredToken", "InvalidToken"])
+async def test_a_session_that_is_over_is_renewed_once(bench: Bench, world: Bluesky, error: str) -> None:
     await carry(bench.outbox(), bench.intent(2))
-    await kept_session(bench, access="over")
+    session = await kept_session(bench)
+    access = world.aged(session.access) if error == "ExpiredToken" else "over"
+    await keep_session(bench, world, access, session.refresh)
     await carry(bench.outbox(), bench.intent(3))
     await carry(bench.outbox(), bench.intent(4))
     assert len(await world.public()) == 3
-    counts = [len(world.calls(f"server.{each}Session")) for each in ("create", "refresh")]
-    assert counts == [1, 1]
+    assert [len(world.calls(f"server.{each}Session")) for each in ("create", "refresh")] == [1, 1]
 
 
 async def test_a_session_that_another_process_has_renewed_is_taken_from_it(bench: Bench, world: Bluesky) -> None:
@@ -669,12 +707,12 @@ async def test_a_session_that_another_process_has_renewed_is_taken_from_it(bench
 
 async def test_a_session_that_cannot_be_renewed_is_made_anew_once(bench: Bench, world: Bluesky) -> None:
     await carry(bench.outbox(), bench.intent(2))
-    await kept_session(bench, access="over", refresh="over")
+    await keep_session(bench, world, "over", "over")
     channel = bench.channel()
     assert isinstance(await channel.send(bench.intent(3)), Done)
     assert len(world.calls("server.createSession")) == 2
     # Tokens that last no longer than that are no reason to log in again and again.
-    await kept_session(bench, access="over", refresh="over")
+    await keep_session(bench, world, "over", "over")
     assert isinstance(channel, BlueskyChannel)
     channel._session = None
     assert isinstance(await channel.send(bench.intent(4)), Blocked)

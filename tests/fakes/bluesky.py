@@ -66,17 +66,6 @@ class FakePds(FakeServer):
         self.is_taken_down = True
         return Response(401, {"error": "AccountTakedown", "message": "Account has been taken down"})
 
-    def expire(self) -> None:
-        """Let two hours pass: no access token is good any more."""
-        self.expired |= self.access
-        self.access.clear()
-
-    def forget_sessions(self) -> None:
-        """Let three months pass, or the owner take the app password back: no token is good any more."""
-        self.expire()
-        self.expired |= self.refresh
-        self.refresh.clear()
-
     def posts(self) -> list[dict[str, Any]]:
         """Return the posts, the oldest first."""
         return [record for (collection, _), record in self.records.items() if collection == POST]

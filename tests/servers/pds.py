@@ -5,6 +5,8 @@ The directory and the PDS run as processes of their own, so that the PDS can be 
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import os
 import shutil
@@ -33,7 +35,8 @@ SOURCE: Final = Path(__file__).with_suffix("")
 INSTALLED: Final = PDS_HOME / "node_modules" / ".package-lock.json"
 """Written by npm at the end of a whole installation."""
 ADMIN_PASSWORD: Final = "admin-pass"
-"""What dev-env gives every PDS of its own."""
+TOKEN_SECRET: Final = b"jwt-secret"
+"""Both are what dev-env gives every PDS of its own."""
 UNLIMITED: Final = "unlimited"
 """Requests with this in `x-ratelimit-bypass` are not counted: those of the tests themselves."""
 
@@ -167,6 +170,18 @@ class Pds:
         admin = httpx.BasicAuth("admin", ADMIN_PASSWORD)
         address = f"{self.url}/xrpc/com.atproto.admin.updateSubjectStatus"
         self.client.post(address, json=body, auth=admin).raise_for_status()
+
+
+def aged(token: str) -> str:
+    """Return a token of such a server as it is when its time is over: the same, signed anew with an end gone by."""
+    head, body, _ = token.split(".")
+    claims = {**json.loads(base64.urlsafe_b64decode(body + "==")), "iat": 1, "exp": 2}
+    signed = f"{head}.{_base64(json.dumps(claims).encode())}"
+    return f"{signed}.{_base64(hmac.digest(TOKEN_SECRET, signed.encode(), 'sha256'))}"
+
+
+def _base64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ from services.publisher.channels.channel import (
 )
 from services.publisher.channels.means import Means, options_of
 from shared.contracts import subjects
-from shared.contracts.posts import PostIntent
+from shared.contracts.posts import PostIntent, PostKind
 from shared.runtime.bus import BusUnavailable
 from shared.runtime.card import HEIGHT, WIDTH, card_alt, card_png
 
@@ -58,6 +58,8 @@ IMAGES: Final = "app.bsky.embed.images"
 SELF: Final = "self"
 BASE32: Final = "234567abcdefghijklmnopqrstuvwxyz"
 """The digits of a TID, which sort as the numbers do: https://atproto.com/specs/tid."""
+REMINDED_MAX: Final = timedelta(days=1)
+"""The longest that a reminder goes out before its event."""
 STALE: Final = frozenset({"ExpiredToken", "InvalidToken"})
 """What comes with a 400 where others answer 401."""
 TAKEN_DOWN: Final = frozenset({"AccountTakedown", "AccountDeactivated", "RepoTakendown", "RepoDeactivated"})
@@ -262,7 +264,7 @@ class BlueskyChannel(Channel):
                 "POST", "com.atproto.repo.uploadBlob", content=picture, headers={"Content-Type": "image/png"}
             )
         except _Refused as refused:
-            if isinstance(refused.outcome, Unknown):
+            if isinstance(refused.outcome, Unknown | Throttled):  # pictures have a limit of their own
                 return None
             raise
         uploaded = rest.parsed(_Blob, response) if response.is_success else None
@@ -384,8 +386,12 @@ def record_key(intent: PostIntent) -> str:
     A TID is 53 bits of microseconds since 1970 and 10 bits of a clock's number. Here the seconds are those of the
     change, and the microseconds and the clock are from the intent's key: posts in several languages share the time.
     """
+    moment = intent.changed_at
+    if intent.kind is PostKind.REMINDER:
+        # Decided again it has another time, but its event has not; a day earlier, for a key is read as a time gone by.
+        moment = intent.valid_until - REMINDED_MAX
     chance = int.from_bytes(blake2b(intent.key.encode(), digest_size=8).digest())
-    microseconds = int(intent.changed_at.timestamp()) * 1_000_000 + chance % 1_000_000
+    microseconds = int(moment.timestamp()) * 1_000_000 + chance % 1_000_000
     number = microseconds << 10 | chance // 1_000_000 % 1024
     return "".join(BASE32[number >> shift & 31] for shift in range(60, -1, -5))
 
