@@ -62,10 +62,13 @@ from shared.runtime.logs import logger
 
 log = logger(__name__)
 
-AT_ONCE: Final = 8
-"""Notifications under way; a push service that hangs holds one of these for no longer than an attempt may last."""
+BROWSERS_OWN: Final = (".googleapis.com", ".push.services.mozilla.com", ".push.apple.com", ".notify.windows.com")
+"""The push services of the browsers that nearly everybody has. Others are served too, in a lane of their own: anybody
+may bring an address that hangs, and it must not hold up these."""
+AT_ONCE: Final = {True: 6, False: 2}
+"""Notifications under way, to these services and to others; one holds a place no longer than an attempt may last."""
 WAITING_MAX: Final = 4096
-"""Wishes that wait for one of these; the rest stays on the bus and is found again by the next look."""
+"""Wishes in each lane; the rest stays on the bus and is found again by the next look."""
 LOOK_EVERY_S: Final = 1.0
 OFFER_LOOK_S: Final = 2.0
 OFFER_AGAIN_S: Final = 12 * 3600.0
@@ -134,7 +137,7 @@ class Notifier:
         self._patience = patience
         self._is_here_allowed = is_here_allowed
         self._houses: dict[str, _House] = {}
-        self._due: asyncio.Queue[tuple[str, str]] = asyncio.Queue(WAITING_MAX)
+        self._due: dict[bool, asyncio.Queue[tuple[str, str]]] = {each: asyncio.Queue(WAITING_MAX) for each in AT_ONCE}
         self._in_hand: set[str] = set()
         self._not_before_s: dict[str, float] = {}
         """By wish, on the clock that never goes back."""
@@ -150,8 +153,9 @@ class Notifier:
             tasks.create_task(self._offer_for_ever())
             tasks.create_task(self.follow())
             tasks.create_task(self._look_for_ever())
-            for _ in range(AT_ONCE):
-                tasks.create_task(self._work())
+            for lane, workers in AT_ONCE.items():
+                for _ in range(workers):
+                    tasks.create_task(self._work(self._due[lane]))
 
     # The key, and who offers
 
@@ -258,9 +262,10 @@ class Notifier:
         for library, house in self._houses.items():
             if house.wishes:
                 for key in self._reckon(library, house):
-                    if key not in self._in_hand and not self._due.full():
+                    lane = self._due[is_browsers_own(house.wishes[key].stored.endpoint)]
+                    if key not in self._in_hand and not lane.full():
                         self._in_hand.add(key)
-                        self._due.put_nowait((library, key))
+                        lane.put_nowait((library, key))
         metrics.PUSH_WISHES.set(sum(len(each.wishes) for each in self._houses.values()))
 
     def _reckon(self, library: str, house: _House) -> list[str]:
@@ -291,10 +296,10 @@ class Notifier:
 
     # Telling
 
-    async def _work(self) -> None:
+    async def _work(self, lane: asyncio.Queue[tuple[str, str]]) -> None:
         while True:
             heed_cancellation()
-            library, key = await self._due.get()
+            library, key = await lane.get()
             try:
                 await self.tell(library, key)
             except (BusUnavailable, Conflict) as error:
@@ -442,6 +447,11 @@ class Notifier:
                 self._breakers.popitem(last=False)
         self._breakers.move_to_end(host)
         return breaker
+
+
+def is_browsers_own(endpoint: str) -> bool:
+    """Tell whether an address is one of the services that browsers bring along."""
+    return f".{host_of(endpoint)}".endswith(BROWSERS_OWN)
 
 
 def library_of(key: str) -> str:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 LOOK_UP_S: Final = 3.0
+AT_ONCE: Final = 32
+"""A look-up that nobody answers holds its thread for longer than anybody waits for it; these are for look-ups alone."""
 NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)
 """The first 96 bits of an IPv4 address as networks without IPv4 write it (RFC 6052)."""
 
@@ -25,12 +28,17 @@ class NoSuchHost(Exception):  # noqa: N818
     """A name leads nowhere, or nobody could say where to in time."""
 
 
+_LOOK_UPS: Final = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="look-up")
+
+
 async def public_address(host: str, port: int) -> str:
     """Return an address that a name has. Raises NotPublic if any of them is not public, NoSuchHost."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOK_UP_S):
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await loop.run_in_executor(
+                _LOOK_UPS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            )
     except (OSError, UnicodeError, TimeoutError) as error:
         raise NoSuchHost(type(error).__name__) from error
     addresses = [str(each[4][0]) for each in found]
