@@ -268,7 +268,8 @@ class Fediverse:
 
     async def _is_gone(self, who: str, actor: Actor) -> bool:
         """Tell whether a stranger's own server says that there is no such account any more."""
-        return await self._asked_for(who, actor, ASKED_AGAIN_AFTER) in {404, 410}
+        found = await self._asked_for(who, actor, ASKED_AGAIN_AFTER)
+        return isinstance(found, int) and found in {404, 410}
 
     async def _stranger(self, who: str, actor: Actor, kept_for: timedelta) -> Stranger:
         found = await self._asked_for(who, actor, kept_for)
