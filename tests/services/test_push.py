@@ -580,6 +580,14 @@ async def test_the_service_worker_is_at_the_root_and_looked_at_anew(scene: Scene
     assert again.status_code == 304
 
 
+async def test_a_page_that_tells_can_be_put_on_a_home_screen(offering: Scene) -> None:
+    assert 'rel="manifest"' in (await offering.client.get(f"/l/{offering.library}")).text
+    manifest = await offering.client.get("/manifest.webmanifest")
+    assert manifest.headers["content-type"] == "application/manifest+json"
+    [icon] = manifest.json()["icons"]
+    assert (await offering.client.get(icon["src"])).headers["content-type"] == icon["type"]
+
+
 # The words
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Callable, Container, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -104,6 +105,7 @@ class Site:
         router.add_api_route("/l/{library}", self.library)
         router.add_api_route("/static/{name}", self.static)
         router.add_api_route("/sw.js", self.service_worker)
+        router.add_api_route("/manifest.webmanifest", self.manifest)
         return router
 
     async def overview(
@@ -193,6 +195,21 @@ class Site:
         """Return the script that shows notifications: at the root, for it may act for pages beside and below only."""
         asset = self._assets["sw.js"]
         return respond(request, asset.content, etag_of(asset.content), "no-cache", asset.media_type)
+
+    async def manifest(self, request: Request) -> Response:
+        """Return what makes a page one that can be put on a home screen, without which an iPhone takes no pushes.
+
+        It names no start: that is the page it was added from.
+        """
+        icon = self._assets["icon.svg"]
+        said = {
+            "name": "Placelibre",
+            "short_name": "Placelibre",
+            "display": "standalone",
+            "icons": [{"src": icon.path, "sizes": "any", "type": icon.media_type}],
+        }
+        body = json.dumps(said).encode()
+        return respond(request, body, etag_of(body), "public, max-age=3600", "application/manifest+json")
 
     def error_page(self, request: Request, raised: ProblemRaised) -> Response | None:
         """Return an error as a page to a person who asked for one; None to a program."""
