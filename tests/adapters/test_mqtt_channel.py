@@ -1,4 +1,4 @@
-"""What displays and Home Assistant read on a real Mosquitto, whatever becomes of the broker and the publisher."""
+"""What displays and Home Assistant read on a broker, over a stand-in and a real Mosquitto, whatever becomes of both."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,8 +34,10 @@ from shared.domain.status import Situation, State
 from shared.runtime.bus import Bus
 from tests.adapters import suite
 from tests.adapters.suite import CANARY, Bench, World, kept
+from tests.conftest import free_port
 from tests.fakes.announcements import FULL, OPEN
 from tests.fakes.http_server import Fault
+from tests.fakes.mqtt import FakeBroker
 from tests.servers import mosquitto
 from tests.servers.mosquitto import Mosquitto
 
@@ -51,7 +53,7 @@ class Broker(World):
     account = "hall"
     secret = ""
 
-    def __init__(self, broker: Mosquitto) -> None:
+    def __init__(self, broker: Mosquitto | FakeBroker) -> None:
         self.broker = broker
         self.options: dict[str, object] = {}
         self.address = ""
@@ -74,8 +76,10 @@ async def connection(broker: Mosquitto) -> AsyncIterator[aiomqtt.Client]:
         yield client
 
 
-async def retained(broker: Mosquitto) -> dict[str, str]:
+async def retained(broker: Mosquitto | FakeBroker) -> dict[str, str]:
     """Return what somebody hears who subscribes now."""
+    if isinstance(broker, FakeBroker):
+        return dict(broker.retained)
     async with connection(broker) as client:
         await client.subscribe("#", qos=1)
         await client.publish("end", "here", qos=1)  # the broker sends what it retains before
@@ -98,13 +102,27 @@ async def heard(broker: Mosquitto, topic: str, value: str) -> None:
 
 
 @pytest.fixture
-def broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def real(tmp_path: Path) -> Iterator[Mosquitto]:
     if reason := mosquitto.missing():
         pytest.skip(reason)
-    monkeypatch.setattr(suite, "HASTY", PATIENT)
     (tmp_path / "broker").mkdir()
     with mosquitto.running(tmp_path / "broker") as broker:
         yield broker
+
+
+@pytest.fixture
+def stand_in() -> Iterator[FakeBroker]:
+    broker = FakeBroker(free_port())
+    yield broker
+    broker.kill()
+    assert broker.malformed == []
+
+
+@pytest.fixture(params=["stand_in", pytest.param("real", marks=pytest.mark.servers)])
+def broker(request: pytest.FixtureRequest) -> Mosquitto | FakeBroker:
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Mosquitto | FakeBroker)
+    return found
 
 
 class Hall(Bench):
@@ -140,10 +158,10 @@ class Hall(Bench):
         return {topic.removeprefix(f"{self.base}/"): value for topic, value in found.items() if self.base in topic}
 
 
-@pytest.fixture
-async def hall(broker: Mosquitto, operator: Bus, tmp_path: Path) -> AsyncIterator[Hall]:
+@asynccontextmanager
+async def benched(broker: Mosquitto | FakeBroker, bus: Bus, secrets: Path) -> AsyncIterator[Hall]:
     async with httpx.AsyncClient() as client:
-        bench = Hall(Broker(broker), operator, Means(client, tmp_path, operator))
+        bench = Hall(Broker(broker), bus, Means(client, secrets, bus))
         bench.opened = []
         yield bench
         for channel in bench.opened:
@@ -151,9 +169,23 @@ async def hall(broker: Mosquitto, operator: Bus, tmp_path: Path) -> AsyncIterato
             await channel.close()
 
 
-@pytest.mark.servers
-class TestMosquitto:
-    async def test_a_status_is_there_for_whoever_comes_later(self, broker: Mosquitto, hall: Hall) -> None:
+@pytest.fixture
+async def hall(
+    broker: Mosquitto | FakeBroker, operator: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Hall]:
+    monkeypatch.setattr(suite, "HASTY", PATIENT)
+    async with benched(broker, operator, tmp_path) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def real_hall(real: Mosquitto, operator: Bus, tmp_path: Path) -> AsyncIterator[Hall]:
+    async with benched(real, operator, tmp_path) as bench:
+        yield bench
+
+
+class TestBroker:
+    async def test_a_status_is_there_for_whoever_comes_later(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         intent = hall.intent(situation=FULL)
         assert intent.status is not None
@@ -173,7 +205,9 @@ class TestMosquitto:
         assert (await retained(broker))["placelibre/_publisher/hall"] == "online"
 
     @pytest.mark.parametrize("situation", [CLOSED, Situation(State.UNKNOWN)])
-    async def test_what_is_not_known_is_no_number(self, broker: Mosquitto, hall: Hall, situation: Situation) -> None:
+    async def test_what_is_not_known_is_no_number(
+        self, broker: Mosquitto | FakeBroker, hall: Hall, situation: Situation
+    ) -> None:
         broker.start()
         channel = hall.channel()
         await channel.send(hall.intent(situation=FULL))
@@ -182,7 +216,7 @@ class TestMosquitto:
         assert values["state"] == situation.state.value
         assert {values[name] for name in ("level", "free_seats", "percent", "wait_min")} == {"None"}
 
-    async def test_the_same_again_changes_nothing(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_the_same_again_changes_nothing(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         channel, intent = hall.channel(), hall.intent()
         first = await channel.send(intent)
@@ -190,7 +224,7 @@ class TestMosquitto:
         assert await channel.update(intent, hall.base) == first
         assert await retained(broker) == before
 
-    async def test_the_keeper_gives_every_new_status_at_once(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_the_keeper_gives_every_new_status_at_once(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         keeper = hall.keeper()
         for revision, situation in ((2, OPEN), (3, FULL), (4, CLOSED), (5, OPEN)):
@@ -200,7 +234,7 @@ class TestMosquitto:
             assert values["state"] == situation.state.value
             assert values["level"] == (situation.level.value if situation.level else "None")
 
-    async def test_a_silent_source_is_unknown_and_no_number(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_a_silent_source_is_unknown_and_no_number(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         keeper = hall.keeper()
         await hall.show(FULL, 2)
@@ -212,7 +246,7 @@ class TestMosquitto:
         assert (values["state"], values["level"], values["free_seats"]) == ("unknown", "None", "None")
         assert "pas de données" in values["text"].lower()
 
-    async def test_no_number_of_updates_is_too_many(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_no_number_of_updates_is_too_many(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         await hall.show(OPEN, 2)
         await kept(hall.keeper())
@@ -226,7 +260,7 @@ class TestMosquitto:
         assert (await hall.values())["as_of"] > before
 
     async def test_a_broker_that_is_gone_has_got_nothing_and_gets_everything_when_it_is_back(
-        self, broker: Mosquitto, hall: Hall, monkeypatch: pytest.MonkeyPatch
+        self, broker: Mosquitto | FakeBroker, hall: Hall, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(mqtt, "ANSWER_S", 1.0)
         broker.start()
@@ -240,7 +274,9 @@ class TestMosquitto:
         assert isinstance(await channel.send(hall.intent(4)), Done)
         assert (await retained(broker)).keys() == before.keys()
 
-    async def test_a_new_process_gives_a_broker_what_it_has_lost(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_a_new_process_gives_a_broker_what_it_has_lost(
+        self, broker: Mosquitto | FakeBroker, hall: Hall
+    ) -> None:
         broker.start()
         await hall.show(CLOSED, 2)
         await kept(hall.keeper())
@@ -249,59 +285,16 @@ class TestMosquitto:
         await kept(hall.keeper())
         assert (await hall.values())["state"] == "closed"
 
-    async def test_a_broker_that_hangs_may_have_got_it(
-        self, broker: Mosquitto, hall: Hall, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(mqtt, "ANSWER_S", 0.5)
-        broker.start()
-        channel = hall.channel()
-        await channel.send(hall.intent())
-        broker.hang()
-        outcome = await channel.send(hall.intent(3))
-        broker.wake()
-        assert not isinstance(outcome, Done)
-        assert isinstance(await channel.send(hall.intent(4)), Done)
-
-    async def test_a_publisher_that_has_gone_is_told_of(
-        self, broker: Mosquitto, hall: Hall, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(mqtt, "WILL_DELAY_S", 1)
-        broker.start()
-        channel = hall.channel()
-        await channel.send(hall.intent())
-        lose_connection(channel)
-        await heard(broker, "placelibre/_publisher/hall", "offline")
-        assert isinstance(await channel.send(hall.intent(3)), Done)
-        assert (await retained(broker))["placelibre/_publisher/hall"] == "online"
-
-    async def test_a_publisher_that_comes_back_soon_was_never_away(
-        self, broker: Mosquitto, hall: Hall, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(mqtt, "WILL_DELAY_S", 2)
-        broker.start()
-        channel = hall.channel()
-        await channel.send(hall.intent())
-        async with connection(broker) as display:
-            await display.subscribe("placelibre/_publisher/hall", qos=1)
-            lose_connection(channel)
-            assert isinstance(await hall.channel().send(hall.intent(3)), Done)  # another process
-            await asyncio.sleep(2.5)
-            await display.publish("placelibre/_publisher/hall", "end", qos=1)
-            said = []
-            async for message in display.messages:
-                said.append(message.payload)
-                if message.payload == b"end":
-                    break
-        assert b"offline" not in said
-
-    async def test_processes_take_turns_on_one_account(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_processes_take_turns_on_one_account(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         first, second = hall.channel(), hall.channel()
         for revision, channel in enumerate((first, second, first, second), start=2):
             assert isinstance(await channel.send(hall.intent(revision)), Done)
         assert (await retained(broker))["placelibre/_publisher/hall"] == "online"
 
-    async def test_an_attempt_that_is_given_up_leaves_the_channel_usable(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_an_attempt_that_is_given_up_leaves_the_channel_usable(
+        self, broker: Mosquitto | FakeBroker, hall: Hall
+    ) -> None:
         broker.start()
         channel = hall.channel()
         with pytest.raises(TimeoutError):
@@ -310,7 +303,7 @@ class TestMosquitto:
         assert isinstance(await channel.send(hall.intent()), Done)
 
     async def test_a_wrong_password_blocks_and_is_not_told(
-        self, broker: Mosquitto, hall: Hall, caplog: pytest.LogCaptureFixture
+        self, broker: Mosquitto | FakeBroker, hall: Hall, caplog: pytest.LogCaptureFixture
     ) -> None:
         broker.users["bib"] = f"another-{PASSWORD}"
         broker.start()
@@ -324,9 +317,12 @@ class TestMosquitto:
         secrets.write_text(f'username = "bib"\npassword = "another-{PASSWORD}"\n')
         assert isinstance(await hall.channel().send(hall.intent()), Done)
 
-    async def test_what_the_account_may_not_write_blocks(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_what_the_account_may_not_write_blocks(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.users["bib"] = PASSWORD
-        broker.rules = ("user bib", "topic readwrite placelibre/#", "topic readwrite end", "topic read #")
+        if isinstance(broker, Mosquitto):
+            broker.rules = ("user bib", "topic readwrite placelibre/#", "topic readwrite end", "topic read #")
+        else:
+            broker.denied = ("homeassistant/",)
         broker.start()
         (hall.means.secrets_dir / "mqtt-hall").write_text(f'username = "bib"\npassword = "{PASSWORD}"\n')
         outcome = await hall.channel().send(hall.intent())
@@ -336,25 +332,7 @@ class TestMosquitto:
         assert isinstance(await hall.channel().send(hall.intent()), Done)
         assert not any(topic.startswith("homeassistant/") for topic in await retained(broker))
 
-    @pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <ssl.SSLSocket"
-    )  # paho leaves a refused one to the collector
-    async def test_a_broker_of_ones_own_authority_is_trusted_by_name_only(
-        self, broker: Mosquitto, hall: Hall, tmp_path: Path
-    ) -> None:
-        certificate, key = self_signed(tmp_path)
-        broker.certificate = (certificate, key)
-        broker.start()
-        world = hall.world
-        assert isinstance(world, Broker)
-        world.address = f"mqtts://127.0.0.1:{broker.tls_port}"
-        outcome = await hall.channel().send(hall.intent())
-        assert isinstance(outcome, Blocked)
-        assert "ca_file" in outcome.reason
-        world.options = {"ca_file": str(certificate)}
-        assert isinstance(await hall.channel().send(hall.intent()), Done)
-
-    async def test_one_language_speaks(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_one_language_speaks(self, broker: Mosquitto | FakeBroker, hall: Hall) -> None:
         broker.start()
         await hall.show(FULL, 2)
         keeper = hall.keeper(languages=("fr", "en"))
@@ -363,7 +341,9 @@ class TestMosquitto:
         assert list(json.loads(values["status"])["sentences"]) == ["fr"]
         assert "complet" in values["text"].lower()
 
-    async def test_topics_stand_under_the_prefix_of_the_configuration(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_topics_stand_under_the_prefix_of_the_configuration(
+        self, broker: Mosquitto | FakeBroker, hall: Hall
+    ) -> None:
         broker.start()
         hall.world.options = {"topic_prefix": "ville/bibliotheques", "discovery_prefix": "ha"}
         assert isinstance(await hall.channel().send(hall.intent()), Done)
@@ -371,7 +351,9 @@ class TestMosquitto:
         assert f"ville/bibliotheques/{hall.library}/state" in topics
         assert {topic.partition("/")[0] for topic in topics} == {"ville", "ha"}
 
-    async def test_home_assistant_finds_one_device_with_sensors(self, broker: Mosquitto, hall: Hall) -> None:
+    async def test_home_assistant_finds_one_device_with_sensors(
+        self, broker: Mosquitto | FakeBroker, hall: Hall
+    ) -> None:
         broker.start()
         await hall.channel().send(hall.intent())
         found = await retained(broker)
@@ -391,6 +373,72 @@ class TestMosquitto:
         assert len({json.dumps(config["device"]) for config in configs.values()}) == 1
         assert len({config["unique_id"] for config in configs.values()}) == 7
         assert len({config["name"] for config in configs.values()}) == 7
+
+
+@pytest.mark.servers
+class TestMosquittoAlone:
+    async def test_a_broker_that_hangs_may_have_got_it(
+        self, real: Mosquitto, real_hall: Hall, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mqtt, "ANSWER_S", 0.5)
+        real.start()
+        channel = real_hall.channel()
+        await channel.send(real_hall.intent())
+        real.hang()
+        outcome = await channel.send(real_hall.intent(3))
+        real.wake()
+        assert not isinstance(outcome, Done)
+        assert isinstance(await channel.send(real_hall.intent(4)), Done)
+
+    async def test_a_publisher_that_has_gone_is_told_of(
+        self, real: Mosquitto, real_hall: Hall, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mqtt, "WILL_DELAY_S", 1)
+        real.start()
+        channel = real_hall.channel()
+        await channel.send(real_hall.intent())
+        lose_connection(channel)
+        await heard(real, "placelibre/_publisher/hall", "offline")
+        assert isinstance(await channel.send(real_hall.intent(3)), Done)
+        assert (await retained(real))["placelibre/_publisher/hall"] == "online"
+
+    async def test_a_publisher_that_comes_back_soon_was_never_away(
+        self, real: Mosquitto, real_hall: Hall, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mqtt, "WILL_DELAY_S", 2)
+        real.start()
+        channel = real_hall.channel()
+        await channel.send(real_hall.intent())
+        async with connection(real) as display:
+            await display.subscribe("placelibre/_publisher/hall", qos=1)
+            lose_connection(channel)
+            assert isinstance(await real_hall.channel().send(real_hall.intent(3)), Done)  # another process
+            await asyncio.sleep(2.5)
+            await display.publish("placelibre/_publisher/hall", "end", qos=1)
+            said = []
+            async for message in display.messages:
+                said.append(message.payload)
+                if message.payload == b"end":
+                    break
+        assert b"offline" not in said
+
+    @pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <ssl.SSLSocket"
+    )  # paho leaves a refused one to the collector
+    async def test_a_broker_of_ones_own_authority_is_trusted_by_name_only(
+        self, real: Mosquitto, real_hall: Hall, tmp_path: Path
+    ) -> None:
+        certificate, key = self_signed(tmp_path)
+        real.certificate = (certificate, key)
+        real.start()
+        world = real_hall.world
+        assert isinstance(world, Broker)
+        world.address = f"mqtts://127.0.0.1:{real.tls_port}"
+        outcome = await real_hall.channel().send(real_hall.intent())
+        assert isinstance(outcome, Blocked)
+        assert "ca_file" in outcome.reason
+        world.options = {"ca_file": str(certificate)}
+        assert isinstance(await real_hall.channel().send(real_hall.intent()), Done)
 
 
 def lose_connection(channel: Channel) -> None:

@@ -399,9 +399,9 @@ CHANNEL: Final = ChannelType(
     credentials='`username = "..."` and `password = "..."`; `username = ""` for a broker that asks for none. No file is'
     " needed for a broker on this machine that asks for none",
     limits="the broker speaks MQTT 5. One language, the first of `languages`. Under `<topic_prefix>/<library>/`, all"
-    " retained: `state`, `level`, `free_seats`, `percent`, `wait_min`, `as_of`, `text` (at most 255 characters), each"
-    " `None` where there is no honest value, and `status`, the whole of it in JSON as the API serves it;"
-    " `<topic_prefix>/_publisher/<account>` is `online`, or `offline` once the publisher has been away for half a"
-    " minute",
+    " retained: `state` (`open`, `closed`, `not_admitting`, `unknown`); `level`, `free_seats`, `percent`, `wait_min`,"
+    " `as_of` and `text` (at most 255 characters), each `None` where there is no honest value; and `status`, the whole"
+    " of it in JSON as the API serves it. `<topic_prefix>/_publisher/<account>` is `online`, or `offline` once the"
+    " publisher has been away for half a minute",
     lost_reply="published again: what is retained is replaced by the same",
 )
