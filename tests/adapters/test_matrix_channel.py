@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -155,12 +156,14 @@ async def test_a_session_that_another_process_has_begun_is_taken_over(own: Own) 
     assert own.fake.log_ins == 2
 
 
-async def test_a_wrong_password_blocks(own: Own) -> None:
+async def test_a_wrong_password_blocks_and_is_not_told(own: Own, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     own.log_in_with_password()
     own.fake.passwords["bib"] = "another"
     outcome = await own.bench.channel().send(own.bench.intent())
     assert isinstance(outcome, Blocked)
     assert "password" in outcome.reason
+    assert CANARY not in outcome.reason + caplog.text
 
 
 @pytest.mark.parametrize("words", ['user = "bib"', 'device_id = "D"', f"{CANARY}", 'access_token = ""'])

@@ -215,8 +215,14 @@ class MqttChannel(Channel):
 
     async def _publish(self, devices: dict[str, str], values: dict[str, str]) -> Unknown | Blocked | None:
         """Publish what is new of `devices`, and all `values`, retained; return what went wrong. Raises _Refused."""
-        for is_new in (self._client is None, True):
-            client = await self._connected()
+        for is_first in (True, False):
+            is_new = self._client is None
+            try:
+                client = await self._connected()
+            except _Refused as refused:
+                if is_first or isinstance(refused.outcome, Blocked):
+                    raise
+                return Unknown(f"{refused.outcome.reason} any more")
             unknown = {topic: config for topic, config in devices.items() if config not in client.introduced}
             messages = {**unknown, **values}
             work = (client.publish(topic, value, qos=1, retain=True) for topic, value in messages.items())
