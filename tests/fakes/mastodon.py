@@ -153,6 +153,9 @@ class FakeMastodon(FakeServer):
     """What single statuses are still shown as, by their id."""
     moved_to: str = ""
     """Where everybody is sent, by a redirect."""
+    at_once: int = 0
+    most_at_once: int = 0
+    """How many posts were being made at a time, where making one takes time."""
     made: int = 0
     deleted: int = 0
 
@@ -201,7 +204,10 @@ class FakeMastodon(FakeServer):
     async def respond(self, request: Request) -> Response:
         key = request.headers.get("idempotency-key", "")
         if key and self.dialect.commits_after_s and key not in self.keys:
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
             await asyncio.sleep(self.dialect.commits_after_s)
+            self.at_once -= 1
             self.keys.pop(key, None)  # it was looked for before the gap
         if key and self.dialect.stores_errors and key in self.keys:
             self.requests.append(request)

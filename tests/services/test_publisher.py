@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,29 +14,34 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from cli.bus_server import BusServer
+from services.publisher import channels, keeper, outbox
+from services.publisher.accounts import Accounts, Patience
 from services.publisher.announcer import UNHEARD_OF, Announcer, time_of
 from services.publisher.channels.console import ConsoleChannel
-from services.publisher.delivery import Finished, Outbox, Patience, Verdict
+from services.publisher.delivery import Finished, Outbox, Verdict
 from services.publisher.handlers import FAILURES, Queues
 from services.publisher.libraries import Libraries
+from services.publisher.live_posts import load
 from services.publisher.main import publish
 from services.publisher.memory import memory_key, read
 from services.publisher.settings import Settings
 from services.publisher.watchdog import QueuesStopped
 from shared.contracts import subjects
 from shared.contracts.configuration import Channel, LibraryConfig
-from shared.contracts.posts import Delivery, DeliveryState, PostIntent
+from shared.contracts.posts import Approval, Delivery, DeliveryState, LivePost, PostIntent, live_slot
 from shared.contracts.status import PublicStatus, StatusChanged
 from shared.domain.library import ClockKind
 from shared.domain.status import Situation, State
 from shared.runtime.applied_libraries import take
-from shared.runtime.bus import ACK_TIMEOUT_S, Bus, Entry, connected
+from shared.runtime.bus import Bus, Entry, connected
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import Update
 from shared.runtime.provision import provision
+from tests.adapters.suite import told
 from tests.conftest import settings_for
 from tests.fakes.announcements import FEW, FULL, OPEN, change_of, configuration, intent_of, new_library, status_of
 from tests.fakes.mastodon import DIALECTS, TOKEN, FakeMastodon, running
+from tests.fakes.mortal_bus import Death, Killed, MortalBus
 
 if TYPE_CHECKING:
     from faststream.nats.annotations import NatsMessage
@@ -44,50 +49,6 @@ if TYPE_CHECKING:
 CLOSED = Situation(State.CLOSED)
 ACK_WAIT_S = 0.7
 """The durables' patience in these tests; the provisioned one is too long to wait for."""
-
-
-@dataclass(frozen=True)
-class Death:
-    """Where a process dies: before or after the nth thing it stores under a subject."""
-
-    subject: str
-    nth: int
-    is_before: bool
-
-
-class Killed(Exception):  # noqa: N818  what happens to the process, not an error of its own
-    """Whatever the process would have done next does not happen."""
-
-
-class MortalBus(Bus):
-    """A real connection of a process that dies at a chosen step: from then on it stores nothing more."""
-
-    death: Death | None = None
-    stored = 0
-    is_dead = False
-
-    async def publish(
-        self,
-        subject: str,
-        payload: bytes,
-        *,
-        message_id: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        timeout_s: float = ACK_TIMEOUT_S,
-    ) -> int:
-        if self.is_dead:
-            raise Killed
-        is_step = self.death is not None and subject.startswith(self.death.subject)
-        self.stored += is_step
-        is_here = is_step and self.death is not None and self.stored == self.death.nth
-        if is_here and self.death is not None and self.death.is_before:
-            self.is_dead = True
-            raise Killed
-        sequence = await super().publish(subject, payload, message_id=message_id, headers=headers, timeout_s=timeout_s)
-        if is_here:
-            self.is_dead = True
-            raise Killed
-        return sequence
 
 
 @dataclass
@@ -161,6 +122,10 @@ class Scene:
         entry = await self.operator.bucket(subjects.DELIVERIES).get(key)
         return Delivery.model_validate_json(entry.value) if entry else None
 
+    async def live(self, language: str = "fr") -> LivePost | None:
+        key = subjects.delivery_key("mastodon-bib", self.library, live_slot(language))
+        return (await load(self.operator, key)).post
+
     def texts(self) -> list[tuple[str, str]]:
         return [(post.language, post.text) for post in self.server.posts]
 
@@ -171,8 +136,14 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_so(is_so: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await is_so():
+            await asyncio.sleep(0.02)
+
+
 def mastodon(server: FakeMastodon, **rest: float) -> Channel:
-    rule = {"min_interval_min": 0.0, "daily_budget": 100, **rest}
+    rule = {"min_interval_min": 0.0, "daily_budget": 100, "quiet_hours": "", **rest}
     return Channel.model_validate(
         {"type": "mastodon", "account": "bib", "server": server.base, "languages": ("fr", "en"), **rule}
     )
@@ -181,15 +152,16 @@ def mastodon(server: FakeMastodon, **rest: float) -> Channel:
 @pytest.fixture
 async def scene(operator: Bus, bus_server: BusServer, tmp_path: Path) -> AsyncIterator[Scene]:
     (tmp_path / "mastodon-bib").write_text(TOKEN)
-    for stream, durable in (
-        (subjects.CHANGES, subjects.CHANGES_DURABLE),
-        (subjects.POSTS, subjects.posts_durable("mastodon")),
-        (subjects.POSTS, subjects.posts_durable("console")),
-    ):
-        config = (await operator.jetstream.consumer_info(stream, durable)).config
-        config.ack_wait = ACK_WAIT_S
-        await operator.jetstream.add_consumer(stream, config)
-    async with running(FakeMastodon(DIALECTS["gotosocial"])) as server:
+    # The dialect that ignores keys: whatever is sent twice is there twice.
+    async with running(FakeMastodon(dialect=DIALECTS["gotosocial"])) as server:
+        for stream, durable in (
+            (subjects.CHANGES, subjects.CHANGES_DURABLE),
+            (subjects.POSTS, subjects.posts_durable(subjects.lane_of("mastodon", server.base, "bib"))),
+            (subjects.POSTS, subjects.posts_durable(subjects.CONSOLE)),
+        ):
+            config = (await operator.jetstream.consumer_info(stream, durable)).config
+            config.ack_wait = ACK_WAIT_S
+            await operator.jetstream.add_consumer(stream, config)
         scene = Scene(operator, bus_server, server, tmp_path, new_library())
         await scene.configure(configuration(scene.library, mastodon(server)))
         yield scene
@@ -218,13 +190,16 @@ async def test_a_change_delivered_again_posts_nothing(scene: Scene) -> None:
     assert len(scene.texts()) == 2
 
 
-async def test_two_publishers_share_the_work_and_post_once(scene: Scene) -> None:
+@pytest.mark.parametrize("dialect", ["gotosocial", "hollo"])
+async def test_two_publishers_share_the_work_and_send_one_at_a_time(scene: Scene, dialect: str) -> None:
+    scene.server.dialect = replace(DIALECTS[dialect], commits_after_s=0.05)
     async with scene.publisher(), scene.publisher():
         for revision, situation in enumerate((FEW, FULL, FEW), start=2):
             await scene.tell(change_of(scene.library, revision, situation, now()))
             await scene.settled()
-    assert len(scene.texts()) == 6
+    assert len(scene.texts()) == scene.server.made == 6
     assert len(set(scene.texts())) == 6
+    assert scene.server.most_at_once == 1
 
 
 DEATHS = [
@@ -233,24 +208,104 @@ DEATHS = [
     Death("posts.", 2, is_before=False),
     Death("$KV.POSTING.", 1, is_before=True),
     Death("$KV.POSTING.", 1, is_before=False),
-    Death("$KV.DELIVERIES.", 1, is_before=True),
-    Death("$KV.DELIVERIES.", 1, is_before=False),
-    Death("$KV.DELIVERIES.", 2, is_before=True),
-    Death("$KV.DELIVERIES.", 2, is_before=False),
-    Death("$KV.DELIVERIES.", 3, is_before=True),
-    Death("$KV.DELIVERIES.", 4, is_before=True),
-    Death("$KV.DELIVERIES.", 4, is_before=False),
+    Death("$KV.SENDERS.", 1, is_before=True),
+    Death("$KV.SENDERS.", 1, is_before=False),
+    Death("$KV.SENDERS.", 2, is_before=True),
+    Death("$KV.SENDERS.", 2, is_before=False),
+    # For each language: what was begun, the live post, what came of it; later the edit begun, the edit done, the pin.
+    *(Death("$KV.DELIVERIES.", nth, is_before=is_before) for nth in range(1, 9) for is_before in (True, False)),
 ]
 
 
 @pytest.mark.parametrize("death", DEATHS, ids=str)
-async def test_a_kill_between_any_two_steps_neither_loses_nor_doubles_a_post(scene: Scene, death: Death) -> None:
+async def test_a_kill_between_any_two_steps_leaves_one_true_live_post_per_language(
+    scene: Scene, death: Death, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "LOOK_EVERY_S", 0.02)
+
+    def is_true() -> bool:
+        posts = scene.server.posts
+        full = [post for post in posts if "complet" in post.text or "full" in post.text.lower()]
+        return len(full) == 2 and all(post.is_pinned for post in posts)
+
     async with scene.publisher(death) as (bus, _):
-        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        # Long enough ago for its live post to be edited now.
+        await scene.tell(change_of(scene.library, 2, FEW, now() - timedelta(minutes=2)))
+        await scene.show(PublicStatus.of(told(scene.library, 3, FULL, now()), {}))
         await until(lambda: bus.is_dead)
     async with scene.publisher():
         await scene.settled()
+        await until(is_true)
     assert sorted(language for language, _ in scene.texts()) == ["en", "fr"]
+    assert scene.server.made == 2
+
+
+async def test_the_first_announcement_of_a_day_becomes_the_live_post_and_later_ones_stand_beside_it(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "LOOK_EVERY_S", 0.02)
+    await scene.configure(configuration(scene.library, mastodon(scene.server, update_interval_min=0)))
+    begin = now() - timedelta(minutes=2)
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, OPEN, begin, before=CLOSED))
+        await scene.settled()
+        first = await scene.live()
+        await scene.tell(change_of(scene.library, 3, FULL, begin + timedelta(seconds=1), before=OPEN))
+        await scene.settled()
+        await scene.show(PublicStatus.of(told(scene.library, 3, FULL, now()), {}))
+        await until(lambda: any("complet" in post.text for post in scene.server.posts if len(post.versions) > 1))
+
+        async def is_pinned() -> bool:
+            post = await scene.live()
+            return post is not None and post.is_pinned
+
+        await until_so(is_pinned)
+    assert first is not None
+    live, beside = [post for post in scene.server.posts if post.language == "fr"]
+    assert (live.id, live.is_pinned, len(live.versions)) == (first.remote_id, True, 2)
+    assert (beside.is_pinned, len(beside.versions)) == (False, 1)
+
+
+async def test_what_needs_approval_waits_for_staffs_word(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "APPROVAL_S", 0.05)
+    await scene.configure(configuration(scene.library, mastodon(scene.server, approval=True)))
+
+    async def is_awaiting() -> bool:
+        records = [await scene.delivery(language) for language in ("fr", "en")]
+        return all(record is not None and record.state is DeliveryState.AWAITING for record in records)
+
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await until_so(is_awaiting)
+    async with scene.publisher():  # another process goes on waiting
+        waiting = await scene.delivery("fr"), await scene.delivery("en")
+        assert scene.server.requests == []
+        for record, is_approved in zip(waiting, (True, False), strict=True):
+            assert record is not None
+            assert record.text  # what staff are asked about
+            word = Approval(is_approved=is_approved, by="desk", at=now()).model_dump_json().encode()
+            key = subjects.approval_key(scene.library, record.key)
+            await scene.operator.bucket(subjects.APPROVALS).put(key, word)
+        await scene.settled()
+    assert [language for language, _ in scene.texts()] == ["fr"]
+    approved, refused = await scene.delivery("fr"), await scene.delivery("en")
+    assert approved is not None
+    assert refused is not None
+    assert approved.state is DeliveryState.DONE
+    assert (refused.state, refused.reason) == (DeliveryState.REFUSED, "by desk")
+
+
+async def test_what_nobody_has_approved_in_time_expires(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "APPROVAL_S", 0.05)
+    await scene.configure(configuration(scene.library, mastodon(scene.server, approval=True)))
+    async with scene.publisher():
+        # Its figures are valid for ten minutes.
+        await scene.tell(change_of(scene.library, 2, FEW, now() - timedelta(minutes=10) + timedelta(seconds=1)))
+        await scene.settled()
+    record = await scene.delivery()
+    assert record is not None
+    assert record.state is DeliveryState.EXPIRED
+    assert scene.server.requests == []
 
 
 async def test_a_held_change_is_posted_once_its_time_has_come_even_after_a_restart(scene: Scene) -> None:
@@ -311,7 +366,7 @@ async def test_what_is_too_old_is_not_sent_and_that_is_noted(scene: Scene) -> No
 
 
 async def test_what_waited_for_a_server_is_superseded_by_newer_news(scene: Scene) -> None:
-    scene.server.faults.extend(["429-seconds"] * 2)
+    scene.server.faults.extend(["429"] * 2)
     async with scene.publisher():
         await scene.tell(change_of(scene.library, 2, FEW, now()))
         await until(lambda: scene.server.attempts > 0)
@@ -405,7 +460,8 @@ class Message:
 
 async def test_a_change_that_breaks_off_does_not_put_aside_the_post_of_the_same_sequence(operator: Bus) -> None:
     patience = Patience(send_s=1, lease_s=1, unknown_wait_s=1, retry_min_s=1, retry_max_s=1)
-    willing = Willing(operator, lambda _: ConsoleChannel(), patience)
+    accounts = Accounts(operator, lambda _: ConsoleChannel(), channels.type_of, patience, "test")
+    willing = Willing(operator, accounts)
     queues = Queues(operator, Breaking(operator, Libraries()), willing)
     change = change_of(new_library(), 2, FEW, now()).model_dump_json().encode()
     broken, post = Message(7), Message(7)
@@ -421,7 +477,7 @@ async def test_a_change_that_breaks_off_does_not_put_aside_the_post_of_the_same_
 
 async def test_a_malformed_intent_is_kept_as_a_dead_letter(scene: Scene) -> None:
     async with scene.publisher():
-        await scene.operator.publish(subjects.post("mastodon", scene.library), b"[]")
+        await scene.operator.publish(subjects.post(subjects.CONSOLE, scene.library), b"[]")
         await scene.settled()
     letter = await scene.operator.jetstream.get_last_msg(
         subjects.DEAD, subjects.dead_letter("publisher", "post"), direct=True
