@@ -22,6 +22,7 @@ from services.publisher.channels.channel import (
     Rejected,
     Throttled,
     Traits,
+    Unknown,
     mark,
 )
 from services.publisher.channels.telegram import _content, utf16_units
@@ -227,6 +228,20 @@ class TestTelegramWithReview(ChannelSuite):
         world.script("cut", "done-504", "cut")
         intent = bench.intent()
         await carry(bench.outbox(), intent)
+        assert len(await world.public()) == 1
+
+    async def test_the_very_first_message_stands_once_though_nothing_tells_where_to_look(
+        self, bench: Bench, world: Telegram
+    ) -> None:
+        world.script("cut", "cut")
+        channel, intent = bench.channel(), bench.intent()
+        for _ in range(2):
+            assert isinstance(await channel.send(intent), Unknown)
+            assert await channel.look_up(intent) == NotFound()
+        assert len(await world.public()) == 2
+        made = await channel.send(intent)
+        assert isinstance(made, Done)
+        assert made.remote_id == "101"
         assert len(await world.public()) == 1
 
     async def test_a_review_chat_that_is_closed_is_named(

@@ -292,8 +292,24 @@ class TelegramChannel(Channel):
         if answer is None:
             return Unknown("an answer that cannot be read")
         number = answer.result.message_id
-        await self._note(intent, number)
-        return Done(str(number), self._url(number), text)
+        done = Done(str(number), self._url(number), text)
+        was_known = await self._note(intent, number)
+        return done if was_known else await self._alone(intent, done)
+
+    async def _alone(self, intent: PostIntent, done: Done) -> Outcome:
+        """Take down what earlier attempts have left before the first message whose number is known.
+
+        Until then no look-up had anywhere to begin, so that its finding nothing meant nothing.
+        """
+        found = await self.look_up(intent)
+        if isinstance(found, NotFound):
+            return done
+        if not isinstance(found, Done):
+            return Unknown("whether it stands twice")
+        for twin in found.twins:
+            if not isinstance(await self.retire(twin), Done):
+                return Unknown("whether it stands twice")
+        return Done(found.remote_id, found.url, found.text)
 
     async def _read(self, number: int) -> _Forwarded | NotFound | NotSent | Throttled | Blocked:
         """Read one message of the channel by way of the review chat; it is forwarded, and deleted there again."""
@@ -336,17 +352,24 @@ class TelegramChannel(Channel):
             place.before[intent.key] = place.newest
             await self._store(place)
 
-    async def _note(self, intent: PostIntent, number: int) -> None:
-        """Note a message of this intent; where that fails, the next look-up begins further back and finds the same."""
+    async def _note(self, intent: PostIntent, number: int) -> bool:
+        """Note a message of this intent; tell whether one before it was known, or nobody is to look anyway.
+
+        Where noting fails, the next look-up begins further back and finds the same.
+        """
         if not self._options.review_chat:
-            return
+            return True
         with suppress(BusUnavailable):
             place = await self._place()
+            was_known = place.newest > 0
             place.newest = max(place.newest, number)
             # Before the very first message no id was known: whatever was sent until then stands a little before it.
             first = max(number - 1 - GAP, 0)
-            place.before = {key: since or first for key, since in {intent.key: 0, **place.before}.items()}
+            place.before.setdefault(intent.key, 0)
+            place.before = {key: since or first for key, since in place.before.items()}
             await self._store(place)
+            return was_known
+        return True
 
     async def _store(self, place: _Place) -> None:
         place.before = dict(list(place.before.items())[-UNSETTLED_MAX:])
