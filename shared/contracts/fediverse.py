@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AwareDatetime, Field
 
-from shared.contracts.status import Wire
+from shared.contracts.status import PublicStatus, Wire
 
 TYPE: Final = "activitypub"
 """The type of channel whose accounts these are."""
@@ -40,6 +40,7 @@ NOTE_KEY_LENGTH: Final = 16
 """Hex digits of a post's key in its note's address."""
 OUTBOX_NOTES: Final = 20
 """The latest notes that the outbox lists."""
+PICTURE_SIZE: Final = {"width": 1200, "height": 630}
 RESERVED: Final = frozenset({"inbox"})
 """Names that no account can have: `/ap/inbox` is the inbox of all of them."""
 _NOTE_PATH: Final = re.compile(r"/ap/(?P<account>[a-z0-9][a-z0-9-]{0,62})/notes/(?P<key>[0-9a-f]{16})")
@@ -93,6 +94,8 @@ class Note(Wire):
     language: str
     hashtags: tuple[str, ...] = ()
     page: str = ""
+    status: PublicStatus | None = Field(default=None, description="What its picture shows; null for one without.")
+    alt: str = Field(default="", description="What the picture says, for those who do not see it.")
     made_at: AwareDatetime
     valid_until: AwareDatetime | None = Field(
         default=None, description="In real time; an inbox that has not been told by then is not told of it any more."
@@ -269,7 +272,20 @@ def shown_note(note: Note) -> dict[str, Any]:
         "cc": [PUBLIC],
         "sensitive": False,
         "tag": [{"type": "Hashtag", "name": f"#{each}", "href": note.page or actor} for each in note.hashtags],
+        "attachment": _pictures(note),
     }
+
+
+def picture_name(note: Note) -> str:
+    """Return the last part of the address of a note's picture; another one after every edit, so that it is fetched."""
+    return f"card-{note.version[:NOTE_KEY_LENGTH]}.png"
+
+
+def _pictures(note: Note) -> list[dict[str, Any]]:
+    if note.status is None:
+        return []
+    address = f"{note.id}/{picture_name(note)}"
+    return [{"type": "Image", "mediaType": "image/png", "url": address, "name": note.alt, **PICTURE_SIZE}]
 
 
 def create(note: Note) -> dict[str, Any]:

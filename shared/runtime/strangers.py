@@ -11,7 +11,9 @@ import asyncio
 import ipaddress
 import json
 import socket
+import ssl
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -109,12 +111,19 @@ async def deliver(asking: httpx.AsyncClient, address: str, headers: Mapping[str,
         raise NoAnswer(type(error).__name__) from error
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return what certificates are checked by; kept, because reading them all takes some 40 ms."""
+    return httpx.create_ssl_context(trust_env=False)
+
+
 class _Guarded(httpx.AsyncBaseTransport):
     """Dials what a name resolves to if all of that is public; in plain HTTP, if all of it is this machine."""
 
     def __init__(self) -> None:
         # No connection is kept: two names with one address must not share one, for its certificate is of one of them.
-        self._transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=64, max_keepalive_connections=0))
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=0)
+        self._transport = httpx.AsyncHTTPTransport(verify=_trusted(), limits=limits, trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host

@@ -17,7 +17,7 @@ import pytest
 
 from cli.bus_server import BusServer
 from services.publisher.channels.activitypub import CHANNEL, account_of, origin_of
-from services.publisher.channels.channel import Done, Gone, Misconfigured, NotFound, Rejected, Target
+from services.publisher.channels.channel import Blocked, Done, Gone, Misconfigured, NotFound, Rejected, Target
 from services.publisher.channels.means import Means
 from services.publisher.fediverse.carrier import Carrier, Pace
 from services.publisher.libraries import Libraries
@@ -36,6 +36,8 @@ from tests.servers import fedify
 from tests.services.api_running import RunningApi, running_api
 
 HASTY = Pace(retry_min_s=0.01, retry_max_s=0.05, lease_s=0.6, answer_s=0.25)
+UNHURRIED = Pace(retry_min_s=0.1, retry_max_s=1, lease_s=0.6)
+"""For a server that is real and may be slow."""
 PATIENCE_S = 20
 
 
@@ -45,13 +47,14 @@ class Fediverse(World):
     type = "activitypub"
     secret = ""
 
-    def __init__(self, bus: Bus, api: RunningApi, follower: Followers) -> None:
+    def __init__(self, bus: Bus, api: RunningApi, follower: Followers, pace: Pace = HASTY) -> None:
         self.bus = bus
         self.api = api
         self.follower = follower
         self.libraries = Libraries()
+        self.pace = pace
         self.running: asyncio.Task[None] | None = None
-        self.carrier = Carrier(bus, self.libraries, holder="world", pace=HASTY)
+        self.carrier = Carrier(bus, self.libraries, holder="world", pace=pace)
 
     @property
     def server(self) -> str:
@@ -102,7 +105,7 @@ class Fediverse(World):
         await self.stop()
         fields = {"type": self.type, "account": self.account, "server": self.server, "languages": ("fr",)}
         self.libraries.put(configuration("bib", Configured.model_validate({**fields, **options})))
-        self.carrier = Carrier(self.bus, self.libraries, holder="world", pace=HASTY)
+        self.carrier = Carrier(self.bus, self.libraries, holder="world", pace=self.pace)
         self.running = asyncio.create_task(self.carrier.run())
 
     async def stop(self) -> None:
@@ -206,6 +209,25 @@ class TestActivityPub(ChannelSuite):
         assert text.endswith("#Bibliothèque")
         [note] = world.follower.notes.values()
         assert [each["name"] for each in note["tag"]] == ["#Bibliothèque"]
+
+    async def test_a_picture_has_its_words_with_it_and_changes_with_the_note(
+        self, bench: Bench, world: Fediverse
+    ) -> None:
+        client = world.follower.client
+        channel = CHANNEL.make(Target(world.type, world.account, world.server, {"picture": True}), bench.means)
+        sent = await channel.send(bench.intent(2, situation=OPEN))
+        assert isinstance(sent, Done)
+        await world.settled()
+        [first] = world.follower.notes[sent.remote_id]["attachment"]
+        assert "Bib" in first["name"]
+        before = await client.get(first["url"])
+        assert (before.headers["content-type"], before.content[:4]) == ("image/png", b"\x89PNG")
+        await channel.update(bench.intent(3, situation=FULL), sent.remote_id)
+        await world.settled()
+        [second] = world.follower.notes[sent.remote_id]["attachment"]
+        after = await client.get(second["url"])
+        assert (second["name"] != first["name"], after.content != before.content) == (True, True)
+        assert (await client.get(first["url"])).status_code == 404
 
     async def test_servers_of_many_followers_are_told_once(self, bench: Bench, world: Fediverse) -> None:
         async with listening(Followers(names=("bo", "cleo"))) as other, other.client:
@@ -341,8 +363,10 @@ class TestActivityPub(ChannelSuite):
 
     async def test_an_account_keeps_to_its_address(self, bench: Bench, world: Fediverse) -> None:
         target = Target("activitypub", "bib", "https://other.example", {})
-        [finding] = await CHANNEL.make(target, bench.means).inspect()
+        channel = CHANNEL.make(target, bench.means)
+        [finding] = await channel.inspect()
         assert f"belongs to {world.server}" in finding
+        assert await channel.send(bench.intent()) == Blocked(finding)
 
 
 @pytest.mark.parametrize("account", ["inbox", "bib-"])
@@ -370,7 +394,7 @@ class TestFedify:
     async def world(self, operator: Bus, bus_server: BusServer) -> AsyncIterator[Fediverse]:
         await made(operator)
         async with running_api(bus_server, real_now) as api:
-            world = Fediverse(operator, api, Followers())
+            world = Fediverse(operator, api, Followers(), UNHURRIED)
             await world.start()
             try:
                 await world.is_made()

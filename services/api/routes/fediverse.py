@@ -6,6 +6,7 @@ None of it stands in the API's description: it follows the specifications of Act
 from __future__ import annotations
 
 import json
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -13,16 +14,21 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
+from services.api.conditional import respond
 from services.api.fediverse import Fediverse
+from services.api.pictures import Pictures
 from services.api.problems import ProblemRaised
 from shared.contracts import fediverse as contract
 from shared.contracts.fediverse import ACTIVITY, CONTEXT, Actor, Note
+from shared.runtime.card import card_png
 
 CACHING: Final = "public, max-age=60"
 FRESH: Final = "public, max-age=15"
 """A note is edited in place."""
 ANYWHERE: Final = {"Access-Control-Allow-Origin": "*"}
 """Pages of other servers look accounts up from within the browser (RFC 7033, section 5)."""
+PICTURES_KEPT: Final = 128
+"""Every follower's server fetches a note's picture, all in the minutes after it was made."""
 NODEINFO: Final = "http://nodeinfo.diaspora.software/ns/schema/2.1"
 
 AccountName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -33,6 +39,7 @@ def routes(accounts: Fediverse) -> APIRouter:
     """Return the routes of our accounts in the fediverse."""
     router = APIRouter(include_in_schema=False)
 
+    pictures = Pictures(PICTURES_KEPT)
     _discovery(router, accounts)
 
     @router.get("/ap/{account}")
@@ -70,6 +77,17 @@ def routes(accounts: Fediverse) -> APIRouter:
         if found.gone_at is not None:
             return _activity(contract.shown_note(found), FRESH, status=410)
         return _page(request, _page_of(found)) or _activity(contract.shown_note(found), FRESH)
+
+    @router.get("/ap/{account}/notes/{key}/{name}")
+    async def picture(request: Request, account: AccountName, key: NoteKey, name: str) -> Response:
+        """Return the picture of a note as it stands; that of an earlier wording is not there any more."""
+        found = await accounts.note(account, key)
+        if found.status is None or name != contract.picture_name(found):
+            raise ProblemRaised("not-found", "There is no such picture.")
+        drawn = await pictures.get(
+            (account, key, found.version), partial(card_png, found.status.to_domain(), found.language)
+        )
+        return respond(request, drawn.body, drawn.etag, CACHING, "image/png")
 
     @router.post("/ap/inbox")
     async def shared_inbox(request: Request) -> Response:

@@ -16,6 +16,7 @@ import httpx
 from pydantic import Field
 
 from services.publisher.channels.channel import (
+    Blocked,
     Channel,
     ChannelType,
     Done,
@@ -53,6 +54,7 @@ from shared.contracts.fediverse import (
 from shared.contracts.posts import PostIntent
 from shared.runtime.actors import Kept, load, save
 from shared.runtime.bus import Bus, BusFull, BusUnavailable, Conflict
+from shared.runtime.card import card_alt
 from shared.runtime.clock import now
 
 TAKEN_DOWN: Final = Rejected("this post has been taken down; its address cannot be used again")
@@ -71,17 +73,25 @@ class ActivityPubOptions(Options):
         description="Whether anybody may follow. With false, requests wait, and are answered once it is true again.",
     )
 
+    picture: bool = Field(
+        default=False,
+        description="Whether posts carry the status as a picture, with its words as alternative text. Our own API"
+        " serves it.",
+    )
+
 
 class ActivityPubChannel(Channel):
     """One account of our own."""
 
-    def __init__(self, account: str, origin: str, bus: Bus, client: httpx.AsyncClient, *, accepts: bool) -> None:
+    def __init__(
+        self, account: str, origin: str, bus: Bus, client: httpx.AsyncClient, options: ActivityPubOptions
+    ) -> None:
         """Post as `account` of `origin`, the public address of our API; `client` asks that address at the start."""
         self._account = account
         self._origin = origin
         self._bus = bus
         self._client = client
-        self._accepts = accepts
+        self._options = options
 
     async def send(self, intent: PostIntent) -> Outcome:
         """Store the note; from then on it is public, and on its way to every follower."""
@@ -95,6 +105,12 @@ class ActivityPubChannel(Channel):
             page=intent.url or f"{self._origin}/l/{intent.library}",
             **self._said(intent),
         )
+        try:
+            actor = await load(self._bus, actor_key(self._account), Actor)
+        except BusUnavailable:
+            return NotSent(LATER)
+        if actor is not None and actor.record.origin != self._origin:
+            return Blocked(another_origin(actor.record))
         try:
             await save(self._bus, note_key(self._account, key), note, 0)
         except Conflict:
@@ -124,7 +140,7 @@ class ActivityPubChannel(Channel):
                 return Gone()
             note = kept.record
             said = self._said(intent)
-            if all(getattr(note, name) == said[name] for name in ("html", "language", "hashtags")):
+            if all(getattr(note, name) == said[name] for name in ("html", "language", "hashtags", "alt")):
                 return _done(note)
             changed = note.model_copy(update={**said, "changed_at": now(), "first_revision": _first(kept)})
             await save(self._bus, note_key(self._account, note.key), changed, kept.revision)
@@ -139,7 +155,7 @@ class ActivityPubChannel(Channel):
         try:
             kept = await self._note(remote_id)
             if kept is not None and kept.record.gone_at is None:
-                empty = {"html": "", "text": "", "hashtags": (), "valid_until": None}
+                empty = {"html": "", "text": "", "hashtags": (), "valid_until": None, "status": None, "alt": ""}
                 gone = {**empty, "gone_at": now(), "first_revision": _first(kept)}
                 key = note_key(self._account, kept.record.key)
                 await save(self._bus, key, kept.record.model_copy(update=gone), kept.revision)
@@ -202,7 +218,7 @@ class ActivityPubChannel(Channel):
         wrong = []
         if actor.get("type") != "Service":
             wrong.append("the account is not marked as a bot")
-        if self._accepts and actor.get("manuallyApprovesFollowers") is not False:
+        if self._options.auto_accept and actor.get("manuallyApprovesFollowers") is not False:
             wrong.append("the account is locked: followers wait for an approval that nobody gives")
         return wrong
 
@@ -214,7 +230,10 @@ class ActivityPubChannel(Channel):
         """Return the fields of a note that an intent decides."""
         at = now()
         remaining_s = left_s(intent, at)
+        status = intent.status if self._options.picture else None
         return {
+            "status": status,
+            "alt": card_alt(status.to_domain(), intent.language) if status else "",
             "version": intent.key,
             "html": _html(intent, actor_id(self._origin, self._account)),
             "text": forms(intent)[0],
@@ -253,9 +272,7 @@ def _html(intent: PostIntent, page: str) -> str:
 
 def _make(target: Target, means: Means) -> Channel:
     options = options_of(target, ActivityPubOptions)
-    return ActivityPubChannel(
-        account_of(target), origin_of(target.server), means.bus, means.client, accepts=options.auto_accept
-    )
+    return ActivityPubChannel(account_of(target), origin_of(target.server), means.bus, means.client, options)
 
 
 def account_of(target: Target) -> str:

@@ -37,16 +37,19 @@ let listeners = federation.setInboxListeners("/users/{identifier}/inbox");
 for (const kind of [Accept, Add, Create, Delete, Remove, Update]) listeners = listeners.on(kind, heard);
 listeners.onError((_, error) => tell({ type: "error", message: String(error) }));
 
-const server = createServer(async (request, response) => {
+const answer = async (request, response) => {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = chunks.length > 0 ? Buffer.concat(chunks) : undefined;
   const address = `http://${request.headers.host}${request.url}`;
-  const answer = await federation.fetch(new Request(address, { method: request.method, headers: request.headers, body }), {
-    contextData: undefined,
-  });
-  response.writeHead(answer.status, Object.fromEntries(answer.headers));
-  response.end(Buffer.from(await answer.arrayBuffer()));
+  const asked = new Request(address, { method: request.method, headers: request.headers, body });
+  const answered = await federation.fetch(asked, { contextData: undefined });
+  response.writeHead(answered.status, Object.fromEntries(answered.headers));
+  response.end(Buffer.from(await answered.arrayBuffer()));
+};
+const server = createServer((request, response) => {
+  // Whoever hangs up in the middle of a request comes again.
+  answer(request, response).catch((error) => process.stderr.write(`${error}\n`));
 });
 await new Promise((listening) => server.listen(0, "127.0.0.1", listening));
 const origin = `http://127.0.0.1:${server.address().port}`;
