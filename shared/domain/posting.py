@@ -287,23 +287,21 @@ def is_news(now: Situation, said: Situation) -> bool:
     if now.notice and now.notice != said.notice:
         return True
     shorter, longer = sorted((_wait_min(now), _wait_min(said)))
-    return longer > 0 and longer >= WAIT_MOVES * shorter
+    return longer >= LONG_WAIT_MIN and longer >= WAIT_MOVES * shorter
 
 
 def _wait_min(situation: Situation) -> int:
-    """Return the minutes of a wait worth telling, 0 for one below a quarter of an hour, none or unknown."""
-    if situation.wait_overflow:
-        return OVER_MIN
-    wait = situation.wait_bucket or 0
-    return wait if wait >= LONG_WAIT_MIN else 0
+    """Return the minutes of a wait in its words; 0 for none, and where nobody knows."""
+    return OVER_MIN if situation.wait_overflow else situation.wait_bucket or 0
 
 
 def gist(situation: Situation) -> tuple[State, Level | None, int, bool, bool]:
     """Return what people would act on."""
+    wait = _wait_min(situation)
     return (
         situation.state,
         situation.level,
-        _wait_min(situation),
+        wait if wait >= LONG_WAIT_MIN else 0,
         situation.wait_overflow,
         _is_exceptional(situation),
     )
