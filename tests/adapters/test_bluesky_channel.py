@@ -36,6 +36,7 @@ from services.publisher.channels.channel import (
     graphemes,
 )
 from services.publisher.channels.means import Means
+from services.publisher.keeper import Keeper
 from services.publisher.live_posts import load
 from shared.contracts import subjects
 from shared.contracts.posts import DeliveryState, PostIntent, PostKind
@@ -251,10 +252,16 @@ class TestBlueskyOnARealServer(ChannelSuite):
         self, world: Real, operator: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> AsyncIterator[Bench]:
         monkeypatch.setattr(suite, "HASTY", REAL_PATIENCE)
+        monkeypatch.setattr(suite, "kept", kept_longer)
         async with bench_of(world, operator, tmp_path) as bench:
             await bench.channel().inspect()  # logs in; every process after it takes the session from the bus
             yield bench
         assert len(world.calls("server.createSession")) <= 3
+
+
+async def kept_longer(keeper: Keeper, looks: int = 6) -> None:
+    """Look more often: beside a real server the bus takes longer to be heard."""
+    await kept(keeper, 3 * looks)
 
 
 @asynccontextmanager
