@@ -88,7 +88,8 @@ class Scene:
                 await until(lambda: task.done() or readiness.is_ready)
                 yield bus, task
             finally:
-                task.cancel()
+                if not task.cancelling():  # else it is ending already, and closes what it has opened
+                    task.cancel()
                 with suppress(asyncio.CancelledError, ExceptionGroup):
                     await task
 
