@@ -200,8 +200,8 @@ async def test_a_room_may_be_named_by_its_alias(own: Own) -> None:
 async def test_an_invitation_is_accepted(own: Own) -> None:
     own.fake.members, own.fake.invited = {STAFF}, {BOT}
     channel = own.bench.channel()
-    assert await channel.inspect() == ()
     assert isinstance(await channel.send(own.bench.intent()), Done)
+    assert await channel.inspect() == ()
 
 
 async def test_who_is_not_invited_is_told_so(own: Own) -> None:
@@ -235,11 +235,12 @@ async def test_others_pins_stay_and_those_of_other_languages(own: Own) -> None:
         assert isinstance(done, Done)
         posts.append(done.remote_id)
     theirs = own.fake.say(STAFF, "House rules")
-    own.fake.set_pins(STAFF, [theirs, "$unknown"])
+    many = [f"$unknown{each}" for each in range(40)]
+    own.fake.set_pins(STAFF, [theirs, *many])
     for post in posts:
         assert isinstance(await channel.pin(post), Done)
         assert isinstance(await channel.pin(post), Done)
-    assert own.fake.pins() == [theirs, "$unknown", posts[1], posts[2]]
+    assert own.fake.pins() == [theirs, *many, posts[1], posts[2]]
 
 
 async def test_the_pin_of_a_post_that_is_taken_down_is_let_go(own: Own) -> None:
@@ -453,7 +454,6 @@ class TestSynapseAlone:
         self, real: RealRoom, real_bench: Bench
     ) -> None:
         channel, intent = real_bench.channel(), too_long(real_bench.intent())
-        await channel.inspect()
         first = await channel.send(intent)
         again = await channel.send(intent)
         assert isinstance(first, Done)
@@ -474,7 +474,6 @@ class TestSynapseAlone:
     ) -> None:
         intent = real_bench.intent()
         channel = self.log_in_as(real, real_bench)
-        await channel.inspect()
         first = await channel.send(intent)
         assert isinstance(channel, MatrixChannel)
         real.room.server.log_out(await channel._account.token())
@@ -484,7 +483,6 @@ class TestSynapseAlone:
 
     async def test_the_twin_of_another_device_is_found_and_taken_down(self, real: RealRoom, real_bench: Bench) -> None:
         intent = real_bench.intent()
-        await real_bench.channel().inspect()
         first = await real_bench.channel().send(intent)
         assert isinstance(first, Done)
         other = self.log_in_as(real, real_bench, "SECOND")
@@ -502,14 +500,12 @@ class TestSynapseAlone:
 
     async def test_a_given_token_that_is_ended_blocks(self, real: RealRoom, real_bench: Bench) -> None:
         channel = real_bench.channel()
-        await channel.inspect()
         assert isinstance(await channel.send(real_bench.intent()), Done)
         real.room.server.log_out(real.room.token)
         assert isinstance(await channel.send(real_bench.intent(3)), Blocked)
 
     async def test_others_pins_stay(self, real: RealRoom, real_bench: Bench) -> None:
         channel = real_bench.channel()
-        await channel.inspect()
         said = real.room.ask(
             "PUT", f"{real.room.path}/send/m.room.message/1", {"msgtype": "m.text", "body": "House rules"}
         )
@@ -532,6 +528,18 @@ class TestSynapseAlone:
         assert isinstance(done, Done)
         assert isinstance(await channel.pin(done.remote_id), Rejected)
 
+    async def test_who_has_made_the_room_lacks_nothing(self, real: RealRoom, real_bench: Bench) -> None:
+        headers = {"Authorization": f"Bearer {real.room.token}"}
+        url = f"{real.room.server.base}/_matrix/client/v3/createRoom"
+        async with httpx.AsyncClient(timeout=30, headers=headers) as client:
+            made = (await client.post(url, json={"preset": "public_chat"})).json()
+        real.options = {"room": made["room_id"]}
+        channel = real_bench.channel()
+        assert await channel.inspect() == ()
+        done = await channel.send(real_bench.intent())
+        assert isinstance(done, Done)
+        assert isinstance(await channel.pin(done.remote_id), Done)
+
     async def test_an_encrypted_room_is_not_posted_to(self, real: RealRoom, real_bench: Bench) -> None:
         wish = {"algorithm": "m.megolm.v1.aes-sha2"}
         real.room.ask("PUT", f"{real.room.path}/state/m.room.encryption", wish)
@@ -540,10 +548,18 @@ class TestSynapseAlone:
         assert isinstance(await channel.send(real_bench.intent()), Blocked)
 
     async def test_who_is_not_invited_is_blocked(self, real: RealRoom, real_bench: Bench) -> None:
-        real.room.ask("POST", f"{real.room.path}/kick", {"user_id": real.room.user})
+        closed = real.room.ask("POST", "/createRoom", {"preset": "private_chat"})
+        real.options = {"room": closed["room_id"]}
         channel = real_bench.channel()
         assert any("invite" in each for each in await channel.inspect())
         assert isinstance(await channel.send(real_bench.intent()), Blocked)
+
+    async def test_who_was_removed_stays_out_until_invited_again(self, real: RealRoom, real_bench: Bench) -> None:
+        assert isinstance(await real_bench.channel().send(real_bench.intent()), Done)
+        real.room.ask("POST", f"{real.room.path}/kick", {"user_id": real.room.user})
+        assert isinstance(await real_bench.channel().send(real_bench.intent(3)), Blocked)
+        real.room.ask("POST", f"{real.room.path}/invite", {"user_id": real.room.user})
+        assert isinstance(await real_bench.channel().send(real_bench.intent(3)), Done)
 
     async def test_a_server_that_is_killed_knows_its_posts_when_it_is_back(self, operator: Bus, tmp_path: Path) -> None:
         if reason := synapse.missing():
@@ -556,7 +572,6 @@ class TestSynapseAlone:
                 (tmp_path / "matrix-bib").write_text(world.secret)
                 bench = Bench(world, operator, Means(client, tmp_path, operator))
                 channel, intent = bench.channel(), bench.intent()
-                await channel.inspect()
                 world.script("cut")
                 assert isinstance(await channel.send(intent), Unknown)
                 server.kill()
@@ -583,7 +598,6 @@ class TestSynapseAlone:
                 (tmp_path / "matrix-bib").write_text(world.secret)
                 bench = Bench(world, operator, Means(client, tmp_path, operator))
                 channel = bench.channel()
-                await channel.inspect()
                 outcome: Outcome | None = None
                 for revision in range(2, 32):
                     outcome = await channel.send(bench.intent(revision))

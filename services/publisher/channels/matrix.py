@@ -60,7 +60,7 @@ PAGES_MAX: Final = 5
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """How far a server's clock may be behind ours for a message to be taken as the one in question."""
 PINS_LOOKED_AT: Final = 30
-"""Others' pins that are asked about, to find our own among them."""
+"""The newest pins are asked about, to find our own earlier ones among others'."""
 ENCRYPTION_ASKED_EVERY_S: Final = 600.0
 """Encryption can be switched on at any time, and never off again."""
 PIN_LEVEL: Final = 50
@@ -346,12 +346,11 @@ class MatrixChannel(Channel):
                 return Rejected("the message is not there any more")
             response = await self._ask(f"{_of(room)}{path}")
             before = _read(_Pins, response).pinned if response.is_success else []
+            looked_at = set(before[-PINS_LOOKED_AT:]) - {remote_id}
             kept = [
                 each
-                for number, each in enumerate(before)
-                if each == remote_id
-                or number >= PINS_LOOKED_AT
-                or not _takes_place_of(event, await self._event(room, each), owner)
+                for each in before
+                if each not in looked_at or not _takes_place_of(event, await self._event(room, each), owner)
             ]
             pins = kept if remote_id in kept else [*kept, remote_id]
             done = Done(remote_id, self._url(room, remote_id), event.text)
@@ -367,22 +366,20 @@ class MatrixChannel(Channel):
         return _failure(response)
 
     async def inspect(self) -> tuple[str, ...]:
-        """Enter the room where that is allowed, and look at what the account may do there."""
+        """Look at what the account may do in the room."""
         try:
             room = await self._room_id()
             owner = await self._whoami()
             findings = self._of_device(owner)
-            response = await self._request("POST", f"{API}/join/{quote(self._named, safe='')}", json={})
-            if not response.is_success:
-                return (*findings, f"{owner.user_id} cannot enter the room {self._named}: invite it")
             if await self._is_encrypted(room):
                 return (*findings, f"the room {self._named} is encrypted, which this channel is not: use another room")
-            response = await self._ask(f"{_of(room)}/state/m.room.create", {"format": "event"})
-            if _read(_Event, response).sender == owner.user_id:
-                return findings  # who has made a room may do everything in it
+            made = _read(_Event, await self._ask(f"{_of(room)}/state/m.room.create", {"format": "event"}))
+            if _is_creator(made, owner):
+                return findings
             powers = _read(_Powers, await self._ask(f"{_of(room)}/state/m.room.power_levels"))
-        except _Refused:
-            return ()  # the first post tells
+        except _Refused as refused:
+            # Whatever else is wrong may pass, and the first post tells.
+            return (refused.outcome.reason,) if isinstance(refused.outcome, Blocked) else ()
         return (*findings, *_lacking(powers, owner))
 
     def _of_device(self, owner: _Owner) -> tuple[str, ...]:
@@ -406,7 +403,20 @@ class MatrixChannel(Channel):
         return room
 
     async def _is_encrypted(self, room: str) -> bool:
-        return (await self._ask(f"{_of(room)}/state/m.room.encryption")).is_success
+        path = f"{_of(room)}/state/m.room.encryption"
+        response = await self._request("GET", path)
+        if response.status_code == httpx.codes.FORBIDDEN:
+            await self._enter()
+            response = await self._request("GET", path)
+        return _answer(response).is_success
+
+    async def _enter(self) -> None:
+        """Take an invitation, or enter a public room. Raises _Refused."""
+        response = await self._request("POST", f"{API}/join/{quote(self._named, safe='')}", json={})
+        if response.status_code in {httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND}:
+            who = (await self._whoami()).user_id
+            raise _Refused(Blocked(f"HTTP {response.status_code}: {who} may not enter the room: invite it"))
+        _answer(response)
 
     async def _room_id(self) -> str:
         if not self._room:
@@ -440,13 +450,7 @@ class MatrixChannel(Channel):
 
     async def _ask(self, path: str, query: dict[str, str] | None = None) -> httpx.Response:
         """Ask what changes nothing; the answer is a success or a 404. Raises _Refused, never with Unknown."""
-        response = await self._request("GET", path, params=query)
-        if response.is_success or response.status_code == httpx.codes.NOT_FOUND:
-            return response
-        fault = _failure(response)
-        if isinstance(fault, Rejected | Unknown):
-            fault = NotSent(f"HTTP {response.status_code} to a question")
-        raise _Refused(fault)
+        return _answer(await self._request("GET", path, params=query))
 
     async def _request(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Make a request, and again with a new session where the server does not know ours. Raises _Refused."""
@@ -462,7 +466,7 @@ class MatrixChannel(Channel):
         url = f"{self._account.server}{path}"
         response = await call(self._account.client, method, url, headers=headers, **request)
         if isinstance(response, NotSent | Unknown):
-            raise _Refused(NotSent(response.reason) if method == "GET" else response)
+            raise _Refused(response if method == "PUT" else NotSent(response.reason))  # nothing else posts or changes
         return response
 
     def _url(self, room: str, event_id: str) -> str:
@@ -513,6 +517,13 @@ def _takes_place_of(post: _Event, pinned: _Event | None, owner: _Owner) -> bool:
     return pinned.is_redacted or (bool(old.key) and (old.library, old.language) == (new.library, new.language))
 
 
+def _is_creator(made: _Event, owner: _Owner) -> bool:
+    """Tell whether an account stands above all levels, as those do since version 12 who have made a room."""
+    version = str(made.content.get("room_version", "1"))
+    creators = made.content.get("additional_creators", [])
+    return version.isdecimal() and int(version) >= 12 and owner.user_id in [made.sender, *creators]
+
+
 def _lacking(powers: _Powers, owner: _Owner) -> list[str]:
     own = powers.users.get(owner.user_id, powers.users_default)
     findings = []
@@ -528,6 +539,16 @@ def _read(model: type[_Model], response: httpx.Response) -> _Model:
     if read is None:
         raise _Refused(NotSent("an answer that cannot be read to a question"))
     return read
+
+
+def _answer(response: httpx.Response) -> httpx.Response:
+    """Return the answer to a question, a success or a 404. Raises _Refused."""
+    if response.is_success or response.status_code == httpx.codes.NOT_FOUND:
+        return response
+    fault = _failure(response)
+    if isinstance(fault, Rejected | Unknown):
+        fault = NotSent(f"HTTP {response.status_code} to a question")
+    raise _Refused(fault)
 
 
 def _failure(response: httpx.Response) -> Failure:
