@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from shared.contracts.configuration import Channel as Configured
 from shared.contracts.fediverse import Actor, ActorKey, Follower, Inbox, Note
 from shared.contracts.posts import PostIntent
 from shared.runtime.actors import load, put
-from shared.runtime.bus import Bus
+from shared.runtime.bus import Bus, connected
 from tests.adapters.suite import SEQUENCES, Bench, ChannelSuite, World, carry, kept
+from tests.conftest import settings_for
 from tests.fakes.announcements import FULL, OPEN, configuration, intent_of
 from tests.fakes.fediverse import PRIVATE, PUBLIC_KEY, Followers, plain
 from tests.fakes.http_server import FAULTS, Fault, listening
@@ -47,14 +49,15 @@ class Fediverse(World):
     type = "activitypub"
     secret = ""
 
-    def __init__(self, bus: Bus, api: RunningApi, follower: Followers, pace: Pace = HASTY) -> None:
+    def __init__(self, bus: Bus, publisher: Bus, api: RunningApi, follower: Followers, pace: Pace = HASTY) -> None:
         self.bus = bus
+        self.publisher = publisher
         self.api = api
         self.follower = follower
         self.libraries = Libraries()
         self.pace = pace
         self.running: asyncio.Task[None] | None = None
-        self.carrier = Carrier(bus, self.libraries, holder="world", pace=pace)
+        self.carrier = Carrier(publisher, self.libraries, holder="world", pace=pace)
 
     @property
     def server(self) -> str:
@@ -105,7 +108,7 @@ class Fediverse(World):
         await self.stop()
         fields = {"type": self.type, "account": self.account, "server": self.server, "languages": ("fr",)}
         self.libraries.put(configuration("bib", Configured.model_validate({**fields, **options})))
-        self.carrier = Carrier(self.bus, self.libraries, holder="world", pace=self.pace)
+        self.carrier = Carrier(self.publisher, self.libraries, holder="world", pace=self.pace)
         self.running = asyncio.create_task(self.carrier.run())
 
     async def stop(self) -> None:
@@ -120,6 +123,11 @@ async def made(bus: Bus) -> None:
     await put(bus, fediverse.private_key_key("bib"), ActorKey(private_key=PRIVATE, public_key=PUBLIC_KEY))
 
 
+def as_publisher(server: BusServer) -> AbstractAsyncContextManager[Bus]:
+    """Connect with what a publisher may do, and no more."""
+    return connected([server.url], settings_for(server, "publisher").nats_seed, "publisher")
+
+
 def real_now() -> datetime:
     return datetime.now(UTC)
 
@@ -128,8 +136,13 @@ class TestActivityPub(ChannelSuite):
     @pytest.fixture
     async def world(self, operator: Bus, bus_server: BusServer) -> AsyncIterator[World]:
         await made(operator)
-        async with listening(Followers()) as follower, follower.client, running_api(bus_server, real_now) as api:
-            world = Fediverse(operator, api, follower)
+        async with (
+            listening(Followers()) as follower,
+            follower.client,
+            running_api(bus_server, real_now) as api,
+            as_publisher(bus_server) as publisher,
+        ):
+            world = Fediverse(operator, publisher, api, follower)
             await world.start()
             try:
                 await world.is_made()
@@ -291,6 +304,20 @@ class TestActivityPub(ChannelSuite):
         follower = fediverse.follower_key("bib", f"{world.follower.base}/users/ana")
         assert await load(world.bus, follower, Follower) is None
 
+    async def test_notes_are_forgotten_after_some_months(self, bench: Bench, world: Fediverse) -> None:
+        sent = await bench.channel().send(bench.intent())
+        assert isinstance(sent, Done)
+        key = fediverse.note_key("bib", sent.remote_id[-16:])
+        kept_note = await load(world.bus, key, Note)
+        assert kept_note is not None
+        await world.settled()
+        await put(world.bus, key, kept_note.record.model_copy(update={"made_at": real_now() - timedelta(days=91)}))
+        async with asyncio.timeout(PATIENCE_S):
+            while await load(world.bus, key, Note) is not None:
+                await asyncio.sleep(0.01)
+        assert (await world.follower.client.get(sent.remote_id)).status_code == 404
+        assert len(await world.public()) == 1
+
     async def test_a_changed_profile_is_told(self, world: Fediverse) -> None:
         await world.start(summary="Run by <the> library")
         async with asyncio.timeout(PATIENCE_S):
@@ -393,8 +420,8 @@ class TestFedify:
     @pytest.fixture
     async def world(self, operator: Bus, bus_server: BusServer) -> AsyncIterator[Fediverse]:
         await made(operator)
-        async with running_api(bus_server, real_now) as api:
-            world = Fediverse(operator, api, Followers(), UNHURRIED)
+        async with running_api(bus_server, real_now) as api, as_publisher(bus_server) as publisher:
+            world = Fediverse(operator, publisher, api, Followers(), UNHURRIED)
             await world.start()
             try:
                 await world.is_made()
