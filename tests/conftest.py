@@ -68,3 +68,15 @@ async def operator(bus_server: BusServer) -> AsyncIterator[Bus]:
                         raise
                     await asyncio.sleep(0.1)
         yield bus
+
+
+@pytest.fixture
+async def standing(bus_server: BusServer) -> AsyncIterator[Bus]:
+    """An operator's connection to a bus with every stream in place, and with what earlier tests have left in them.
+
+    Far quicker than `operator`, for tests that keep apart by their libraries' ids.
+    """
+    seeds = settings_for(bus_server, "operator")
+    async with connected([bus_server.url], seeds.nats_seed, "operator") as bus:
+        await provision(bus)
+        yield bus

@@ -111,7 +111,7 @@ class Bench:
         def make(target: Target) -> Channel:
             return channels.make(target, means)
 
-        return Accounts(bus or self.bus, make, channels.type_of, HASTY, holder=f"process-{self.process}")
+        return Accounts(bus or self.bus, make, channels.type_of, HASTY, holder=f"{self.library}-{self.process}")
 
     def outbox(self) -> Outbox:
         """Return the outbox of a new process."""
@@ -215,11 +215,11 @@ class ChannelSuite:
     """What every channel promises."""
 
     @pytest.fixture
-    async def bench(self, world: World, operator: Bus, tmp_path: Path) -> AsyncIterator[Bench]:
+    async def bench(self, world: World, standing: Bus, tmp_path: Path) -> AsyncIterator[Bench]:
         if world.secret:
             (tmp_path / world.target.secret_name).write_text(world.secret)
         async with httpx.AsyncClient(timeout=httpx.Timeout(0.25, connect=2.0), follow_redirects=False) as client:
-            yield Bench(world, operator, Means(client, tmp_path, operator))
+            yield Bench(world, standing, Means(client, tmp_path, standing))
 
     @staticmethod
     def most(world: World) -> int:
