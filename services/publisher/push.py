@@ -167,6 +167,7 @@ class Notifier:
                 log.debug("push_later", reason=str(error))
                 await wait_s(LOOK_EVERY_S)
             else:
+                heed_cancellation()
                 return
 
     async def _take_key(self) -> None:

@@ -52,6 +52,7 @@ async def api(operator: Bus, bus_server: BusServer) -> AsyncIterator[RunningApi]
         as_of=at,
         valid_until=at + timedelta(minutes=10),
         hours_today=((at - timedelta(hours=1), at + timedelta(hours=2)),),
+        languages=tuple(CATALOGS),
         level=Level.FULL,
         people=full,
     )
@@ -103,6 +104,7 @@ async def test_a_wish_is_made_survives_a_reload_and_is_taken_back(
     said = page.locator("#push-said")
     await expect(said).to_contain_text("You will get a notification")
     await expect(page.locator("#push-form")).to_be_hidden()
+    await expect(page.locator("#push-undo")).to_be_focused()
     [wish] = await wishes(operator)
     assert (wish["want"], wish["zone"], wish["threshold"], wish["language"]) == ("seat", "first", 20, "en")
     await page.reload()
@@ -110,8 +112,19 @@ async def test_a_wish_is_made_survives_a_reload_and_is_taken_back(
     await page.get_by_role("button", name=WORDS.push_undo).click()
     await expect(said).to_have_text(WORDS.push_undone)
     await expect(page.locator("#push-form")).to_be_visible()
+    await expect(page.locator("#push-ask")).to_be_focused()
     assert await wishes(operator) == []
     assert complaints == []
+
+
+@pytest.mark.parametrize("language", sorted(CATALOGS))
+async def test_the_form_fits_a_small_screen(api: RunningApi, chromium: Browser, language: str) -> None:
+    context = await chromium.new_context(viewport={"width": 320, "height": 700})
+    page = await context.new_page()
+    await page.goto(f"{api.url}/l/tilleuls?lang={language}")
+    await page.locator("#push summary").click()
+    await expect(page.locator("#push-ask")).to_be_visible()
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 async def test_only_what_belongs_to_a_wish_is_asked_for(operator: Bus, api: RunningApi, chromium: Browser) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import random
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -42,6 +44,7 @@ from tests.services.api_running import RunningApi, eventually, running_api
 HASTY = Patience(send_s=0.4, lease_s=1.0, unknown_wait_s=0.01, retry_min_s=0.01, retry_max_s=0.05)
 CONTACT = "mailto:it@library.example"
 WEBPUSH = Channel.model_validate({"type": "webpush", "contact": CONTACT})
+SEQUENCES = int(os.environ.get("PLACELIBRE_SEQUENCES", "6"))
 LONG_AGO = timedelta(minutes=2)
 """Since when a status has been known, so that its figures have held for their minute."""
 
@@ -305,6 +308,33 @@ async def test_any_fault_of_the_service_rings_once(scene: Scene, fault: Fault) -
         await scene.show(90)
         await scene.settled()
     assert browser.rings == 1
+
+
+@pytest.mark.parametrize("seed", range(SEQUENCES))
+async def test_any_sequence_of_faults_and_kills_rings_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr("services.publisher.push.LEASE_SLACK_S", 0.05)
+    chance = random.Random(f"push-{seed}")
+    faults = [chance.choice(FAULTS) for _ in range(chance.randint(0, 2))]
+    deaths = [
+        Death("$KV.SUBSCRIPTIONS.wish.", chance.randint(1, 4), is_before=chance.random() < 0.5)
+        for _ in range(chance.randint(0, 2))
+    ]
+    async with scene.publisher():
+        browser = await scene.browser()
+        await scene.asked(browser)
+    browser.is_online = chance.random() < 0.5
+    scene.service.faults.extend(faults)
+    await scene.show(90)
+    for death in deaths:
+        async with scene.publisher(death):
+            await asyncio.sleep(chance.random())
+    async with scene.publisher():
+        await scene.settled()
+    browser.come_online()
+    assert browser.rings == 1, (faults, deaths)
+    assert len(set(scene.service.topics)) == 1
 
 
 async def test_nothing_is_sent_after_its_time(scene: Scene) -> None:

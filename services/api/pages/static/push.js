@@ -112,6 +112,7 @@ async function doing(work) {
     said.textContent = error instanceof Said ? error.message : box.dataset.failed;
   } finally {
     for (const button of box.querySelectorAll("button")) button.disabled = false;
+    (undo.hidden ? form.querySelector("button") : undo).focus(); // what had the focus may be gone
   }
 }
 
@@ -138,7 +139,6 @@ function begin() {
       const wish = await ask();
       remember(wish.id);
       show(wish.id, wish.said);
-      undo.focus();
     });
   });
   undo.addEventListener("click", () =>
