@@ -73,13 +73,13 @@ def _on(library: Library, rule: ChannelRule, past: Sequence[Change | Seen]) -> I
                 begins = live is None or live.day != day
                 if begins:
                     status = decision.change.status
-                    live = _Live(Shown(status.situation, status.as_of, decision.at, 0), day)
+                    live = _Live(Shown.of(status, decision.at, 0), day)
             yield from _told(library, rule, decision, is_live=begins)
         if live is not None and isinstance(event, Seen):
             edit = keep(live.shown, event.status, event.at, rule)
             if isinstance(edit, Edit):
                 shown = live.shown
-                live.shown = Shown(edit.status.situation, edit.status.as_of, edit.at, shown.edits + 1)
+                live.shown = Shown.of(edit.status, edit.at, shown.edits + 1)
                 yield from _edited(library, rule, edit)
 
 

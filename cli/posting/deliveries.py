@@ -100,7 +100,9 @@ async def replayed(bus: Bus, key: str, at: datetime) -> list[tuple[Letter, str]]
         if record is not None and record.key != intent.key:
             done.append((letter, "not sent again: something newer was said since"))
             continue
-        again = Delivery(key=intent.key, revision=intent.revision, state=DeliveryState.SENDING, at=at, lease_until=at)
+        begun = record or Delivery(key=intent.key, revision=intent.revision, state=DeliveryState.SENDING, at=at)
+        update = {"state": DeliveryState.SENDING, "at": at, "lease_until": at, "unsure_sends": 0, "reason": ""}
+        again = begun.model_copy(update=update)
         await bucket.update(
             intent.delivery_key, again.model_dump_json().encode(), revision=entry.revision if entry else 0
         )
@@ -130,7 +132,7 @@ def _spoken(channel: str, library: str, slot: str, value: bytes) -> Spoken | Non
                 library,
                 channel,
                 slot,
-                DeliveryState.SENDING if live.is_pending else DeliveryState.DONE,
+                DeliveryState.SENDING if live.begun else DeliveryState.DONE,
                 live.edited_at,
                 live.text,
                 live.remote_url,

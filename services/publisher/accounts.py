@@ -7,21 +7,26 @@ sends, everybody else comes back later. A process that dies keeps it until it en
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 
 from pydantic import AwareDatetime, ValidationError
 
 from services.publisher.breaker import Breaker
-from services.publisher.channels.channel import Channel, ChannelType, Target
+from services.publisher.channels.channel import Channel, ChannelType, Target, Unknown
 from shared.contracts import subjects
 from shared.contracts.status import Wire
 from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import now
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+_Result = TypeVar("_Result")
 
 BLOCKED_S: Final = 300.0
 """How long an account that may not post is left alone; new credentials are noticed within that."""
@@ -149,6 +154,19 @@ class Accounts:
         lease = Lease(holder=self.holder, until=until)
         bucket = self.bus.bucket(subjects.SENDERS)
         return await bucket.update(account.lease_key, lease.model_dump_json().encode(), revision=revision)
+
+
+async def timed(work: Awaitable[_Result], timeout_s: float) -> _Result | Unknown:
+    """Return what came of an adapter's work; Unknown where it takes too long or fails in a way it should not."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await work
+    except TimeoutError:
+        return Unknown("no answer in time")
+    except Exception as error:  # noqa: BLE001  one adapter's fault must not end the posting of all others
+        # Without its words, which may hold a secret.
+        log.error("adapter_failed", error=type(error).__name__)  # noqa: TRY400
+        return Unknown(f"the adapter failed: {type(error).__name__}")
 
 
 def _read(value: bytes) -> Lease | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final, assert_never
 
 from pydantic import ValidationError
 
 from services.publisher import live_posts
-from services.publisher.accounts import BLOCKED_S, Account, Accounts, TurnOver
+from services.publisher.accounts import BLOCKED_S, Account, Accounts, TurnOver, timed
 from services.publisher.channels.channel import (
     Blocked,
     Channel,
@@ -28,6 +27,7 @@ from services.publisher.channels.channel import (
 )
 from services.publisher.outbox import (
     LABELS,
+    UNDER_WAY,
     Attempt,
     Await,
     End,
@@ -43,7 +43,7 @@ from services.publisher.outbox import (
 from shared.contracts import subjects
 from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent, PostKind
 from shared.runtime import metrics
-from shared.runtime.bus import Bus, Conflict
+from shared.runtime.bus import Bus, BusFull, Conflict
 from shared.runtime.clock import monotonic_s, now
 from shared.runtime.logs import logger
 
@@ -74,6 +74,8 @@ class _Acted:
 
     outcome: Outcome | None
     may_be_out: bool
+    again_s: float | None = None
+    """Set where the post is out and a twin is still to be taken down: that says nothing against the account."""
 
 
 class Outbox:
@@ -124,8 +126,8 @@ class Outbox:
                     if record is None or record.key != intent.key:
                         await self._save(key, claimed(intent, at), revision)
                     return Again(pause_s)
-                if step.number == 1:
-                    step = Attempt(1, looks_first=False, is_live=await self._becomes_live(intent, account))
+                if step.number == 1 and not step.looks_first:
+                    step = replace(step, is_live=await self._becomes_live(intent, account))
                 lease = timedelta(seconds=self._patience.lease_s)
                 revision = await self._save(key, sending(intent, step, at, lease), revision)
                 return await self._try(intent, account, step, key, revision)
@@ -133,7 +135,7 @@ class Outbox:
                 assert_never(step)
 
     async def _try(self, intent: PostIntent, account: Account, attempt: Attempt, key: str, revision: int) -> Verdict:
-        acted = await self._act(intent, account, attempt)
+        acted = await self._begun_live(intent, attempt) or await self._act(intent, account, attempt)
         outcome, may_be_out = acted.outcome, acted.may_be_out
         if outcome is None:
             end = End(DeliveryState.EXPIRED, "it is not out, and too late to be sent")
@@ -147,6 +149,8 @@ class Outbox:
             await self._save(key, tried(intent, attempt, outcome, now(), may_be_out=may_be_out), revision)
         except Conflict:
             log.warning("delivery_taken_over", key=intent.key, library=intent.library, outcome=LABELS[type(outcome)])
+        if acted.again_s is not None:
+            return Again(acted.again_s)
         return self._conclude(intent, account, outcome, may_be_out=may_be_out)
 
     async def _act(self, intent: PostIntent, account: Account, attempt: Attempt) -> _Acted:
@@ -163,58 +167,57 @@ class Outbox:
         if attempt.looks_first:
             found = await self._look_up(intent, channel)
             if not isinstance(found, NotFound):
-                return _Acted(found, not isinstance(found, Done))
+                return found if isinstance(found, _Acted) else _Acted(found, not isinstance(found, Done))
         # The look-up, or storing the record, has taken its time; and what has begun must not end after its time either.
         left = left_s(intent, now())
         if left == 0:
             return _Acted(None, may_be_out=False)
-        try:
-            async with asyncio.timeout(self._patience.send_s if left is None else min(self._patience.send_s, left)):
-                outcome = await channel.send(intent)
-        except TimeoutError:
-            outcome = Unknown("no answer in time")
+        seconds = self._patience.send_s if left is None else min(self._patience.send_s, left)
+        outcome = await timed(channel.send(intent), seconds)
         if isinstance(outcome, Done) and attempt.looks_first:
             # An earlier attempt may have come through after all, later than its look-up.
             found = await self._look_up(intent, channel, made=outcome)
             if not isinstance(found, NotFound):
-                return _Acted(found, not isinstance(found, Done))
+                return found if isinstance(found, _Acted) else _Acted(found, not isinstance(found, Done))
         # Once an attempt is of unknown fate, no later one that did nothing makes that known.
         is_still_unknown = attempt.looks_first and isinstance(outcome, NotSent | Throttled)
         return _Acted(outcome, isinstance(outcome, Unknown) or is_still_unknown)
 
-    async def _look_up(self, intent: PostIntent, channel: Channel, made: Done | None = None) -> Outcome | NotFound:
-        try:
-            async with asyncio.timeout(self._patience.send_s):
-                found = await channel.look_up(intent)
-        except TimeoutError:
-            return Unknown("no answer to the look-up in time")
+    async def _look_up(
+        self, intent: PostIntent, channel: Channel, made: Done | None = None
+    ) -> Outcome | NotFound | _Acted:
+        found = await timed(channel.look_up(intent), self._patience.send_s)
         if isinstance(found, Done) and made is not None:
             found = found.beside(made)
-        if isinstance(found, Done) and found.twins:
-            return await self._without_twins(found, channel)
-        return found
+        return await self._without_twins(found, channel) if isinstance(found, Done) else found
 
-    async def _without_twins(self, found: Done, channel: Channel) -> Outcome:
+    async def _without_twins(self, found: Done, channel: Channel) -> Outcome | _Acted:
         """Take down what an intent has made too much; the attempt is not over before they are gone."""
         for twin in found.twins:
-            try:
-                async with asyncio.timeout(self._patience.send_s):
-                    retired = await channel.retire(twin)
-            except TimeoutError:
-                retired = Unknown("no answer in time")
+            retired = await timed(channel.retire(twin), self._patience.send_s)
+            if isinstance(retired, Throttled | Blocked):
+                wait_s = retired.retry_after_s if isinstance(retired, Throttled) else BLOCKED_S
+                return _Acted(Unknown("a twin is still to be taken down"), may_be_out=True, again_s=wait_s)
             if not isinstance(retired, Done | Rejected):
                 return retired
             metrics.POST_TWINS.inc()
         return Done(found.remote_id, found.url, found.text)
 
     async def _inspect(self, account: Account, channel: Channel) -> None:
-        try:
-            async with asyncio.timeout(self._patience.send_s):
-                findings = await channel.inspect()
-        except TimeoutError:
+        findings = await timed(channel.inspect(), self._patience.send_s)
+        if isinstance(findings, Unknown):
             return
         for finding in findings:
             log.warning("account_not_as_it_should_be", channel=account.target.secret_name, finding=finding)
+
+    async def _begun_live(self, intent: PostIntent, attempt: Attempt) -> _Acted | None:
+        """Return that an intent is out where its live post is on record: it may have been edited or replaced since."""
+        if not attempt.is_live or not attempt.looks_first:
+            return None
+        post = (await live_posts.load(self._bus, intent.live_key)).post
+        if post is None or post.made_key != intent.key:
+            return None
+        return _Acted(Done(post.remote_id, post.remote_url, post.text), may_be_out=False)
 
     async def _becomes_live(self, intent: PostIntent, account: Account) -> bool:
         """Tell whether an announcement is the first of its day where the channel keeps a live post."""
@@ -255,11 +258,17 @@ class Outbox:
         return Again(max(pause_s, self._patience.unknown_wait_s if may_be_out else 0.0))
 
     async def _give_up(self, intent: PostIntent, reason: str) -> Verdict:
-        record, revision = await self._record(intent.delivery_key)
-        if record is not None and record.key == intent.key and record.state is DeliveryState.BLOCKED:
-            return Finished()
         await self._dead_letter(intent, reason)
-        return await self._end(intent, intent.delivery_key, revision, 0, End(DeliveryState.BLOCKED, reason))
+        return await self.end(intent, DeliveryState.BLOCKED, reason)
+
+    async def end(self, intent: PostIntent, state: DeliveryState, reason: str) -> Verdict:
+        """Note that an intent has ended without being sent, unless it has ended already or something newer is there."""
+        record, revision = await self._record(intent.delivery_key)
+        if record is not None and record.revision > intent.revision:
+            return Finished()
+        if record is not None and record.key == intent.key and record.state not in UNDER_WAY:
+            return Finished()
+        return await self._end(intent, intent.delivery_key, revision, 0, End(state, reason))
 
     async def _end(self, intent: PostIntent, key: str, revision: int, attempts: int, end: End) -> Verdict:
         record = ended(intent, attempts, end, now())
@@ -286,12 +295,16 @@ class Outbox:
 
     async def _dead_letter(self, intent: PostIntent, reason: str) -> None:
         metrics.DEAD_LETTERS.labels("post").inc()
-        await self._bus.publish(
-            subjects.dead_letter("publisher", "post"),
-            intent.model_dump_json().encode(),
-            message_id=f"dead:{intent.key}",
-            headers={"placelibre-reason": reason},
-        )
+        try:
+            await self._bus.publish(
+                subjects.dead_letter("publisher", "post"),
+                intent.model_dump_json().encode(),
+                message_id=f"dead:{intent.key}",
+                headers={"placelibre-reason": reason},
+            )
+        except BusFull:
+            # Its record tells of it all the same; tried again and again it would be sent again and again.
+            log.error("dead_letters_full", key=intent.key, library=intent.library)  # noqa: TRY400
 
 
 def note(accounts: Accounts, account: Account, outcome: object) -> None:

@@ -22,11 +22,11 @@ from pydantic import SecretStr, ValidationError
 from services.publisher.announcer import Announcer
 from services.publisher.delivery import Again, Outbox
 from shared.contracts import subjects
-from shared.contracts.posts import PostIntent
+from shared.contracts.posts import DeliveryState, PostIntent
 from shared.contracts.status import StatusChanged
 from shared.contracts.streams import WORKERS
 from shared.runtime import metrics
-from shared.runtime.bus import Bus, BusUnavailable, connect_options
+from shared.runtime.bus import Bus, BusFull, BusUnavailable, Conflict, connect_options
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -116,11 +116,23 @@ class Queues:
                 message_id=f"dead:{what}:{sequence}",
                 headers={"placelibre-sequence": str(sequence), "placelibre-reason": reason[:500]},
             )
-        except BusUnavailable:
+            if what == "post":
+                await self._end(body, reason)
+        except BusFull:
+            log.error("dead_letters_full", what=what, sequence=sequence)  # noqa: TRY400  others must not wait for it
+        except (BusUnavailable, Conflict):
             await message.nack(delay=NAK_S[-1])  # not discarded before it is kept
             return
         metrics.DEAD_LETTERS.labels(what).inc()
         await message.reject()
+
+    async def _end(self, body: bytes, reason: str) -> None:
+        """Note in its record that an intent has ended, so that it can be seen and tried again."""
+        try:
+            intent = PostIntent.model_validate_json(body)
+        except ValidationError:
+            return
+        await self.outbox.end(intent, DeliveryState.REJECTED, reason)
 
 
 def build(servers: list[str], seed: SecretStr | None, queues: Queues) -> NatsBroker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -14,6 +15,9 @@ from shared.runtime.logs import logger
 
 log = logger(__name__)
 
+FORGOTTEN: Final = b"{}"
+"""A record that is there and says nothing: the next one can be stored over it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -21,6 +25,11 @@ class Record:
 
     post: LivePost | None
     revision: int
+
+
+async def forget(bus: Bus, key: str, revision: int) -> None:
+    """Store that there is no live post any more. Raises Conflict, BusUnavailable."""
+    await bus.bucket(subjects.DELIVERIES).update(key, FORGOTTEN, revision=revision)
 
 
 async def load(bus: Bus, key: str) -> Record:
@@ -35,7 +44,9 @@ async def save(bus: Bus, key: str, post: LivePost, revision: int) -> int:
 
 
 def read(key: str, value: bytes) -> LivePost | None:
-    """Return a stored live post; None for one that cannot be read, which begins anew with the next day."""
+    """Return a stored live post; None for one that was forgotten, or cannot be read, and begins anew."""
+    if value == FORGOTTEN:
+        return None
     try:
         return LivePost.model_validate_json(value)
     except ValidationError:
@@ -46,7 +57,7 @@ def read(key: str, value: bytes) -> LivePost | None:
 async def is_first_of_day(bus: Bus, intent: PostIntent) -> bool:
     """Tell whether no live post of the intent's local day is there yet, or only its own."""
     post = (await load(bus, intent.live_key)).post
-    return post is None or post.intent.key == intent.key or post.made_at.date() != intent.at.date()
+    return post is None or post.made_key == intent.key or post.made_at.date() != intent.at.date()
 
 
 async def begin(bus: Bus, intent: PostIntent, done: Done) -> None:
@@ -57,11 +68,12 @@ async def begin(bus: Bus, intent: PostIntent, done: Done) -> None:
     key = intent.live_key
     record = await load(bus, key)
     before = record.post
-    if before is not None and done.remote_id in {before.remote_id, *before.retiring}:
+    if before is not None and before.made_key == intent.key:
         return
     retiring = () if before is None else (*before.retiring, before.remote_id)
     post = LivePost(
         intent=intent,
+        made_key=intent.key,
         remote_id=done.remote_id,
         remote_url=done.url,
         text=done.text,

@@ -89,6 +89,8 @@ def next_step(
         remaining = record.lease_until - now
         if remaining > timedelta(0):
             return Wait(remaining.total_seconds())
+    if record is not None and not is_own and _is_unsettled(record, now):
+        return Wait(UNSETTLED_S)  # the older one must end first, or nobody would know of what it may have made
     own = record if is_own else None
     may_be_out = own is not None and own.lease_until is not None
     if left_s(intent, now) == 0 and not may_be_out:
@@ -105,6 +107,14 @@ def next_step(
     return Attempt(own.attempts + 1, looks_first=may_be_out, is_live=own.is_live, unsure_sends=own.unsure_sends)
 
 
+def _is_unsettled(record: Delivery, now: datetime) -> bool:
+    """Tell whether a statement that is being replaced may be out; one whose intent got lost is not waited for long."""
+    return record.state is DeliveryState.SENDING and record.lease_until is not None and now - record.at < UNSETTLED_FOR
+
+
+UNSETTLED_S: Final = 1.0
+UNSETTLED_FOR: Final = timedelta(minutes=10)
+"""Longer than any pause of an account but that for blocked ones."""
 UNDER_WAY: Final = frozenset({DeliveryState.AWAITING, DeliveryState.SENDING})
 
 

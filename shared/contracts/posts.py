@@ -122,7 +122,9 @@ class LivePost(Wire):
     """The live post of one library in one language on one channel: what it says, and what is still to be done to it."""
 
     intent: PostIntent
-    """The intent that says what it says now, or is to say once `is_pending` is over."""
+    """What it says now."""
+    made_key: str
+    """The key of the announcement that it was at first."""
     remote_id: str
     remote_url: str = ""
     text: str = ""
@@ -131,8 +133,12 @@ class LivePost(Wire):
     edited_at: AwareDatetime
     """When it was last edited, in the library's time."""
     edits: int = 0
-    is_pending: bool = False
-    """Whether `intent` has been begun and may or may not be there already."""
+    begun: PostIntent | None = None
+    """What it is to say, and may say already: an edit is stored before its first byte leaves."""
+    unsure_sends: int = 0
+    """Posts of unknown fate while it was being made anew on a channel that cannot be asked."""
+    not_before: AwareDatetime | None = None
+    """After an edit that the channel has refused: when the next one may be tried, in the library's time."""
     is_pinned: bool = False
     retiring: tuple[str, ...] = ()
     """Remote ids of earlier live posts and of twins that are still to be taken down."""

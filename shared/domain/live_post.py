@@ -17,6 +17,10 @@ from shared.domain.status import Situation, State, Status
 
 UNTRUE_AFTER: Final = timedelta(minutes=1)
 """How far two edits are apart even where the post misleads: a status that moves twice in a minute is told once."""
+BACK: Final = timedelta(hours=1)
+"""Clocks of two processes differ by less, and a day that is played again goes back by more."""
+CLOSED_FOR: Final = timedelta(days=7)
+"""A closed library's live post is gone over so often: records are kept for thirty days after they were written last."""
 EDITS_MAX: Final = 150
 """Edits of one live post that refresh figures; beyond, only what has become untrue is put right. Whoever has boosted
 a post is told of each edit of it."""
@@ -33,8 +37,14 @@ class Shown:
 
     situation: Situation
     as_of: datetime
+    next_change: datetime | None
     edited_at: datetime
     edits: int
+
+    @classmethod
+    def of(cls, status: Status, edited_at: datetime, edits: int) -> Shown:
+        """Return what a post says that was brought to a status at a time of the library."""
+        return cls(status.situation, status.as_of, status.next_change, edited_at, edits)
 
 
 def keep(shown: Shown, status: Status, at: datetime, rule: ChannelRule) -> Edit | Hold[Status] | Skip[Status]:
@@ -46,11 +56,13 @@ def keep(shown: Shown, status: Status, at: datetime, rule: ChannelRule) -> Edit 
     status = current(status, at)
     at = at.astimezone(UTC)
     since = at - shown.edited_at
-    if since < timedelta(0):  # a simulated day has begun again: everything said before is of another time
+    if since < -BACK:  # a simulated day has begun again: everything said before is of another time
         return Edit(status, at)
     if status.situation == shown.situation:
         if status.state is State.CLOSED:
-            return Skip(status, FINAL)
+            # Its opening may have been put off; and what is never touched would be forgotten.
+            pause = rule.update_interval if status.next_change != shown.next_change else CLOSED_FOR
+            return Edit(status, at) if since >= pause else Skip(status, FINAL)
         if status.as_of <= shown.as_of:
             return Skip(status, BEHIND if status.as_of < shown.as_of else CURRENT)
         if shown.edits >= EDITS_MAX:

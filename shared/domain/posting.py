@@ -220,7 +220,7 @@ def _digested(state: PostingState, change: Change, time_zone: tzinfo) -> tuple[P
     state = replace(state, revision=status.revision, summary=summary)
     if status.muted:
         return state, (Skip(change, MUTED),)
-    opens_again = status.next_change is not None and _day(status.next_change, time_zone) == day
+    opens_again = status.next_change is not None and _day(status.next_change, time_zone) == summary.day
     is_over = (
         status.state is State.CLOSED
         and _is_closing(change)

@@ -79,7 +79,7 @@ async def run(
     failures = [error for task in tasks if task.done() and not task.cancelled() and (error := task.exception())]
     ended_early = any(task.done() for task in tasks) and not serving.done()
     for error in failures:
-        log.error("work_failed", error=repr(error), exc_info=error)
+        log.error("work_failed", error=type(error).__name__, exc_info=error)
     server.should_exit = True
     for task in tasks:
         task.cancel()

@@ -21,14 +21,14 @@ from shared.domain.posting import DIGEST, NIGHT, Decision, Edit, Hold, Post, Pos
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN
 from shared.domain.status import Change, ReasonCode, Situation, State, Status
 from shared.runtime.formats import formats_for
-from tests.domain.test_posting import CLOSED, FEW, FULL, NOON, OPEN, UNKNOWN, at, status_of
+from tests.domain.test_posting import CLOSED, CLOSING, FEW, FULL, NOON, OPEN, UNKNOWN, at, status_of
 
 RULE = ChannelRule("mastodon", "bib", ("fr",), timedelta(minutes=10), 12)
 PARIS = ZoneInfo("Europe/Paris")
 
 
 def shown(situation: Situation, minute: float = 0, edits: int = 0) -> Shown:
-    return Shown(situation, at(minute), at(minute), edits)
+    return Shown.of(told(situation, minute), at(minute), edits)
 
 
 def told(situation: Situation, minute: float) -> Status:
@@ -63,6 +63,17 @@ def test_after_closing_it_is_edited_once_and_left_alone() -> None:
     assert keep(shown(CLOSED), later, at(500), RULE) == Skip(later, FINAL)
 
 
+def test_a_closed_one_is_edited_where_the_opening_is_put_off() -> None:
+    later = told(CLOSED, 20)
+    later = replace(later, next_change=CLOSING + timedelta(hours=12))
+    assert keep(shown(CLOSED), later, at(20), RULE) == Edit(later, at(20))
+
+
+def test_a_clock_that_is_a_little_behind_edits_nothing() -> None:
+    status = told(OPEN, -0.1)
+    assert not isinstance(keep(shown(OPEN), status, at(-0.1), RULE), Edit)
+
+
 def test_a_silent_source_is_told_once_the_status_has_expired() -> None:
     status = told(FEW, 0)
     held = keep(shown(FEW), status, status.valid_until, RULE)
@@ -72,7 +83,7 @@ def test_a_silent_source_is_told_once_the_status_has_expired() -> None:
     assert edit.status.state is State.UNKNOWN
     assert edit.status.reason is not None
     assert (edit.status.reason.code, edit.status.reason.since) == (ReasonCode.EXPIRED, at(0))
-    again = keep(Shown(edit.status.situation, edit.status.as_of, edit.at, 1), status, at(60), RULE)
+    again = keep(Shown.of(edit.status, edit.at, 1), status, at(60), RULE)
     assert again == Skip(edit.status, CURRENT)
 
 
@@ -108,7 +119,7 @@ def test_it_never_misleads_for_longer_than_two_minutes_while_statuses_come(steps
             status = told(situation, minute)
             decision = keep(now, status, at(minute), RULE)
             if isinstance(decision, Edit):
-                now = Shown(decision.status.situation, decision.status.as_of, decision.at, now.edits + 1)
+                now = Shown.of(decision.status, decision.at, now.edits + 1)
             if misleads(now.situation, situation):
                 wrong_since = minute if wrong_since is None else wrong_since
                 assert minute - wrong_since <= 2

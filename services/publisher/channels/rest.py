@@ -45,6 +45,8 @@ async def call(client: httpx.AsyncClient, method: str, url: str, **request: Any)
         return NotSent("the address cannot be used")
     except httpx.RequestError as error:
         return Unknown(type(error).__name__)
+    except ValueError:  # a header that cannot be written, such as a token with typographic quotes
+        return NotSent("the request cannot be written; look for unusual characters in the credentials")
 
 
 async def ask(
