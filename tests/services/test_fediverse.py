@@ -511,7 +511,6 @@ def test_an_installation_on_this_machine_asks_this_machine_alone() -> None:
         "[::ffff:10.0.0.1]",
         "[64:ff9b::a00:1]",
         "[2002:a00:1::]",
-        "localhost.",
     ],
 )
 async def test_no_private_address_is_dialled(host: str) -> None:
