@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import html
-from typing import Final
 
 from services.publisher.channels.activitypub import ActivityPubOptions, account_of, another_origin, origin_of
 from services.publisher.channels.channel import Misconfigured, Target
@@ -22,8 +21,6 @@ from shared.runtime.http_signatures import new_key
 from shared.runtime.logs import logger
 
 log = logger(__name__)
-
-PLAIN: Final = "https://www.w3.org/ns/activitystreams"
 
 
 class AccountMaker:
