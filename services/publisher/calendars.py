@@ -7,17 +7,16 @@ is remembered on the bus before anything is said.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import httpx
-import icalendar
-import recurring_ical_events  # type: ignore[import-untyped]  # publishes no types
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from services.publisher import channels
 from services.publisher.libraries import Libraries, Speaker
@@ -40,10 +39,11 @@ LOOK_EVERY_S: Final = 20.0
 """A reminder may be late by that."""
 BYTES_MAX: Final = 4 * 1024 * 1024
 """Of one calendar; years of a busy library's events are below one MiB."""
-AHEAD: Final = timedelta(days=2)
-"""How far ahead occurrences are worked out: beyond the longest lead of a reminder."""
-EVENTS_MAX: Final = 500
-"""Of one calendar within that; more are no library's."""
+READ_S: Final = 30.0
+"""To fetch a calendar, and again to work it out."""
+AT_ONCE: Final = 4
+"""Calendars in hand at once."""
+EVENTS: Final = TypeAdapter(list[Event])
 FILE: Final = "file:"
 
 
@@ -78,11 +78,17 @@ class Calendars:
         """Look again and again, for ever."""
         while True:
             await wait_s(LOOK_EVERY_S)
-            for speaker in tuple(self._libraries.speakers.values()):
-                try:
-                    await self.look(speaker)
-                except (BusUnavailable, Conflict) as error:
-                    log.debug("reminders_later", library=speaker.library, reason=str(error))
+            gate = asyncio.Semaphore(AT_ONCE)
+            await asyncio.gather(*(self._look(each, gate) for each in tuple(self._libraries.speakers.values())))
+
+    async def _look(self, speaker: Speaker, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            try:
+                await self.look(speaker)
+            except (BusUnavailable, Conflict) as error:
+                log.debug("reminders_later", library=speaker.library, reason=str(error))
+            except Exception as error:  # noqa: BLE001  one library's calendar must not keep others from theirs
+                log.error("reminders_failed", library=speaker.library, error=type(error).__name__)  # noqa: TRY400
 
     async def look(self, speaker: Speaker) -> None:
         """Remind of one library's events that are due now. Raises BusUnavailable, Conflict; then nothing is lost."""
@@ -117,9 +123,10 @@ class Calendars:
             return
         calendar.read_next_s = at_s + wanted.refresh_min * 60
         try:
-            text = await self._fetched(wanted.url)
-            calendar.events = await asyncio.to_thread(events_of, text, time, speaker.time_zone)
-        except (httpx.HTTPError, OSError, ValueError) as error:
+            async with asyncio.timeout(READ_S):
+                text = await self._fetched(wanted.url)
+            calendar.events = await _worked_out(text, time, speaker.time_zone)
+        except (httpx.HTTPError, OSError, ValueError, TimeoutError) as error:
             # Without the address, which may hold a secret.
             log.warning("calendar_unreadable", library=speaker.library, reason=type(error).__name__)
 
@@ -142,38 +149,28 @@ class Calendars:
         return bytes(body)
 
 
-def events_of(text: bytes, time: datetime, zone: ZoneInfo) -> list[Event]:
-    """Return the occurrences of a calendar's events around `time`, repetitions and exceptions worked out (RFC 5545).
+async def _worked_out(text: bytes, time: datetime, zone: ZoneInfo) -> list[Event]:
+    """Return the events of a calendar around `time`, worked out in a process of its own.
 
-    Whole-day events are left out: nobody can be reminded of their beginning. Raises ValueError for what is no calendar.
+    Calendars come from elsewhere: one that repeats without end, or trips the library, must not take the publisher with
+    it. Raises ValueError for one that cannot be read, or not in time.
     """
-    calendar = icalendar.Calendar.from_ical(text)
-    # Cancelled occurrences are kept: that they are cancelled must be known.
-    found = recurring_ical_events.of(calendar, skip_bad_series=True).between(time - timedelta(days=1), time + AHEAD)
-    return [event for each in found[:EVENTS_MAX] for event in _event(each, zone)]
-
-
-def _event(component: Any, zone: ZoneInfo) -> Iterator[Event]:
-    start = component.start
-    if not isinstance(start, datetime):
-        return
-    starts_at = start if start.tzinfo else start.replace(tzinfo=zone)
-    original = component.get("RECURRENCE-ID")
-    recurrence = getattr(original, "dt", None) or start
-    if not isinstance(recurrence, datetime):
-        recurrence = starts_at
-    recurrence = recurrence if recurrence.tzinfo else recurrence.replace(tzinfo=zone)
-    title = str(component.get("SUMMARY", "")).strip()
-    if not title:
-        return
-    yield Event(
-        uid=str(component.get("UID", title)),
-        recurrence=recurrence.astimezone(UTC).isoformat(),
-        title=title[:200],
-        place=str(component.get("LOCATION", ""))[:200],
-        starts_at=starts_at,
-        is_cancelled=str(component.get("STATUS", "")).upper() == "CANCELLED",
+    command = (sys.executable, "-m", "services.publisher.calendar_file", time.isoformat(), zone.key)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
+    try:
+        async with asyncio.timeout(READ_S):
+            answer, _ = await process.communicate(text)
+    except TimeoutError as error:
+        raise ValueError("it takes too long to be worked out") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        raise ValueError("it is no calendar, or one with a mistake in it")
+    return EVENTS.validate_json(answer)
 
 
 def _intents(speaker: Speaker, event: Event, told: Told, time: datetime) -> Iterator[PostIntent]:

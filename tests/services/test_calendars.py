@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from services.publisher.calendars import Calendars, events_of
+from services.publisher import calendars as module
+from services.publisher.calendar_file import events_of
+from services.publisher.calendars import Calendars
 from services.publisher.libraries import Libraries, Speaker
 from services.publisher.told import Statuses
 from shared.contracts import subjects
@@ -147,6 +149,23 @@ async def test_a_calendar_that_fails_leaves_what_was_known(scene: Scene) -> None
     assert await scene.published() == []
     scene.server.content, scene.server.status = b"<html>not a calendar</html>", 200
     await scene.look(is_new_process=True)
+    assert await scene.published() == []
+
+
+STRANGE = {
+    "without a start": "BEGIN:VEVENT\r\nUID:s\r\nSUMMARY:s\r\nEND:VEVENT",
+    "with two starts": event("s", datetime(2026, 9, 28, 12, tzinfo=UTC), "DTSTART:20260928T130000Z"),
+    "with a sequence that is no number": event("s", datetime(2026, 9, 28, 12, tzinfo=UTC), "SEQUENCE:abc"),
+    "of endless length": event("s", datetime(2026, 9, 28, 12, tzinfo=UTC), "DURATION:P99999999999D"),
+    "repeated every nothing": event("s", datetime(2026, 9, 28, 12, tzinfo=UTC), "RRULE:FREQ=DAILY;INTERVAL=0"),
+}
+
+
+@pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
+async def test_a_strange_calendar_harms_nobody(scene: Scene, strange: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_S", 3.0)
+    scene.server.content = calendar(strange)
+    await scene.look()
     assert await scene.published() == []
 
 
