@@ -192,6 +192,9 @@ class Keeper:
         live = account.type.traits.live
         if live is Live.NONE or (post is None and live is not Live.RETAIN):
             return None
+        if post is not None and Target.of(post.intent) != place.target:
+            self._untrue_since.pop(place.key, None)
+            return None  # it stands elsewhere, and is taken down there
         time = told.time(now())
         self._measure(place, post, current(told.status, time))
         if account.breaker.pause_s(monotonic_s()) > 0 or self._is_spared(account, ALL):
@@ -250,7 +253,7 @@ class Keeper:
             if account.type.traits.live is Live.RETAIN:
                 await self._retain(place, due.told, time, channel, account, record.revision)
         elif Target.of(post.intent) != place.target:
-            await self._give_up(place.key, post, record.revision)
+            return  # somebody else has just taken it over
         elif post.begun is not None:
             await self._update(place, record.revision, post, post.begun, channel, account)
         elif isinstance(decision := _decided(post, due.told, time, place.rule, account), Edit):
@@ -380,10 +383,10 @@ class Keeper:
                     self._take_in_hand(account.lease_key, self._take_down(key, account))
 
     async def _take_down(self, key: str, account: Account) -> None:
-        channel = self._channel(account)
-        if channel is None:
-            return
         try:
+            channel = self._channel(account)
+            if channel is None:
+                return
             async with self._accounts.turn(account) as is_ours:
                 record = await load(self.bus, key) if is_ours else NOTHING
                 post = record.post
@@ -395,6 +398,9 @@ class Keeper:
                 await self._give_up(key, post, record.revision)
         except (BusUnavailable, Conflict, TurnOver) as error:
             log.debug("live_post_later", reason=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  as in a turn
+            account.breaker.failed(monotonic_s())
+            log.error("live_post_failed", channel=account.target.channel, error=type(error).__name__)  # noqa: TRY400
 
     async def _give_up(self, key: str, post: LivePost, revision: int) -> None:
         """Forget a live post; the next announcement begins another."""
