@@ -33,6 +33,16 @@ def free_port() -> int:
         return port
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what needs minutes and real servers, unless `make test-channels` asks for it."""
+    if os.environ.get("REAL_SERVERS"):
+        return
+    skip = pytest.mark.skip(reason="it runs against a real server: make test-channels")
+    for item in items:
+        if "servers" in item.keywords:
+            item.add_marker(skip)
+
+
 @pytest.fixture(scope="session")
 def bus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusServer]:
     """A real nats-server of this test process."""

@@ -807,7 +807,7 @@ async def keeping(bench: Bench) -> AsyncIterator[None]:
 async def is_at_rest(bench: Bench) -> bool:
     """Tell whether the live post is on record as true and pinned, with nothing left to be done."""
     post = (await load(bench.bus, bench.intent().live_key)).post
-    return post is not None and "complet" in post.text and post.is_pinned and not post.is_pending and not post.retiring
+    return post is not None and "complet" in post.text and post.is_pinned and post.begun is None and not post.retiring
 
 
 def test_the_type_is_found_by_its_name() -> None:

@@ -14,6 +14,7 @@ from shared.contracts import subjects
 from shared.contracts.posts import DeliveryState, PostIntent
 from shared.contracts.status import Sentences
 from tests.adapters.suite import Bench, ChannelSuite, World, carry
+from tests.fakes.announcements import new_library
 from tests.fakes.http_server import Fault, listening
 from tests.fakes.x import SECRETS, FakeX, Post
 
@@ -51,7 +52,9 @@ async def fake() -> AsyncIterator[FakeX]:
 
 @pytest.fixture
 def world(fake: FakeX) -> X:
-    return X(fake)
+    world = X(fake)
+    world.account = new_library()  # what it has cost today is kept on the bus
+    return world
 
 
 def saying(intent: PostIntent, long: str, short: str = "Bib, 14:05: full.") -> PostIntent:
@@ -60,7 +63,7 @@ def saying(intent: PostIntent, long: str, short: str = "Bib, 14:05: full.") -> P
 
 async def counted(bench: Bench) -> int:
     """Return what the channel believes to have cost today."""
-    entry = await bench.bus.bucket(subjects.SESSIONS).get("x.bib.costs")
+    entry = await bench.bus.bucket(subjects.SESSIONS).get(f"x.{bench.world.account}.costs")
     return int(json.loads(entry.value)["mills"]) if entry else 0
 
 
@@ -87,7 +90,7 @@ class TestX(ChannelSuite):
     async def test_another_day_begins_with_nothing_spent(self, bench: Bench, world: X) -> None:
         world.options = {"daily_cost_usd": 0.05}
         spent = json.dumps({"day": "2026-01-01", "mills": 5000}).encode()
-        await bench.bus.bucket(subjects.SESSIONS).put("x.bib.costs", spent)
+        await bench.bus.bucket(subjects.SESSIONS).put(f"x.{world.account}.costs", spent)
         assert isinstance(await bench.channel().send(bench.intent()), Done)
         assert await counted(bench) == 15
 
