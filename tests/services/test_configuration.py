@@ -269,8 +269,10 @@ FAULTS = {
             (
                 22,
                 "libraries.central.channels.#1.type",
-                "a simulated library may speak on the console and on servers of this machine only, not on mastodon:"
-                " followers would take it for now",
+                (
+                    "a simulated library may speak on the console and on servers of this machine only, not on mastodon:"
+                    " followers would take it for now"
+                ),
                 'use type = "console", or remove clock to go live',
             )
         ],
