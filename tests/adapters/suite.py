@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import httpx
 import pytest
@@ -39,7 +40,7 @@ from shared.domain.status import Situation, Status
 from shared.runtime.bus import Bus
 from shared.runtime.wording import sentences_for
 from tests.fakes.announcements import FEW, FULL, OPEN, configuration, intent_of, new_library, status_of
-from tests.fakes.http_server import FAULTS, Fault
+from tests.fakes.http_server import FAULTS, FakeServer, Fault
 from tests.fakes.mortal_bus import Death, Killed, MortalBus
 
 HASTY = Patience(send_s=0.4, lease_s=1.0, unknown_wait_s=0.005, retry_min_s=0.005, retry_max_s=0.02)
@@ -93,6 +94,26 @@ class World(ABC):
     def traits(self) -> Traits:
         """What the type of channel says of itself."""
         return channels.type_of(self.type).traits
+
+
+_Server = TypeVar("_Server", bound=FakeServer)
+
+
+class ServedWorld(World, Generic[_Server]):
+    """A channel that dials one server: a stand-in, or a proxy before a real one, on which the faults are scripted."""
+
+    def __init__(self, fake: _Server) -> None:
+        self.fake = fake
+
+    @property
+    def server(self) -> str:
+        return self.fake.base
+
+    def script(self, *faults: Fault) -> None:
+        self.fake.faults.extend(faults)
+
+    def dialled(self) -> int:
+        return len(self.fake.requests)
 
 
 @dataclass

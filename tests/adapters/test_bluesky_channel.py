@@ -44,11 +44,11 @@ from shared.contracts.status import Sentences
 from shared.domain.live_post import UNTRUE_AFTER
 from shared.runtime.bus import Bus
 from tests.adapters import suite
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World, carry, kept
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld, carry, kept
 from tests.fakes.announcements import FULL, OPEN, intent_of
 from tests.fakes.bluesky import LOGINS_MAX, POST, PROFILE, TID, FakePds, Refused
 from tests.fakes.cutting_proxy import CuttingProxy, cutting
-from tests.fakes.http_server import Cut, Fault, Request, Response, listening
+from tests.fakes.http_server import Cut, FakeServer, Fault, Request, Response, listening
 from tests.servers import pds as servers
 
 REAL_PATIENCE: Final = replace(suite.HASTY, send_s=3.0, lease_s=4.0)
@@ -64,7 +64,7 @@ def library() -> None:
     importlib.import_module("atproto_client.models")
 
 
-class Bluesky(World):
+class Bluesky(ServedWorld[FakeServer]):
     """A server with one account; `calls` are the procedures that have been called."""
 
     type = "bluesky"
@@ -80,27 +80,12 @@ class Bluesky(World):
         """The account's lasting name."""
 
     @property
-    @abstractmethod
-    def front(self) -> FakePds | CuttingProxy:
-        """What the channel talks to."""
-
-    @property
-    def server(self) -> str:
-        return self.front.base
-
-    @property
     def secret(self) -> str:
         return f'identifier = "{self.identifier}"\npassword = "{CANARY}"\n'
 
-    def script(self, *faults: Fault) -> None:
-        self.front.faults.extend(faults)
-
-    def dialled(self) -> int:
-        return len(self.front.requests)
-
     def calls(self, name: str) -> list[Request]:
         """Return the requests for one procedure, as in `repo.putRecord`."""
-        return [each for each in self.front.requests if each.path == f"/xrpc/com.atproto.{name}"]
+        return [each for each in self.fake.requests if each.path == f"/xrpc/com.atproto.{name}"]
 
     async def public(self) -> list[str]:
         return [str(each["text"]) for each in await self.posts()]
@@ -136,6 +121,7 @@ class Fake(Bluesky):
     """The stand-in."""
 
     def __init__(self, pds: FakePds) -> None:
+        super().__init__(pds)
         self.pds = pds
 
     @property
@@ -145,10 +131,6 @@ class Fake(Bluesky):
     @property
     def did(self) -> str:
         return self.pds.did
-
-    @property
-    def front(self) -> FakePds:
-        return self.pds
 
     async def posts(self) -> list[dict[str, Any]]:
         return self.pds.posts()
@@ -174,9 +156,9 @@ class Real(Bluesky):
     """A real server, behind a proxy that loses its replies."""
 
     def __init__(self, pds: servers.Pds, account: servers.Account, proxy: CuttingProxy) -> None:
+        super().__init__(proxy)
         self.pds = pds
         self.login = account
-        self.proxy = proxy
 
     @property
     def identifier(self) -> str:
@@ -185,10 +167,6 @@ class Real(Bluesky):
     @property
     def did(self) -> str:
         return self.login.did
-
-    @property
-    def front(self) -> CuttingProxy:
-        return self.proxy
 
     async def posts(self) -> list[dict[str, Any]]:
         self.pds.take_down(self.login, applied=False)  # what a taken-down account has shows only without that

@@ -12,33 +12,20 @@ from services.publisher.channels.channel import Blocked, Done, Gone, NotFound, R
 from services.publisher.delivery import Again
 from shared.contracts.posts import DeliveryState, PostIntent
 from shared.contracts.status import Sentences
-from tests.adapters.suite import Bench, ChannelSuite, World, carry
+from tests.adapters.suite import Bench, ChannelSuite, ServedWorld, carry
 from tests.fakes.discord import PATH, SUPPRESS_EMBEDS, SUPPRESS_NOTIFICATIONS, FakeDiscord
-from tests.fakes.http_server import Fault, listening
+from tests.fakes.http_server import listening
 
 
-class Discord(World):
+class Discord(ServedWorld[FakeDiscord]):
     type = "discord"
-
-    def __init__(self, fake: FakeDiscord) -> None:
-        self.fake = fake
-
-    @property
-    def server(self) -> str:
-        return self.fake.base
 
     @property
     def secret(self) -> str:
         return f"https://discord.com{PATH}"
 
-    def script(self, *faults: Fault) -> None:
-        self.fake.faults.extend(faults)
-
     async def public(self) -> list[str]:
         return [re.sub(r"\\(.)", r"\1", each.content) for each in self.fake.messages.values()]
-
-    def dialled(self) -> int:
-        return len(self.fake.requests)
 
 
 @pytest.fixture

@@ -19,34 +19,21 @@ from services.publisher.channels.channel import (
     Unknown,
 )
 from services.publisher.channels.facebook import CHANNEL
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld
 from tests.fakes.facebook import PAGE, FakeFacebook
-from tests.fakes.http_server import Fault, listening
+from tests.fakes.http_server import listening
 
 
-class Facebook(World):
+class Facebook(ServedWorld[FakeFacebook]):
     type = "facebook"
     options = {"page": PAGE}  # noqa: RUF012  as World says
 
-    def __init__(self, api: FakeFacebook) -> None:
-        self.api = api
-
-    @property
-    def server(self) -> str:
-        return self.api.base
-
     @property
     def secret(self) -> str:
-        return self.api.token
-
-    def script(self, *faults: Fault) -> None:
-        self.api.faults.extend(faults)
+        return self.fake.token
 
     async def public(self) -> list[str]:
-        return [each.message for each in self.api.posts]
-
-    def dialled(self) -> int:
-        return len(self.api.requests)
+        return [each.message for each in self.fake.posts]
 
 
 @pytest.fixture

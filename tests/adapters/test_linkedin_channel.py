@@ -12,34 +12,21 @@ from hypothesis import strategies as st
 from services.publisher.channels.channel import Blocked, Done, Misconfigured, NotFound, Target, Unknown
 from services.publisher.channels.linkedin import CHANNEL, escaped, plain
 from shared.contracts.status import Sentences
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World
-from tests.fakes.http_server import Fault, listening
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld
+from tests.fakes.http_server import listening
 from tests.fakes.linkedin import ORGANIZATION, FakeLinkedin, rendered
 
 
-class Linkedin(World):
+class Linkedin(ServedWorld[FakeLinkedin]):
     type = "linkedin"
     options = {"organization": ORGANIZATION}  # noqa: RUF012  as World says
 
-    def __init__(self, api: FakeLinkedin) -> None:
-        self.api = api
-
-    @property
-    def server(self) -> str:
-        return self.api.base
-
     @property
     def secret(self) -> str:
-        return self.api.token
-
-    def script(self, *faults: Fault) -> None:
-        self.api.faults.extend(faults)
+        return self.fake.token
 
     async def public(self) -> list[str]:
-        return [each.text for each in self.api.posts]
-
-    def dialled(self) -> int:
-        return len(self.api.requests)
+        return [each.text for each in self.fake.posts]
 
 
 @pytest.fixture

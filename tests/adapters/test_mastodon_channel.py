@@ -44,7 +44,7 @@ from shared.contracts.posts import Delivery, DeliveryState, PostIntent, PostKind
 from shared.domain.library import ClockKind
 from shared.domain.live_post import UNTRUE_AFTER
 from shared.runtime.bus import Bus
-from tests.adapters.suite import HASTY, Bench, ChannelSuite, World, carry, kept
+from tests.adapters.suite import HASTY, Bench, ChannelSuite, ServedWorld, carry, kept
 from tests.conftest import free_port
 from tests.fakes.announcements import FEW, FULL, OPEN, intent_of
 from tests.fakes.http_server import Fault
@@ -62,29 +62,19 @@ from tests.fakes.mastodon import (
 )
 
 
-class Mastodon(World):
+class Mastodon(ServedWorld[FakeMastodon]):
     type = "mastodon"
     secret = TOKEN
 
     def __init__(self, fake: FakeMastodon, options: dict[str, object] | None = None) -> None:
-        self.fake = fake
+        super().__init__(fake)
         self.options = options or {}
-
-    @property
-    def server(self) -> str:
-        return self.fake.base
-
-    def script(self, *faults: Fault) -> None:
-        self.fake.faults.extend(faults)
 
     async def public(self) -> list[str]:
         return [post.text for post in self.fake.posts]
 
     async def pinned(self) -> list[str]:
         return [post.text for post in self.fake.posts if post.is_pinned]
-
-    def dialled(self) -> int:
-        return len(self.fake.requests)
 
 
 @pytest.fixture(params=list(DIALECTS))

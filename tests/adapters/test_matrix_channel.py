@@ -33,7 +33,7 @@ from shared.contracts.posts import PostIntent
 from shared.contracts.status import Sentences
 from shared.runtime.bus import Bus
 from tests.adapters import suite
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld, World
 from tests.fakes.cutting_proxy import CuttingProxy, cutting
 from tests.fakes.http_server import Fault, Request, listening
 from tests.fakes.matrix import DOMAIN, FakeMatrix
@@ -46,26 +46,19 @@ BOT = f"@bib:{DOMAIN}"
 STAFF = f"@staff:{DOMAIN}"
 
 
-class StandIn(World):
+class StandIn(ServedWorld[FakeMatrix]):
     """The channel with a stand-in behind it; its account has a token."""
 
     type = "matrix"
 
     def __init__(self, fake: FakeMatrix) -> None:
-        self.fake = fake
+        super().__init__(fake)
         self.options = {"room": fake.room}
         self.credentials = f'access_token = "{TOKEN}"\n'
 
     @property
-    def server(self) -> str:
-        return self.fake.base
-
-    @property
     def secret(self) -> str:
         return self.credentials
-
-    def script(self, *faults: Fault) -> None:
-        self.fake.faults.extend(faults)
 
     async def public(self) -> list[str]:
         return self.fake.public()
@@ -73,9 +66,6 @@ class StandIn(World):
     async def pinned(self) -> list[str]:
         events = [self.fake.event(each) for each in self.fake.pins()]
         return [self.fake.shown(each) for each in events if each and not each.redacted_by]
-
-    def dialled(self) -> int:
-        return len(self.fake.requests)
 
 
 @pytest.fixture

@@ -13,35 +13,22 @@ from services.publisher.channels.channel import Blocked, Done, Misconfigured, No
 from shared.contracts.posts import PostIntent
 from shared.contracts.status import Sentences
 from shared.domain.status import Situation, State
-from tests.adapters.suite import Bench, ChannelSuite, World, carry
+from tests.adapters.suite import Bench, ChannelSuite, ServedWorld, carry
 from tests.fakes.announcements import FEW, FULL, OPEN
 from tests.fakes.http_server import Fault, listening
 from tests.fakes.ntfy import TOKEN, TOPIC, FakeNtfy
 
 
-class Ntfy(World):
+class Ntfy(ServedWorld[FakeNtfy]):
     type = "ntfy"
-
-    def __init__(self, fake: FakeNtfy) -> None:
-        self.fake = fake
-        self.options = {"topic": TOPIC}
-
-    @property
-    def server(self) -> str:
-        return self.fake.base
+    options = {"topic": TOPIC}  # noqa: RUF012  as World says
 
     @property
     def secret(self) -> str:
         return TOKEN if self.account else ""
 
-    def script(self, *faults: Fault) -> None:
-        self.fake.faults.extend(faults)
-
     async def public(self) -> list[str]:
         return [each["message"] for each in self.fake.shown()]
-
-    def dialled(self) -> int:
-        return len(self.fake.requests)
 
 
 @pytest.fixture

@@ -9,33 +9,20 @@ import pytest
 from services.publisher.channels.channel import Blocked, Done, NoCredentials, Rejected, Throttled, Unknown
 from services.publisher.channels.slack import CHANNEL
 from shared.contracts.status import Sentences
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World
-from tests.fakes.http_server import Fault, listening
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld
+from tests.fakes.http_server import listening
 from tests.fakes.slack import FakeSlackHooks
 
 
-class Slack(World):
+class Slack(ServedWorld[FakeSlackHooks]):
     type = "slack"
-
-    def __init__(self, hooks: FakeSlackHooks) -> None:
-        self.hooks = hooks
-
-    @property
-    def server(self) -> str:
-        return self.hooks.base
 
     @property
     def secret(self) -> str:
-        return f"https://hooks.slack.com{self.hooks.path}"
-
-    def script(self, *faults: Fault) -> None:
-        self.hooks.faults.extend(faults)
+        return f"https://hooks.slack.com{self.fake.path}"
 
     async def public(self) -> list[str]:
-        return self.hooks.messages
-
-    def dialled(self) -> int:
-        return len(self.hooks.requests)
+        return self.fake.messages
 
 
 @pytest.fixture

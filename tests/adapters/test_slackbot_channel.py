@@ -18,38 +18,25 @@ from services.publisher.channels.channel import (
     Unknown,
 )
 from services.publisher.channels.slackbot import CHANNEL as TYPE
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World, carry
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld, carry
 from tests.fakes.announcements import FULL
-from tests.fakes.http_server import Fault, listening
+from tests.fakes.http_server import listening
 from tests.fakes.slack import CHANNEL, FakeSlack
 
 
-class Slackbot(World):
+class Slackbot(ServedWorld[FakeSlack]):
     type = "slackbot"
     options = {"channel": CHANNEL}  # noqa: RUF012  as World says
 
-    def __init__(self, slack: FakeSlack) -> None:
-        self.slack = slack
-
-    @property
-    def server(self) -> str:
-        return self.slack.base
-
     @property
     def secret(self) -> str:
-        return self.slack.token
-
-    def script(self, *faults: Fault) -> None:
-        self.slack.faults.extend(faults)
+        return self.fake.token
 
     async def public(self) -> list[str]:
-        return [each.text for each in self.slack.messages.values() if each.is_ours]
+        return [each.text for each in self.fake.messages.values() if each.is_ours]
 
     async def pinned(self) -> list[str]:
-        return [self.slack.messages[each].text for each in self.slack.pins]
-
-    def dialled(self) -> int:
-        return len(self.slack.requests)
+        return [self.fake.messages[each].text for each in self.fake.pins]
 
 
 @pytest.fixture

@@ -30,43 +30,30 @@ from services.publisher.delivery import Finished
 from services.publisher.live_posts import load
 from shared.contracts.posts import DeliveryState, PostIntent
 from shared.contracts.status import PublicStatus, Sentences
-from tests.adapters.suite import Bench, ChannelSuite, World, carry, kept
+from tests.adapters.suite import Bench, ChannelSuite, ServedWorld, carry, kept
 from tests.fakes.announcements import FULL, intent_of, status_of
-from tests.fakes.http_server import Fault, listening
+from tests.fakes.http_server import listening
 from tests.fakes.telegram import CHANNEL, REVIEW, TOKEN, FakeTelegram
 
 
-class Telegram(World):
+class Telegram(ServedWorld[FakeTelegram]):
     type = "telegram"
+    secret = TOKEN
 
     def __init__(self, fake: FakeTelegram, **options: object) -> None:
-        self.fake = fake
+        super().__init__(fake)
         self.options = {"chat": CHANNEL, **options}
-
-    @property
-    def server(self) -> str:
-        return self.fake.base
-
-    @property
-    def secret(self) -> str:
-        return TOKEN
 
     @property
     def traits(self) -> Traits:
         type_ = channels.type_of(self.type)
         return replace(type_.traits, finds=type_.finds(self.target))
 
-    def script(self, *faults: Fault) -> None:
-        self.fake.faults.extend(faults)
-
     async def public(self) -> list[str]:
         return self.fake.texts()
 
     async def pinned(self) -> list[str]:
         return [self.fake.messages[each].text for each in self.fake.pinned]
-
-    def dialled(self) -> int:
-        return len(self.fake.requests)
 
 
 @pytest.fixture

@@ -12,35 +12,26 @@ from services.publisher.channels.channel import Blocked, Done, Misconfigured, No
 from services.publisher.channels.webhook import CHANNEL
 from shared.contracts.configuration import Channel as Configured
 from tests.adapters import suite
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World
-from tests.fakes.http_server import Fault, listening
+from tests.adapters.suite import CANARY, Bench, ChannelSuite, ServedWorld
+from tests.fakes.http_server import listening
 from tests.fakes.webhook import FakeReceiver
 
 KEY = b64encode(f"{CANARY} and then some bytes".encode()).decode()
 
 
-class Webhook(World):
+class Webhook(ServedWorld[FakeReceiver]):
     type = "webhook"
-
-    def __init__(self, receiver: FakeReceiver) -> None:
-        self.receiver = receiver
 
     @property
     def server(self) -> str:
-        return self.receiver.base + self.receiver.path
+        return super().server + self.fake.path
 
     @property
     def secret(self) -> str:
-        return f'secret = "{self.receiver.secret}"'
-
-    def script(self, *faults: Fault) -> None:
-        self.receiver.faults.extend(faults)
+        return f'secret = "{self.fake.secret}"'
 
     async def public(self) -> list[str]:
-        return [each["data"]["texts"]["long"] for each in self.receiver.events.values()]
-
-    def dialled(self) -> int:
-        return len(self.receiver.requests)
+        return [each["data"]["texts"]["long"] for each in self.fake.events.values()]
 
 
 @pytest.fixture

@@ -13,35 +13,19 @@ from services.publisher.channels.x import addresses, fits, unlinked
 from shared.contracts import subjects
 from shared.contracts.posts import DeliveryState, PostIntent
 from shared.contracts.status import Sentences
-from tests.adapters.suite import Bench, ChannelSuite, World, carry
+from tests.adapters.suite import Bench, ChannelSuite, ServedWorld, carry
 from tests.fakes.announcements import new_library
 from tests.fakes.http_server import Fault, listening
 from tests.fakes.x import SECRETS, FakeX, Post
 
 
-class X(World):
+class X(ServedWorld[FakeX]):
     type = "x"
-
-    def __init__(self, fake: FakeX) -> None:
-        self.fake = fake
-        self.options = {"daily_cost_usd": 5}
-
-    @property
-    def server(self) -> str:
-        return self.fake.base
-
-    @property
-    def secret(self) -> str:
-        return SECRETS
-
-    def script(self, *faults: Fault) -> None:
-        self.fake.faults.extend(faults)
+    options = {"daily_cost_usd": 5}  # noqa: RUF012  as World says
+    secret = SECRETS
 
     async def public(self) -> list[str]:
         return [each.text for each in self.fake.posts]
-
-    def dialled(self) -> int:
-        return len(self.fake.requests)
 
 
 @pytest.fixture
