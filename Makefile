@@ -18,7 +18,10 @@ up: install ## Run everything with a simulated library day; the page is on http:
 	@$(BIN)/placelibre up $(ARGS)
 
 test: install ## Run the test suite (real bus, real processes)
-	@$(BIN)/python -m pytest -n 3 --dist worksteal tests $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal tests $(ARGS)
+
+test-slow: install ## Run the tests that take their time: recorded weeks, killed processes, whole days
+	@SLOW_TESTS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m slow tests $(ARGS)
 
 servers: install ## Install real servers for the tests of channels into .servers (some minutes the first time)
 	@$(BIN)/python -m tests.servers.install
@@ -36,6 +39,7 @@ check: install ## What CI runs: format, lint, types, import contracts, tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-slow
 
 simulate: install ## Print one simulated day with its ground truth, without a bus
 	@$(BIN)/placelibre simulate $(ARGS)
@@ -56,4 +60,4 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
 
-.PHONY: help install up test servers test-channels browser check simulate bench accuracy fix docs lock
+.PHONY: help install up test test-slow servers test-channels browser check simulate bench accuracy fix docs lock

@@ -25,6 +25,10 @@ settings.register_profile("thorough", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
+PROVISIONED: set[str] = set()
+"""Buses whose streams are in place for `standing`."""
+
+
 def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:
@@ -34,13 +38,17 @@ def free_port() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what needs minutes and real servers, unless `make test-channels` asks for it."""
-    if os.environ.get("REAL_SERVERS"):
-        return
-    skip = pytest.mark.skip(reason="it runs against a real server: make test-channels")
-    for item in items:
-        if "servers" in item.keywords:
-            item.add_marker(skip)
+    """Leave out what takes minutes or needs real servers, unless a make target asks for it."""
+    left_out = {
+        "servers": ("REAL_SERVERS", "it runs against a real server: make test-channels"),
+        "slow": ("SLOW_TESTS", "it takes its time: make test-slow"),
+    }
+    for name, (variable, reason) in left_out.items():
+        if os.environ.get(variable):
+            continue
+        for item in items:
+            if name in item.keywords:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -63,6 +71,7 @@ def settings_for(server: BusServer, user: str) -> ServiceSettings:
 async def operator(bus_server: BusServer) -> AsyncIterator[Bus]:
     """An operator's connection to a bus with every stream in place and new."""
     seeds = settings_for(bus_server, "operator")
+    PROVISIONED.clear()  # by a test that may leave anything behind
     async with connected([bus_server.url], seeds.nats_seed, "operator") as bus:
         # Not purged: that keeps the ids of the duplicate window, and what is stored under one of them would be dropped.
         for stream in await bus.jetstream.streams_info():
@@ -88,5 +97,7 @@ async def standing(bus_server: BusServer) -> AsyncIterator[Bus]:
     """
     seeds = settings_for(bus_server, "operator")
     async with connected([bus_server.url], seeds.nats_seed, "operator") as bus:
-        await provision(bus)
+        if bus_server.url not in PROVISIONED:
+            await provision(bus)
+            PROVISIONED.add(bus_server.url)
         yield bus

@@ -44,7 +44,7 @@ from tests.fakes.http_server import FAULTS, FakeServer, Fault
 from tests.fakes.mortal_bus import Death, Killed, MortalBus
 
 HASTY = Patience(send_s=0.4, lease_s=1.0, unknown_wait_s=0.005, retry_min_s=0.005, retry_max_s=0.02)
-SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "3"))
+SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "2"))
 """Scripted fault sequences per channel; `make test-channels` runs a hundred and more."""
 THOROUGH = 10
 """From so many sequences on every fault is tried on every step, which takes its time."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+import apprise
 import pytest
 
 from services.publisher.channels.apprise import CHANNEL
@@ -70,6 +71,7 @@ async def service() -> AsyncIterator[JsonService]:
 
 @pytest.fixture
 def world(service: JsonService) -> LongTail:
+    apprise.Apprise("json://localhost")  # the first one loads every plug-in, for longer than these tests are patient
     return LongTail(service)
 
 

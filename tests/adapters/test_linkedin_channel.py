@@ -54,7 +54,7 @@ class TestLinkedin(ChannelSuite):
         assert post.commentary.endswith("\n#Bib\\_Paris #places")
         assert outcome.url == f"https://www.linkedin.com/feed/update/{post.urn}"
 
-    @given(st.text())
+    @given(st.text().map(str.strip))
     def test_any_text_is_shown_as_it_is(self, text: str) -> None:
         assert rendered(escaped(text)) == text
         assert plain(escaped(text)) == text

@@ -165,6 +165,7 @@ def test_everything_answers_and_whatever_is_killed_comes_back(up: Up) -> None:
     assert up.interrupt() == 0
 
 
+@pytest.mark.slow
 def test_what_was_counted_is_still_known_after_a_stop_and_a_start(up: Up) -> None:
     made = make_key("tablet", Role.STAFF, (), None)
     write_key(up.config, "central", made)
@@ -248,6 +249,7 @@ time,in,out
 """
 
 
+@pytest.mark.slow
 def test_a_recorded_day_takes_the_real_road_to_the_same_statuses_and_posts_as_offline(up: Up) -> None:
     up.config.write_text(RECORDED)
     day = up.folder.with_name("day.csv")

@@ -148,6 +148,7 @@ async def run(home: Path, *plays: dict[int, str]) -> list[Seen]:
 
 
 @pytest.mark.timeout(280)
+@pytest.mark.slow
 async def test_a_real_door_is_counted_exactly_though_the_aggregator_and_the_bus_are_killed(tmp_path: Path) -> None:
     (tmp_path / "calm").mkdir()
     (tmp_path / "wild").mkdir()

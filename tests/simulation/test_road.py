@@ -176,6 +176,7 @@ def test_a_troubled_day_with_crashes_ends_as_the_same_day_without(
     assert len(calm.posts(libraries)) > 10
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_posts_and_another_seed_other_ones(
     scenarios: dict[str, Scenario], libraries: dict[str, Library]
 ) -> None:

@@ -116,6 +116,7 @@ async def until_known(bus: Bus, library: str) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.slow
 async def test_what_was_published_then_is_what_comes_out_now(tmp_path: Path, day: list[WireFields]) -> None:
     house = House(tmp_path)
     where = ("--nats-url", house.server.url, "--seed-file", str(house.server.seed_file("operator")))
