@@ -111,7 +111,7 @@ def of_dead_letters(by_subject: Mapping[str, int]) -> Finding:
         "dead letters",
         f"{total} ({', '.join(f'{count} on {subject}' for subject, count in worst)})",
         "something could not be read or delivered and was put aside with its reason; the rest goes on",
-        "read the reasons in the log of the service named; the letters are kept for 30 days",
+        "`placelibre posts dead` shows posts with their reasons; those of others are in the log of the service named",
     )
 
 

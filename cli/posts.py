@@ -71,7 +71,7 @@ def posts(
     seed_file: SeedFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what has been said, or, with --dry-run, what would be."""
+    """Show what was said last on each channel, or, with --dry-run, what would be said."""
     if context.invoked_subcommand is not None:
         return
     if not dry_run:
@@ -158,7 +158,7 @@ def dead(
             each.intent.key[:SHOWN],
             each.intent.library,
             each.intent.channel_name,
-            f"{each.intent.valid_until:%Y-%m-%d %H:%M}",
+            f"{each.intent.valid_until.astimezone():%Y-%m-%d %H:%M}",
             each.reason,
         )
     OUT.print(table)
@@ -272,7 +272,7 @@ def show_spoken(deliveries: Sequence[Spoken], *, as_json: bool) -> None:
     table = Table("at", "library", "channel", "slot", "state", "key", "words, or why not", box=SIMPLE)
     for each in deliveries:
         table.add_row(
-            f"{each.at:%m-%d %H:%M}",
+            f"{each.at.astimezone():%m-%d %H:%M}",
             each.library,
             each.channel,
             each.slot,
@@ -281,6 +281,7 @@ def show_spoken(deliveries: Sequence[Spoken], *, as_json: bool) -> None:
             _plain(each.text or each.reason),
         )
     OUT.print(table)
+    say("the newest statement of each channel, library and slot; times are this machine's")
 
 
 def _decide(address: BusAddress, key: str, by: str, *, is_approved: bool) -> None:

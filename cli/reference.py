@@ -253,7 +253,8 @@ def _channels() -> str:
 
 
 CREDENTIALS: Final = """\
-Credentials are files among the publisher's secrets, named `<type>-<account>`. A channel without its file is off: its
+Credentials are files among the publisher's secrets, named `<type>-<account>`; with `placelibre up` that folder is
+`.placelibre/secrets`. A channel without its file is off: its
 posts end as blocked, `placelibre posts dead` shows them, and they can be replayed once it is there."""
 LIVE_POSTS: Final = """\
 A live post is the first announcement of a day; from then on it is kept true where it stands, and pinned. Further

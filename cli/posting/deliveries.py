@@ -68,7 +68,7 @@ async def decide_on(bus: Bus, key: str, by: str, at: datetime, *, is_approved: b
 
 
 async def dead_letters(bus: Bus) -> list[Letter]:
-    """Return the posts that were given up on and have not come through since, the newest first."""
+    """Return the posts that were given up on, the newest first; not those that something newer has overtaken since."""
     letters: dict[str, Letter] = {}
     if await bus.last_sequence(subjects.DEAD):
         async for batch in batches_of(bus, subjects.DEAD, [subjects.dead_letter("publisher", "post")]):
@@ -77,7 +77,7 @@ async def dead_letters(bus: Bus) -> list[Letter]:
                     intent = PostIntent.model_validate_json(message.data)
                     reason = message.headers.get("placelibre-reason", "")
                     letters[intent.key] = Letter(intent, reason, message.stored_at)
-    still = [each for each in letters.values() if not await _is_out(bus, each.intent)]
+    still = [each for each in letters.values() if await _is_still_dead(bus, each.intent)]
     return sorted(still, key=lambda each: each.at, reverse=True)
 
 
@@ -97,9 +97,6 @@ async def replayed(bus: Bus, key: str, at: datetime) -> list[tuple[Letter, str]]
         bucket = bus.bucket(subjects.DELIVERIES)
         entry = await bucket.get(intent.delivery_key)
         record = Delivery.model_validate_json(entry.value) if entry else None
-        if record is not None and record.key != intent.key:
-            done.append((letter, "not sent again: something newer was said since"))
-            continue
         begun = record or Delivery(key=intent.key, revision=intent.revision, state=DeliveryState.SENDING, at=at)
         update = {"state": DeliveryState.SENDING, "at": at, "lease_until": at, "unsure_sends": 0, "reason": ""}
         again = begun.model_copy(update=update)
@@ -112,15 +109,15 @@ async def replayed(bus: Bus, key: str, at: datetime) -> list[tuple[Letter, str]]
     return done
 
 
-async def _is_out(bus: Bus, intent: PostIntent) -> bool:
+async def _is_still_dead(bus: Bus, intent: PostIntent) -> bool:
     entry = await bus.bucket(subjects.DELIVERIES).get(intent.delivery_key)
     if entry is None:
-        return False
+        return True
     try:
         record = Delivery.model_validate_json(entry.value)
     except ValidationError:
-        return False
-    return record.key == intent.key and record.state in {DeliveryState.DONE, DeliveryState.SENDING}
+        return True
+    return record.key == intent.key and record.state not in {DeliveryState.DONE, DeliveryState.SENDING}
 
 
 def _spoken(channel: str, library: str, slot: str, value: bytes) -> Spoken | None:

@@ -28,8 +28,8 @@ log = logger(__name__)
 
 _Result = TypeVar("_Result")
 
-BLOCKED_S: Final = 300.0
-"""How long an account that may not post is left alone; new credentials are noticed within that."""
+UNEQUIPPED_S: Final = 10.0
+"""How long an account without credentials is left alone: looking for the file costs nothing."""
 
 
 TURN: Final = 0.9

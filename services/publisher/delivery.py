@@ -9,7 +9,7 @@ from typing import Final, assert_never
 from pydantic import ValidationError
 
 from services.publisher import live_posts
-from services.publisher.accounts import BLOCKED_S, Account, Accounts, TurnOver, timed
+from services.publisher.accounts import UNEQUIPPED_S, Account, Accounts, TurnOver, timed
 from services.publisher.channels.channel import (
     Blocked,
     Channel,
@@ -158,7 +158,7 @@ class Outbox:
         try:
             channel = self._accounts.channel(account)
         except (NoCredentials, Misconfigured) as error:
-            return _Acted(Blocked(str(error)), attempt.looks_first)
+            return _Acted(Blocked(str(error), UNEQUIPPED_S), attempt.looks_first)
         if not account.is_inspected:
             account.is_inspected = True
             await self._inspect(account, channel)
@@ -196,7 +196,7 @@ class Outbox:
         for twin in found.twins:
             retired = await timed(channel.retire(twin), self._patience.send_s)
             if isinstance(retired, Throttled | Blocked):
-                wait_s = retired.retry_after_s if isinstance(retired, Throttled) else BLOCKED_S
+                wait_s = retired.retry_after_s if isinstance(retired, Throttled) else retired.again_s
                 return _Acted(Unknown("a twin is still to be taken down"), may_be_out=True, again_s=wait_s)
             if not isinstance(retired, Done | Rejected):
                 return retired
@@ -315,8 +315,8 @@ def note(accounts: Accounts, account: Account, outcome: object) -> None:
             account.breaker.failed(at_s, at_least_s=retry_after_s)
         case NotSent() | Unknown():
             account.breaker.failed(at_s)
-        case Blocked():
-            account.breaker.failed(at_s, at_least_s=BLOCKED_S)
+        case Blocked(_, again_s):
+            account.breaker.failed(at_s, at_least_s=again_s)
             accounts.forget_channel(account)
         case _:
             account.breaker.succeeded()

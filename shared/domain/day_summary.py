@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from shared.domain.level import Level
 from shared.domain.status import Change, State
+
+LATE: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class DaySummary:
         begins = status.state is not State.CLOSED and (
             self.opened_at is None or change.before is None or (change.before.state is State.CLOSED and day != self.day)
         )
-        summary = DaySummary(day=day, opened_at=change.at) if begins else self
+        summary = DaySummary(day=day, opened_at=change.at, is_unsure=_is_late(change)) if begins else self
         is_full = status.state is State.NOT_ADMITTING or (status.state is State.OPEN and status.level is Level.FULL)
         if is_full and summary.full_since is None:
             first = summary.first_full_at or change.at
@@ -54,3 +57,9 @@ class DaySummary:
             summary = replace(summary, longest_wait=wait.bucket, is_wait_over=wait.overflow, longest_wait_at=change.at)
         entries = status.corrected_entries_today
         return replace(summary, visits=status.entries_today if entries is None else entries)
+
+
+def _is_late(change: Change) -> bool:
+    """Tell whether the day was well under way when something was first known of it."""
+    opened = change.status.hours_today[:1]
+    return bool(opened) and change.at - opened[0][0] > LATE

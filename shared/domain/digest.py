@@ -59,7 +59,9 @@ def _sentences(summary: DaySummary, status: Status, catalog: Catalog, formats: F
     if summary.visits:
         sentences.append(words.visits(summary.visits).format(people=formats.number(summary.visits)))
     if summary.opened_at is not None:
-        opens, closes = formats.time(summary.opened_at), formats.time(status.as_of)
+        # By its hours where they are known: what was heard first may have come later.
+        begin = status.hours_today[0][0] if status.hours_today else summary.opened_at
+        opens, closes = formats.time(begin), formats.time(status.as_of)
         sentences.append(words.hours.format(opens=opens, closes=closes))
     return sentences
 

@@ -13,8 +13,6 @@ from shared.domain.messages import SHORT_MAX, SHORTEST_MAX, Formats, Message, br
 from shared.domain.shortening import one_line, shortened, stopped
 from shared.domain.status import ReasonCode, State, Status
 
-LATE: Final = timedelta(minutes=15)
-"""How long after its time a reminder may still be decided: after an interruption it is of use until then."""
 LEAST_BEFORE: Final = timedelta(minutes=5)
 """Nobody gets there in less."""
 EXCEPTIONAL: Final = frozenset({ReasonCode.CLOSED_EXCEPTIONALLY, ReasonCode.EVACUATED})
@@ -55,7 +53,6 @@ def due(
         if not each.is_cancelled
         and each.id not in reminded
         and each.starts_at - lead <= now <= each.starts_at - min(LEAST_BEFORE, lead)
-        and now <= each.starts_at - lead + max(LATE, lead / 2)
     )
     return sorted(found, key=lambda each: (each.starts_at, each.id))[: max(left, 0)]
 

@@ -28,8 +28,12 @@ def found(event: Event = TALK, minutes_before: float = 60, **more: object) -> li
     return due([event], arguments["status"], now, LEAD, arguments["reminded"], arguments["left"])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("minutes_before", "is_due"), [(61, False), (60, True), (45, True), (29, False), (-1, False)])
-def test_an_event_is_due_an_hour_before_and_not_long_after_that(minutes_before: float, *, is_due: bool) -> None:
+@pytest.mark.parametrize(
+    ("minutes_before", "is_due"), [(61, False), (60, True), (45, True), (6, True), (4, False), (-1, False)]
+)
+def test_an_event_is_due_an_hour_before_and_until_nobody_would_get_there(
+    minutes_before: float, *, is_due: bool
+) -> None:
     assert bool(found(minutes_before=minutes_before)) is is_due
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from difflib import get_close_matches
 from functools import cache
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from services.publisher.channels.channel import Channel, ChannelType, Live, Misconfigured, Target
 from services.publisher.channels.means import Means
@@ -51,14 +53,27 @@ def faults(channel: Configured) -> list[tuple[str, str]]:
     found = []
     if known.needs_account and not channel.account:
         found.append(("account", f"a {channel.type} channel needs one; it names the secrets file"))
-    if (known.needs_server or channel.server) and not _is_safe(channel, known):
+    if known.needs_server and not channel.server:
+        found.append(("server", f"a {channel.type} channel needs the address of its server"))
+    elif channel.server and not _is_safe(channel, known):
         schemes = " or ".join(f"{each}://" for each in known.schemes)
         found.append(("server", f"a {channel.type} channel's server begins with {schemes}"))
     try:
         known.options.model_validate(channel.options)
     except ValidationError as error:
-        found += [(str(each["loc"][0]) if each["loc"] else "type", each["msg"]) for each in error.errors()]
+        found += [_fault(each, known) for each in error.errors()]
     return found
+
+
+def _fault(error: ErrorDetails, known: ChannelType) -> tuple[str, str]:
+    key = str(error["loc"][0]) if error["loc"] else "type"
+    if error["type"] == "extra_forbidden":
+        keys = [*known.options.model_fields, *Configured.model_fields]
+        close = get_close_matches(key, keys, 1)
+        return key, f"a {known.name} channel has no such key" + (f"; do you mean {close[0]}?" if close else "")
+    field = known.options.model_fields.get(key)
+    meaning = f": {field.description}" if field is not None and field.description else ""
+    return key, f"it is missing{meaning}" if error["type"] == "missing" else f"{error['msg']}{meaning}"
 
 
 def _is_safe(channel: Configured, known: ChannelType) -> bool:

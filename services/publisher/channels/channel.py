@@ -74,6 +74,8 @@ class Blocked:
     """The channel does not let this account do it; somebody must see to it."""
 
     reason: str
+    again_s: float = 300.0
+    """How long the account is left alone; new credentials are noticed within that."""
 
 
 @dataclass(frozen=True, slots=True)
