@@ -27,7 +27,7 @@ servers: install ## Install real servers for the tests of channels into .servers
 	@$(BIN)/python -m tests.servers.install
 
 test-channels: servers ## Run the tests of channels against real servers, and a hundred fault sequences per channel
-	@REAL_SERVERS=1 FAULT_SEQUENCES=100 $(BIN)/python -m pytest -n 2 --dist worksteal tests/adapters $(ARGS)
+	@REAL_SERVERS=1 SLOW_TESTS=1 FAULT_SEQUENCES=100 $(BIN)/python -m pytest -n 2 --dist worksteal tests/adapters $(ARGS)
 
 browser: install ## Run the page tests in Chromium, installing Debian's package first where it is missing
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }

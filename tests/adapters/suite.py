@@ -58,6 +58,7 @@ class World(ABC):
     type: str
     account = "bib"
     options: dict[str, object] = {}  # noqa: RUF012  overridden whole, never changed
+    patience = HASTY
 
     @property
     def server(self) -> str:
@@ -134,7 +135,9 @@ class Bench:
         def make(target: Target) -> Channel:
             return channels.make(target, means)
 
-        return Accounts(bus or self.bus, make, channels.type_of, HASTY, holder=f"{self.library}-{self.process}")
+        return Accounts(
+            bus or self.bus, make, channels.type_of, self.world.patience, holder=f"{self.library}-{self.process}"
+        )
 
     def outbox(self) -> Outbox:
         """Return the outbox of a new process."""
@@ -316,7 +319,7 @@ class ChannelSuite:
             try:
                 await carry(Outbox(bus, bench.accounts(bus)), intent)
             except Killed:
-                await asyncio.sleep(HASTY.lease_s)  # the bus brings the intent again once its patience is over
+                await asyncio.sleep(world.patience.lease_s)  # the bus brings the intent again once its patience is over
         await carry(bench.outbox(), intent)
         public = await world.public()
         record = await bench.record(intent)

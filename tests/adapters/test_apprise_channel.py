@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import apprise
 import pytest
@@ -12,7 +12,7 @@ from services.publisher.channels.apprise import CHANNEL
 from services.publisher.channels.channel import Done, NoCredentials, Unknown
 from services.publisher.delivery import Finished
 from shared.contracts.posts import DeliveryState
-from tests.adapters.suite import CANARY, Bench, ChannelSuite, World, carry
+from tests.adapters.suite import CANARY, HASTY, Bench, ChannelSuite, World, carry
 from tests.fakes.http_server import FakeServer, Fault, Request, Response, listening
 
 # Apprise loads all its services at once, and one of them loads a module that Python has given up.
@@ -44,6 +44,7 @@ class JsonService(FakeServer):
 
 
 class LongTail(World):
+    patience = replace(HASTY, send_s=1.2, lease_s=2.0)  # the library works in threads, and these machines are busy
     type = "apprise"
 
     def __init__(self, service: JsonService) -> None:

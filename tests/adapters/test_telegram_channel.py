@@ -180,6 +180,7 @@ class TestTelegram(ChannelSuite):
             bench.channel()
 
 
+@pytest.mark.slow
 class TestTelegramWithReview(ChannelSuite):
     """The same promises where the bot may look; no twin is left then."""
 

@@ -44,7 +44,7 @@ from tests.services.api_running import RunningApi, eventually, running_api
 HASTY = Patience(send_s=0.4, lease_s=1.0, unknown_wait_s=0.01, retry_min_s=0.01, retry_max_s=0.05)
 CONTACT = "mailto:it@library.example"
 WEBPUSH = Channel.model_validate({"type": "webpush", "contact": CONTACT})
-SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "6"))
+SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "2"))
 LONG_AGO = timedelta(minutes=2)
 """Since when a status has been known, so that its figures have held for their minute."""
 

@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import DATA, ROOT
 
+pytestmark = pytest.mark.slow
+
 LIBRARY = """\
 [[libraries]]
 id = "door"
@@ -144,7 +146,6 @@ def test_without_a_running_bus_the_remedy_names_offline(tmp_path: Path, rows: Pa
 
 
 @pytest.mark.skipif(not (DATA / "calit2" / "CalIt2.data").exists(), reason="the real door counts are not here")
-@pytest.mark.slow
 def test_fifteen_weeks_of_a_real_door_are_played(tmp_path: Path) -> None:
     played = offline(
         tmp_path,

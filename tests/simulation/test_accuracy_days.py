@@ -16,6 +16,8 @@ from cli.accuracy.drawn import days_of
 from cli.accuracy.run import Run
 from cli.accuracy.scenario import AccuracyFile, AccuracyScenario, load_accuracy_scenarios
 
+pytestmark = pytest.mark.slow
+
 SCENARIOS = load_accuracy_scenarios()
 MINUTE_S = 60
 REFERENCE = [

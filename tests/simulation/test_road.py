@@ -161,7 +161,7 @@ def read(messages: Sequence[Message], crashes: Sequence[int] = ()) -> Run:
     return run
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", [SEEDS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in SEEDS[1:])])
 def test_a_troubled_day_with_crashes_ends_as_the_same_day_without(
     scenarios: dict[str, Scenario], libraries: dict[str, Library], seed: int
 ) -> None:
@@ -187,6 +187,7 @@ def test_the_same_seed_gives_the_same_posts_and_another_seed_other_ones(
     assert posts(4) == posts(4) != posts(5)
 
 
+@pytest.mark.slow
 def test_doubles_and_delays_lose_and_add_nobody(scenarios: dict[str, Scenario], libraries: dict[str, Library]) -> None:
     tidy = tidy_log(scenarios, libraries, 6)
     straight = read(messages_of(tidy, configs()))

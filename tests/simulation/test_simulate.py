@@ -24,6 +24,8 @@ from cli.wire import WireFields
 from shared.domain.library import Library
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 def simulate(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

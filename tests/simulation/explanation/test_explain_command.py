@@ -26,6 +26,8 @@ from tests.conftest import ROOT, free_port
 from tests.house import SIMULATION_KEY, House, changes_of, status_of
 from tests.simulation.explanation.hall import LIBRARY, at, time_of
 
+pytestmark = pytest.mark.slow
+
 
 def placelibre_explain(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -116,7 +118,6 @@ async def until_known(bus: Bus, library: str) -> None:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.slow
 async def test_what_was_published_then_is_what_comes_out_now(tmp_path: Path, day: list[WireFields]) -> None:
     house = House(tmp_path)
     where = ("--nats-url", house.server.url, "--seed-file", str(house.server.seed_file("operator")))
