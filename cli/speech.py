@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Literal
 
 from services.publisher import channels
-from services.publisher.channels.channel import Live
 from shared.domain.library import ChannelRule, Library, Says
 from shared.domain.live_post import Shown, keep
 from shared.domain.posting import Decision, Edit, Hold, Post, PostingState, Reached, advance
@@ -16,7 +15,6 @@ from shared.domain.status import Change, Status
 from shared.runtime.wording import digest_sentences_for, live_sentences_for, sentences_for
 
 Verdict = Literal["post", "edit", "hold", "skip"]
-KEEPING: Final = frozenset({Live.EDIT, Live.REPLACE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +56,34 @@ class _Live:
 
 
 def _on(library: Library, rule: ChannelRule, past: Sequence[Change | Seen]) -> Iterator[Said]:
-    kind = channels.type_of(rule.channel)
     if rule.channel in channels.silent():
         return
+    keeps_live_post = channels.type_of(rule.channel).traits.keeps_live_post and rule.says is Says.ANNOUNCEMENTS
     state = PostingState()
     live: _Live | None = None
     for event in past:
         as_told = event if isinstance(event, Change) else Reached(event.status.as_of, event.status.revision)
         state, decisions = advance(state, as_told, rule, library.time_zone)
         for decision in decisions:
-            begins = kind.traits.live in KEEPING and rule.says is Says.ANNOUNCEMENTS and isinstance(decision, Post)
-            if begins and isinstance(decision, Post):
-                day = decision.at.astimezone(library.time_zone).date().isoformat()
-                begins = live is None or live.day != day
-                if begins:
-                    status = decision.change.status
-                    live = _Live(Shown.of(status, decision.at, 0), day)
-            yield from _told(library, rule, decision, is_live=begins)
+            begun = _begun(library, decision, live) if keeps_live_post else None
+            live = begun or live
+            yield from _told(library, rule, decision, is_live=begun is not None)
         if live is not None and isinstance(event, Seen):
             edit = keep(live.shown, event.status, event.at, rule)
             if isinstance(edit, Edit):
                 shown = live.shown
                 live.shown = Shown.of(edit.status, edit.at, shown.edits + 1)
                 yield from _edited(library, rule, edit)
+
+
+def _begun(library: Library, decision: Decision, live: _Live | None) -> _Live | None:
+    """Return the live post that a decision begins, if it is the first announcement of its day."""
+    if not isinstance(decision, Post):
+        return None
+    day = decision.at.astimezone(library.time_zone).date().isoformat()
+    if live is not None and live.day == day:
+        return None
+    return _Live(Shown.of(decision.change.status, decision.at, 0), day)
 
 
 def _told(library: Library, rule: ChannelRule, decision: Decision, *, is_live: bool) -> Iterator[Said]:

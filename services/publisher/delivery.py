@@ -14,7 +14,6 @@ from services.publisher.channels.channel import (
     Blocked,
     Channel,
     Done,
-    Live,
     Misconfigured,
     NoCredentials,
     NotFound,
@@ -221,7 +220,7 @@ class Outbox:
 
     async def _becomes_live(self, intent: PostIntent, account: Account) -> bool:
         """Tell whether an announcement is the first of its day where the channel keeps a live post."""
-        if intent.kind is not PostKind.ANNOUNCEMENT or account.type.traits.live not in {Live.EDIT, Live.REPLACE}:
+        if intent.kind is not PostKind.ANNOUNCEMENT or not account.type.traits.keeps_live_post:
             return False
         return await live_posts.is_first_of_day(self._bus, intent)
 

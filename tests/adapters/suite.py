@@ -22,7 +22,7 @@ import pytest
 
 from services.publisher import channels
 from services.publisher.accounts import Accounts, Patience
-from services.publisher.channels.channel import Channel, Done, Live, Rejected, Target, Traits
+from services.publisher.channels.channel import Channel, Done, Rejected, Target, Traits
 from services.publisher.channels.means import Means
 from services.publisher.delivery import Again, Finished, Outbox
 from services.publisher.keeper import Keeper
@@ -374,7 +374,7 @@ class ChannelSuite:
 
     async def live(self, bench: Bench) -> None:
         """Make the day's first announcement, which becomes the live post."""
-        if bench.world.traits.live not in {Live.EDIT, Live.REPLACE}:
+        if not bench.world.traits.keeps_live_post:
             pytest.skip("this channel keeps no live post")
         # Two edits are a minute apart even where the post misleads, and the first counts from the announcement.
         intent = bench.intent(2, situation=OPEN, ago=2 * UNTRUE_AFTER)

@@ -114,6 +114,11 @@ class Traits:
     announces: bool = True
     """Whether announcements are sent to it; not where it holds the status by itself, or tells each person alone."""
 
+    @property
+    def keeps_live_post(self) -> bool:
+        """Whether a day's first announcement becomes a live post there."""
+        return self.live in {Live.EDIT, Live.REPLACE}
+
 
 class Options(BaseModel):
     """The keys of `libraries.toml` that a type of channel takes beside the common ones: none."""
