@@ -7,7 +7,8 @@ down, a pin that is missing is set. So a restart needs no sweep of its own; the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -228,17 +229,11 @@ class Keeper:
         """Work off what is due on one account, what has waited longest first, until its turn has lasted long enough."""
         account = ones[0].account
         begun_s = monotonic_s()
-        try:
-            async with self._accounts.turn(account) as is_ours:
-                for each in ones if is_ours else ():
-                    await self._work(each)
-                    if monotonic_s() - begun_s > TURN_S or account.breaker.pause_s(monotonic_s()) > 0:
-                        return
-        except (BusUnavailable, Conflict, TurnOver) as error:
-            log.debug("live_post_later", reason=type(error).__name__)
-        except Exception as error:  # noqa: BLE001  one post's fault must not end the keeping of all others
-            account.breaker.failed(monotonic_s())
-            log.error("live_post_failed", channel=account.target.channel, error=type(error).__name__)  # noqa: TRY400
+        async with _harming_nobody_else(account), self._accounts.turn(account) as is_ours:
+            for each in ones if is_ours else ():
+                await self._work(each)
+                if monotonic_s() - begun_s > TURN_S or account.breaker.pause_s(monotonic_s()) > 0:
+                    return
 
     async def _work(self, due: _Due) -> None:
         """Do the one thing that is most due for a place, judged by its record as it is now."""
@@ -284,8 +279,8 @@ class Keeper:
         """Pin or take down; return whether that is over. What an account may not do keeps it from nothing else."""
         outcome = await timed(work, self._accounts.patience.send_s)
         if isinstance(outcome, Throttled | Blocked):
-            wait_s_ = outcome.retry_after_s if isinstance(outcome, Throttled) else ASIDE_S
-            self._pauses[account.lease_key, what] = monotonic_s() + wait_s_
+            pause_s = outcome.retry_after_s if isinstance(outcome, Throttled) else ASIDE_S
+            self._pauses[account.lease_key, what] = monotonic_s() + pause_s
             log.warning("live_post_aside", channel=account.target.secret_name, what=what, outcome=LABELS[type(outcome)])
             return False
         note(self._accounts, account, outcome)
@@ -383,24 +378,18 @@ class Keeper:
                     self._take_in_hand(account.lease_key, self._take_down(key, account))
 
     async def _take_down(self, key: str, account: Account) -> None:
-        try:
+        async with _harming_nobody_else(account), self._accounts.turn(account) as is_ours:
             channel = self._channel(account)
-            if channel is None:
+            if channel is None or not is_ours:
                 return
-            async with self._accounts.turn(account) as is_ours:
-                record = await load(self.bus, key) if is_ours else NOTHING
-                post = record.post
-                if post is None or Target.of(post.intent) != account.target:
+            record = await load(self.bus, key)
+            post = record.post
+            if post is None or Target.of(post.intent) != account.target:
+                return
+            for remote_id in (*post.retiring, post.remote_id):
+                if not await self._done_aside(account, RETIRE, channel.retire(remote_id)):
                     return
-                for remote_id in (*post.retiring, post.remote_id):
-                    if not await self._done_aside(account, RETIRE, channel.retire(remote_id)):
-                        return
-                await self._give_up(key, post, record.revision)
-        except (BusUnavailable, Conflict, TurnOver) as error:
-            log.debug("live_post_later", reason=type(error).__name__)
-        except Exception as error:  # noqa: BLE001  as in a turn
-            account.breaker.failed(monotonic_s())
-            log.error("live_post_failed", channel=account.target.channel, error=type(error).__name__)  # noqa: TRY400
+            await self._give_up(key, post, record.revision)
 
     async def _give_up(self, key: str, post: LivePost, revision: int) -> None:
         """Forget a live post; the next announcement begins another."""
@@ -410,6 +399,18 @@ class Keeper:
 
     async def _save(self, key: str, post: LivePost, revision: int) -> None:
         self._records[key] = Record(post, await save(self.bus, key, post, revision))
+
+
+@asynccontextmanager
+async def _harming_nobody_else(account: Account) -> AsyncIterator[None]:
+    """Let what fails on one account end no more than its turn; it is tried again."""
+    try:
+        yield
+    except (BusUnavailable, Conflict, TurnOver) as error:
+        log.debug("live_post_later", reason=type(error).__name__)
+    except Exception as error:  # noqa: BLE001  one post's fault must not end the keeping of all others
+        account.breaker.failed(monotonic_s())
+        log.error("live_post_failed", channel=account.target.channel, error=type(error).__name__)  # noqa: TRY400
 
 
 def _edited(post: LivePost, intent: PostIntent, update: Mapping[str, object]) -> LivePost:
