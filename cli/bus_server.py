@@ -23,7 +23,7 @@ from shared.runtime.clock import monotonic_s, pause_s
 READY_TIMEOUT_S: Final = 20.0
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 """Room for a chunk of a checkpoint and for a full pack of readings."""
-MAX_FILE_STORE_GB: Final = 6
+MAX_FILE_STORE_GB: Final = 7
 """A little above the sum of the streams' own limits, which nats-server reserves; keep the disk above it."""
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
 
+from shared.contracts.devices import Device, Source
 from shared.contracts.readings import GATE_KINDS, STAFF_KINDS, Slug
+from shared.contracts.table import Table
 from shared.domain import level
 from shared.domain import library as domain
 from shared.domain.catalog import CATALOGS
@@ -45,12 +47,6 @@ TravelTime = Annotated[int, Field(ge=1, le=180)]
 Rule = Annotated[str, Field(min_length=1, max_length=1000)]
 Words = Annotated[str, Field(min_length=1, max_length=200)]
 Hashtag = Annotated[str, Field(pattern=r"^\w{1,40}$")]
-
-
-class Table(BaseModel):
-    """A table of the file: no unknown key, nothing coerced."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Zone(Table):
@@ -307,6 +303,10 @@ class LibraryConfig(Table):
     )
     channels: tuple[Channel, ...] = ()
     keys: tuple[Key, ...] = ()
+    sources: tuple[Source, ...] = Field(default=(), description="How bodies of devices come in.")
+    devices: tuple[Device, ...] = Field(
+        default=(), description="Devices whose figures count; others are claimed with `placelibre devices`."
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -353,6 +353,8 @@ class LibraryConfig(Table):
             ("gates", [gate.id for gate in self.gates]),
             ("markers", [marker.id for marker in self.markers]),
             ("keys", [key.id for key in self.keys]),
+            ("sources", [source.id for source in self.sources]),
+            ("devices", [device.id for device in self.devices]),
         ):
             _refuse_doubles(what, ids)
         for gate in self.gates:
@@ -372,6 +374,25 @@ class LibraryConfig(Table):
                         f"a {self.clock} library may speak on the console and on servers of this machine only, not on"
                         f" {channel.type}: followers would take it for now"
                     )
+        return self
+
+    def fault_of(self, device: Device) -> str:
+        """Return why a device cannot count here: a gate or zone that is not there; nothing if it can."""
+        gates = {gate.id for gate in self.gates}
+        places = {zone.id for zone in self.zones} | {INSIDE}
+        for line in device.lines:
+            if line.gate is not None and line.gate not in gates:
+                return f"device {device.id}: there is no gate {line.gate!r}; there are {_names(gates)}"
+            if line.zone is not None and line.zone not in places:
+                return f"device {device.id}: there is no zone {line.zone!r}; there are {_names(places)}"
+        return ""
+
+    @model_validator(mode="after")
+    def _leads_devices_somewhere(self) -> Self:
+        for device in self.devices:
+            fault = self.fault_of(device)
+            if fault:
+                raise ValueError(fault)
         return self
 
     @property
@@ -436,6 +457,17 @@ class LibrariesFile(Table):
     def _names_each_once(self) -> Self:
         _refuse_doubles("libraries", [library.id for library in self.libraries])
         _refuse_doubles("keys", [key.id for library in self.libraries for key in library.keys])
+        sources = [source.id for library in self.libraries for source in library.sources]
+        _refuse_doubles("sources", sources)
+        for library in self.libraries:
+            for device in library.devices:
+                if device.source not in sources:
+                    raise ValueError(
+                        f"device {device.id} of {library.id}: there is no source {device.source!r};"
+                        f" there are {_names(sources)}"
+                    )
+        boxes = [f"{each.source}/{each.serial}" for library in self.libraries for each in library.devices]
+        _refuse_doubles("devices (source/serial)", boxes)
         return self
 
 

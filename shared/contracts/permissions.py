@@ -57,6 +57,13 @@ SERVICES: Final[dict[str, Permissions]] = {
             subjects.ANY_QUARANTINED,
             *_writes_bucket(subjects.APPROVALS),
             *_reads_bucket(subjects.LIBRARIES),
+            *_reads(subjects.QUARANTINE),
+            *_takes(subjects.DEVICE_BODIES, subjects.DEVICE_BODIES_DURABLE),
+            *(
+                each
+                for bucket in (subjects.CLAIMS, subjects.DEVICES, subjects.POSITIONS)
+                for each in (*_reads_bucket(bucket), *_writes_bucket(bucket))
+            ),
         ),
         subscribe=_inbox("ingest"),
     ),

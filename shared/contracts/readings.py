@@ -50,6 +50,7 @@ def _on_one_line(text: str) -> str:
 Moment = Annotated[AwareDatetime, AfterValidator(_in_bounds)]
 Slug = Annotated[str, Field(pattern=SLUG_PATTERN)]
 People = Annotated[int, Field(ge=0, le=100_000)]
+Register = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class DomainFields(TypedDict):
@@ -142,6 +143,54 @@ class GateCount(WireReading):
         start = min(self.start or common["at"], common["at"])
         entries = self.entries if self.count is None else self.count
         return domain.GateCount(**common, gate=self.gate, start=start, entries=entries, exits=self.exits)
+
+
+class GateTotal(WireReading):
+    """What the registers of a gate show, of which the difference to the one before counts.
+
+    The first one counts nobody. A register that falls has been reset, or has wrapped where `wraps_at` says so.
+    """
+
+    kind: Literal["gate_total"]
+    gate: Slug
+    entries: Register | None = Field(default=None, description="The register from the gate's `from` to its `to`.")
+    exits: Register | None = Field(default=None, description="That of the other way.")
+    wraps_at: Annotated[int, Field(ge=1, le=2**53)] | None = Field(
+        default=None, description="The largest value of the registers, after which they go on at 0."
+    )
+    daily: bool = Field(default=False, description="They begin anew at the library's midnight.")
+
+    @model_validator(mode="after")
+    def _fits_its_registers(self) -> Self:
+        registers = [each for each in (self.entries, self.exits) if each is not None]
+        if not registers:
+            raise ValueError("give entries, exits, or both")
+        if self.wraps_at is not None and max(registers) > self.wraps_at:
+            raise ValueError("wraps_at: a register is larger than this")
+        return self
+
+    def to_domain(self) -> domain.GateTotal:
+        """Return the domain's reading."""
+        return domain.GateTotal(
+            **self.fields_for_domain(),
+            gate=self.gate,
+            entries=self.entries,
+            exits=self.exits,
+            wraps_at=self.wraps_at,
+            is_daily=self.daily,
+        )
+
+
+class Occupancy(WireReading):
+    """How many people a device sees in a zone, or in the whole library; what staff count is a `head_count`."""
+
+    kind: Literal["occupancy"]
+    zone: Slug | None = None
+    people: People
+
+    def to_domain(self) -> domain.Occupancy:
+        """Return the domain's reading."""
+        return domain.Occupancy(**self.fields_for_domain(), zone=self.zone, people=self.people)
 
 
 class RemarkReading(WireReading):
@@ -334,6 +383,8 @@ class ClockSet(WireReading):
 
 AnyWireReading = Annotated[
     GateCount
+    | GateTotal
+    | Occupancy
     | HeadCount
     | QueueAtMarker
     | QueueLength
@@ -371,7 +422,7 @@ STAFF_KINDS: Final = frozenset(
 )
 QUEUE_SENSOR_KINDS: Final = frozenset({"queue_length", "queueing_time"})
 """What a sensor of the queue may say as well as staff."""
-GATE_KINDS: Final = frozenset({"gate_count"}) | QUEUE_SENSOR_KINDS
+GATE_KINDS: Final = frozenset({"gate_count", "gate_total", "occupancy"}) | QUEUE_SENSOR_KINDS
 """What a device may say: a counter at a gate, a sensor of the queue."""
 
 

@@ -29,6 +29,9 @@ class StreamSpec:
     reason: str
     is_work_queue: bool = False
     has_atomic_batches: bool = False
+    is_in_memory: bool = False
+    max_per_subject: int = 0
+    """Messages kept of each subject, 0 for no limit: the oldest go, so that one device cannot fill it for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,18 @@ STREAMS: Final = (
         subjects.QUARANTINE,
         (subjects.ANY_QUARANTINED,),
         7 * DAY,
-        128 * MIB,
-        "bodies nobody could read, long enough for somebody to look",
+        256 * MIB,
+        "bodies nobody could read, or of a device that nobody has claimed, long enough for somebody to look",
+        max_per_subject=4096,  # of a device that sends one a minute nearly three days; a day of them can still count
+    ),
+    StreamSpec(
+        subjects.DEVICE_BODIES,
+        (subjects.ANY_DEVICE_BODY,),
+        timedelta(minutes=15),
+        64 * MIB,
+        "bodies of devices as they came by MQTT, pictures and all, until ingest has read them; never on a disk",
+        is_work_queue=True,
+        is_in_memory=True,
     ),
     StreamSpec(
         subjects.CHANGES,
@@ -106,6 +119,9 @@ BUCKETS: Final = (
     BucketSpec(subjects.APPROVALS, 2 * DAY, 4 * MIB, "staff's word on posts that wait for it"),
     BucketSpec(subjects.FEEDS, 90 * DAY, 64 * MIB, "the latest announcements, as feeds serve them"),
     BucketSpec(subjects.SUBSCRIPTIONS, 2 * DAY, 64 * MIB, "who asked to be told of a seat; gone once told"),
+    BucketSpec(subjects.CLAIMS, timedelta(0), 16 * MIB, "devices that somebody has claimed"),
+    BucketSpec(subjects.DEVICES, timedelta(0), 64 * MIB, "what is known of each device"),
+    BucketSpec(subjects.POSITIONS, 90 * DAY, 16 * MIB, "up to where each source has been read, and by whom"),
     BucketSpec(subjects.ACTORS, timedelta(0), 128 * MIB, "our fediverse accounts: keys, followers, notes"),
 )
 
@@ -122,6 +138,15 @@ DURABLES: Final = (
         max_deliver=-1,
         max_ack_pending=1,
         reason="a change waits for the bus to come back, however long; one at a time keeps a library's in order",
+    ),
+    DurableSpec(
+        subjects.DEVICE_BODIES,
+        subjects.DEVICE_BODIES_DURABLE,
+        subjects.ANY_DEVICE_BODY,
+        ack_wait=timedelta(seconds=30),
+        max_deliver=-1,
+        max_ack_pending=256,
+        reason="a body waits until it is stored as readings or in quarantine; its age ends it, not a count of tries",
     ),
     *(
         DurableSpec(

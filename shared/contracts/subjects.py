@@ -17,6 +17,7 @@ QUARANTINE: Final = "QUARANTINE"
 CHANGES: Final = "CHANGES"
 POSTS: Final = "POSTS"
 DEAD: Final = "DEAD"
+DEVICE_BODIES: Final = "DEVICE_BODIES"
 
 STATUS: Final = "STATUS"
 LIBRARIES: Final = "LIBRARIES"
@@ -30,6 +31,9 @@ APPROVALS: Final = "APPROVALS"
 FEEDS: Final = "FEEDS"
 SUBSCRIPTIONS: Final = "SUBSCRIPTIONS"
 ACTORS: Final = "ACTORS"
+CLAIMS: Final = "CLAIMS"
+DEVICES: Final = "DEVICES"
+POSITIONS: Final = "POSITIONS"
 
 ANY_READINGS: Final = "readings.v1.*"
 TICKS: Final = "ticks.v1"
@@ -44,6 +48,10 @@ ADVISORIES: Final = (
 )
 
 CHANGES_DURABLE: Final = "publisher-changes"
+
+ANY_DEVICE_BODY: Final = "devices.>"
+"""What devices publish by MQTT: the topic `devices/<source>` and what is below it."""
+DEVICE_BODIES_DURABLE: Final = "ingest-device-bodies"
 
 
 def partition_of(library: str) -> int:
@@ -64,6 +72,21 @@ def configured(partition: int) -> str:
 def quarantined(device: str) -> str:
     """Return the subject of bodies from one device that nobody could read; `unknown` where it is not known."""
     return f"quarantine.v1.{device}"
+
+
+def quarantined_body(library: str, source: str, serial_token: str) -> str:
+    """Return the subject of bodies of one device, through one source, that were not counted."""
+    return f"quarantine.v1.device.{library}.{source}.{serial_token}"
+
+
+def device_bodies(source: str) -> tuple[str, str]:
+    """Return the subjects on which one source may publish bodies: its own, and everything below."""
+    return f"devices.{source}", f"devices.{source}.>"
+
+
+def device_key(library: str, device: str) -> str:
+    """Return the key of one device of one library, in CLAIMS and in DEVICES."""
+    return f"{library}.{device}"
 
 
 def change(library: str) -> str:

@@ -24,8 +24,10 @@ from shared.domain.reading import (
     AnyReading,
     ClockSet,
     GateCount,
+    GateTotal,
     HeadCount,
     HeldSeats,
+    Occupancy,
     QueueAtMarker,
     StaffReading,
     Undo,
@@ -147,6 +149,8 @@ def _apply(state: LibraryState, library: Library, reading: AnyReading, outcome: 
         _count(state, library, reading, outcome)
     elif isinstance(reading, Undo):
         _undo(state, reading, outcome)
+    elif isinstance(reading, GateTotal | Occupancy):
+        totals.ignored += 1
     elif not isinstance(reading, ClockSet):  # advance has dealt with those
         _hear_staff(state, library, reading)
     return True

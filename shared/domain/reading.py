@@ -51,6 +51,31 @@ class GateCount(Reading):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GateTotal(Reading):
+    """What a register of a gate shows at `at`; how many came since the last one is worked out in the library's state.
+
+    A gate's device has two registers or one of them (the other None). `wraps_at` is the largest value, after which it
+    goes on at 0; `is_daily` says that it begins anew at the library's midnight.
+    """
+
+    kind: Literal["gate_total"] = "gate_total"
+    gate: str
+    entries: int | None
+    exits: int | None
+    wraps_at: int | None = None
+    is_daily: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy(Reading):
+    """How many people a device sees in one zone or (None) in the whole library."""
+
+    kind: Literal["occupancy"] = "occupancy"
+    zone: str | None
+    people: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Remark(Reading):
     """A reading that may say why it was made; `note` is plain text for the staff's own ledger, never public."""
 
@@ -188,4 +213,4 @@ StaffReading = (
     | Mute
 )
 """What staff say, or a sensor of the queue in their place."""
-AnyReading = GateCount | StaffReading | Undo | ClockSet
+AnyReading = GateCount | GateTotal | Occupancy | StaffReading | Undo | ClockSet
