@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 import nkeys
 
 from cli.lifeline import end_with_parent
+from shared.contracts import subjects
 from shared.contracts.permissions import SERVICES, Permissions
 from shared.runtime.clock import monotonic_s, pause_s
 
@@ -32,6 +34,16 @@ class BusServerFailed(Exception):  # noqa: N818  the operator is told what to do
 
 
 @dataclass(frozen=True, slots=True)
+class MqttListener:
+    """Where devices publish by MQTT; with a certificate and its key they do so by TLS."""
+
+    port: int
+    host: str = "127.0.0.1"
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BusServer:
     """Where one nats-server keeps its things and listens; `sync` is JetStream's sync_interval."""
 
@@ -40,6 +52,7 @@ class BusServer:
     monitor_port: int
     sync: str = "always"
     host: str = field(default="127.0.0.1")
+    mqtt: MqttListener | None = None
 
     @property
     def url(self) -> str:
@@ -50,13 +63,20 @@ class BusServer:
         """Return the file that holds a user's nkey seed."""
         return self.home / "nkeys" / f"{user}.nk"
 
-    def prepare(self) -> Path:
-        """Make users (once) and the configuration (anew), and return the configuration's path."""
+    def prepare(self, devices: Mapping[str, str] | None = None) -> Path:
+        """Make users (once) and the configuration (anew), and return the configuration's path.
+
+        `devices` maps sources that publish by MQTT to the bcrypt hashes of their passwords. None of them may be in the
+        configuration with which the server starts: without the streams of the provisioner it would make some of its
+        own, and keep bodies on the disk.
+        """
         (self.home / "jetstream").mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
         users = {name: self._public_key(name) for name in SERVICES}
         path = self.home / "nats-server.conf"
-        path.write_text(render_configuration(self, users))
+        new = path.with_suffix(".new")
+        new.write_text(render_configuration(self, users, devices or {}))
+        new.replace(path)  # the server never reads half of one
         return path
 
     def start(self, log_file: Path) -> subprocess.Popen[bytes]:
@@ -112,12 +132,18 @@ class BusServer:
         return key.decode()
 
 
-def render_configuration(server: BusServer, users: dict[str, str]) -> str:
+def render_configuration(server: BusServer, users: dict[str, str], devices: Mapping[str, str] | None = None) -> str:
     """Return nats-server's configuration: loopback, JetStream on disk, one nkey user per service.
 
     `users` maps the service to its public key; what each may say and hear is in `shared.contracts.permissions`.
+    `devices` maps sources that publish by MQTT to the bcrypt hashes of their passwords.
     """
-    rendered = ",\n".join(_render_user(users[name], permissions) for name, permissions in SERVICES.items())
+    rendered = ",\n".join(
+        [
+            *(_render_user(users[name], permissions) for name, permissions in SERVICES.items()),
+            *(_render_device(source, password) for source, password in (devices or {}).items()),
+        ]
+    )
     return f"""\
 server_name: placelibre
 listen: {json.dumps(f"{server.host}:{server.port}")}
@@ -130,7 +156,7 @@ jetstream {{
   # An acknowledged reading must survive a power cut; the default acknowledges up to two minutes before the disk.
   sync_interval: {server.sync}
 }}
-authorization {{
+{_render_mqtt(server.mqtt)}authorization {{
   users: [
 {rendered}
   ]
@@ -144,6 +170,33 @@ def _render_user(public_key: str, permissions: Permissions) -> str:
         "subscribe": {"allow": list(permissions.subscribe)},
     }
     return f"    {{ nkey: {public_key}, permissions: {json.dumps(rights)} }}"
+
+
+def _render_device(source: str, password_bcrypt: str) -> str:
+    rights = {
+        "publish": {"allow": list(subjects.device_bodies(source))},
+        "subscribe": {"deny": [">"]},
+    }
+    return (
+        f"    {{ user: {json.dumps(source)}, password: {json.dumps(password_bcrypt)},"
+        f' allowed_connection_types: ["MQTT"], permissions: {json.dumps(rights)} }}'
+    )
+
+
+def _render_mqtt(listener: MqttListener | None) -> str:
+    if listener is None:
+        return ""
+    tls = ""
+    if listener.certificate is not None and listener.key is not None:
+        files = f"cert_file: {json.dumps(str(listener.certificate))}, key_file: {json.dumps(str(listener.key))}"
+        tls = f"  tls {{ {files} }}\n"
+    return f"""\
+mqtt {{
+  listen: {json.dumps(f"{listener.host}:{listener.port}")}
+  # Nobody reads by MQTT here; whatever a reader would need must not be written to the disk either.
+  consumer_memory_storage: true
+{tls}}}
+"""
 
 
 def is_listening(host: str, port: int) -> bool:

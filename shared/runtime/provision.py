@@ -23,6 +23,7 @@ from nats.js.api import (
 from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts import subjects
+from shared.contracts.mqtt import MQTT_STREAMS, MqttStreamSpec
 from shared.contracts.streams import BUCKETS, DUPLICATE_WINDOW, DURABLES, STREAMS, BucketSpec, DurableSpec, StreamSpec
 from shared.runtime.bus import Bus
 
@@ -56,6 +57,9 @@ async def provision(bus: Bus, *, replicas: int = 1, is_dry: bool = False) -> lis
     try:
         for stream in streams:
             done.append(await _ensure_stream(bus, stream, is_dry=is_dry))  # noqa: PERF401  kept for the error's sake
+        for mqtt in MQTT_STREAMS:
+            await _forget_what_is_on_disk(bus, mqtt, is_dry=is_dry)
+            done.append(await _ensure_stream(bus, _mqtt_config(mqtt, replicas), is_dry=is_dry))
         for durable in DURABLES:
             done.append(await _ensure_durable(bus, durable, replicas, is_dry=is_dry))  # noqa: PERF401
     except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
@@ -102,6 +106,34 @@ def _bucket_config(spec: BucketSpec, replicas: int) -> StreamConfig:
         allow_direct=True,
         allow_rollup_hdrs=True,
     )
+
+
+def _mqtt_config(spec: MqttStreamSpec, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=spec.name,
+        description=spec.reason,
+        subjects=[spec.subject],
+        retention=RetentionPolicy.INTEREST if spec.is_by_interest else RetentionPolicy.LIMITS,
+        storage=StorageType.MEMORY,
+        discard=DiscardPolicy.NEW if spec.is_refusing else DiscardPolicy.OLD,
+        discard_new_per_subject=spec.is_refusing,
+        max_age=spec.max_age.total_seconds(),
+        max_bytes=spec.max_bytes,
+        max_msgs=-1,
+        max_msgs_per_subject=1 if spec.is_one_per_subject else -1,
+        duplicate_window=min(DUPLICATE_WINDOW, spec.max_age).total_seconds(),
+        num_replicas=replicas,
+    )
+
+
+async def _forget_what_is_on_disk(bus: Bus, spec: MqttStreamSpec, *, is_dry: bool) -> None:
+    """Delete a stream of the MQTT listener that the server has made on the disk; what it holds must not be there."""
+    try:
+        info = await bus.jetstream.stream_info(spec.name)
+    except NotFoundError:
+        return
+    if info.config.storage == StorageType.FILE and not is_dry:
+        await bus.jetstream.delete_stream(spec.name)
 
 
 async def _ensure_stream(bus: Bus, wanted: StreamConfig, *, is_dry: bool) -> Provisioned:

@@ -1,0 +1,243 @@
+"""Devices that publish by MQTT to Placelibre itself: let in, kept apart, heard, and never on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiomqtt
+import bcrypt
+import pytest
+from nats.js.errors import NotFoundError
+
+from cli.bus_server import BusServer, MqttListener
+from shared.contracts import subjects
+from shared.contracts.mqtt import MQTT_STREAMS
+from shared.runtime.bus import Bus, connected
+from shared.runtime.provision import provision
+from tests.conftest import free_port, settings_for
+
+CANARY = b"CANARY-4f1d-picture-of-somebody"
+PASSWORD = "door-secret"
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+DEVICES = {"door": HASH, "gate-2": HASH}
+
+
+class House:
+    """A bus of one's own with the MQTT listener."""
+
+    def __init__(self, home: Path) -> None:
+        self.server = BusServer(home, free_port(), free_port(), sync="always", mqtt=MqttListener(free_port()))
+        self.process = self.server.start(home / "nats-server.log")
+
+    def reload(self, devices: dict[str, str]) -> None:
+        self.server.prepare(devices)
+        self.process.send_signal(signal.SIGHUP)
+
+    def start(self) -> None:
+        self.process = self.server.start(self.server.home / "nats-server.log")
+
+    def end(self) -> None:
+        self.process.terminate()
+        self.process.wait(10)
+
+    @asynccontextmanager
+    async def operator(self) -> AsyncIterator[Bus]:
+        seed = settings_for(self.server, "operator").nats_seed
+        async with connected([self.server.url], seed, "operator") as bus:
+            yield bus
+
+    def client(self, user: str = "door", password: str = PASSWORD, **more: object) -> aiomqtt.Client:
+        assert self.server.mqtt is not None
+        protocol = aiomqtt.ProtocolVersion.V311
+        return aiomqtt.Client(
+            "127.0.0.1",
+            self.server.mqtt.port,
+            username=user,
+            password=password,
+            protocol=protocol,
+            timeout=5,
+            **more,  # type: ignore[arg-type]
+        )
+
+    async def admits(self, user: str, password: str = PASSWORD) -> bool:
+        try:
+            async with self.client(user, password):
+                return True
+        except aiomqtt.MqttError:
+            return False
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    house = House(tmp_path)
+    yield house
+    house.end()
+
+
+async def until_admitted(house: House, user: str) -> None:
+    async with asyncio.timeout(20):
+        while not await house.admits(user):
+            await asyncio.sleep(0.05)
+
+
+def files_with(folder: Path, needle: bytes) -> list[Path]:
+    found = []
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and needle in path.read_bytes():
+                found.append(path)
+    return found
+
+
+async def texts_of(bus: Bus) -> dict[str, list[bytes]]:
+    """Return every message of every stream, headers and all."""
+    found: dict[str, list[bytes]] = {}
+    for info in await bus.jetstream.streams_info():
+        name = info.config.name or ""
+        for sequence in range(max(1, info.state.first_seq), info.state.last_seq + 1):
+            with suppress(NotFoundError):
+                message = await bus.jetstream.get_msg(name, sequence)
+                found.setdefault(name, []).append((message.data or b"") + repr(message.headers).encode())
+    return found
+
+
+async def say_everything(house: House) -> None:
+    """Publish the canary in every way that MQTT has."""
+    async with house.client(identifier="door-1", clean_session=False) as client:
+        for qos in (0, 1, 2):
+            for is_retained in (False, True):
+                await client.publish(f"devices/door/q{qos}", CANARY, qos=qos, retain=is_retained)
+        await client.publish("devices/door", CANARY, qos=1)
+        await client.publish("devices/gate-2/of-another", CANARY, qos=2, retain=True)
+        await client.publish("spBv1.0/group/NBIRTH/node", CANARY, qos=0)
+    for qos in (0, 1, 2):
+        will = aiomqtt.Will(f"devices/door/will{qos}", CANARY, qos=qos, retain=True)
+        client = house.client(identifier=f"will-{qos}", will=will)
+        await client.__aenter__()
+        network = client._client.socket()
+        assert isinstance(network, socket.socket)
+        network.shutdown(socket.SHUT_RDWR)  # without a word, so that the will is published
+        with pytest.raises(aiomqtt.MqttError):
+            async for _ in client.messages:
+                pass
+    stranded(house)
+
+
+def stranded(house: House) -> None:
+    """Send with QoS 2 and never release it, as a device that loses its power does."""
+    assert house.server.mqtt is not None
+
+    def text(value: bytes) -> bytes:
+        return len(value).to_bytes(2, "big") + value
+
+    connect = text(b"MQTT") + b"\x04\xc2\x00\x3c" + text(b"stranded") + text(b"door") + text(PASSWORD.encode())
+    publish = text(b"devices/door/stranded") + b"\x00\x07" + CANARY
+    with socket.create_connection(("127.0.0.1", house.server.mqtt.port), 5) as network:
+        network.sendall(b"\x10" + bytes([len(connect)]) + connect)
+        assert network.recv(4) == b"\x20\x02\x00\x00"
+        network.sendall(b"\x34" + bytes([len(publish)]) + publish)
+        assert network.recv(4) == b"\x50\x02\x00\x07"  # received, and now it waits to be released
+
+
+async def test_nothing_of_a_body_reaches_the_disk_however_it_is_published(house: House) -> None:
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload(DEVICES)
+        await until_admitted(house, "door")
+        await say_everything(house)
+        async with asyncio.timeout(20):
+            while (await bus.last_sequence(subjects.DEVICE_BODIES)) < 10:
+                await asyncio.sleep(0.05)
+        storage = {info.config.name: info.config.storage for info in await bus.jetstream.streams_info()}
+        found = await texts_of(bus)
+        assert {storage[name] for name, texts in found.items() if any(CANARY in each for each in texts)} == {"memory"}
+        assert {storage[each.name] for each in MQTT_STREAMS} == {"memory"}
+        assert any(CANARY in each for each in found["$MQTT_qos2in"])  # what could not be released is where we look
+        heard = set((await bus.jetstream.stream_info(subjects.DEVICE_BODIES, subjects_filter=">")).state.subjects or {})
+        assert heard == {
+            "devices.door",
+            *(f"devices.door.{kind}{qos}" for kind in ("q", "will") for qos in (0, 1, 2)),
+        }
+    assert files_with(house.server.home, CANARY) == []
+    house.end()
+    assert files_with(house.server.home, CANARY) == []
+    house.start()
+    async with house.operator() as bus:  # memory is gone with its process, and nothing comes back from elsewhere
+        names = {info.config.name for info in await bus.jetstream.streams_info()}
+        assert not names.intersection({subjects.DEVICE_BODIES, *(each.name for each in MQTT_STREAMS)})
+        assert not any(CANARY in each for texts in (await texts_of(bus)).values() for each in texts)
+
+
+async def test_what_the_server_has_written_by_itself_is_deleted(house: House) -> None:
+    house.reload(DEVICES)  # as nobody should: before the provisioner has made the streams
+    await until_admitted(house, "door")
+    async with house.client() as client:
+        await client.publish("devices/door/x", CANARY, qos=2, retain=True)
+    assert files_with(house.server.home, CANARY)  # so these tests would notice
+    async with house.operator() as bus:
+        await provision(bus)
+        await say_everything(house)
+        storage = {info.config.name: info.config.storage for info in await bus.jetstream.streams_info()}
+        assert {storage[each.name] for each in MQTT_STREAMS} == {"memory"}
+    async with asyncio.timeout(20):
+        while files_with(house.server.home, CANARY):  # the server takes files away behind its own back
+            await asyncio.sleep(0.05)
+
+
+async def test_a_device_may_publish_on_its_own_topics_and_do_nothing_else(house: House) -> None:
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload(DEVICES)
+        await until_admitted(house, "door")
+        assert not await house.admits("door", "another password")
+        assert not await house.admits("nobody")
+        before = {info.config.name: info.state.last_seq for info in await bus.jetstream.streams_info()}
+        async with house.client() as client:
+            for topic in ("devices/gate-2", "devices", "readings/v1/0", "$KV/LIBRARIES/hall", "quarantine/v1/x", "a"):
+                for qos in (0, 1, 2):
+                    await client.publish(topic, b"{}", qos=qos)
+            for topic in ("#", "devices/door", "devices/#", "$SYS/#"):
+                assert [getattr(each, "value", each) for each in await client.subscribe(topic)] == [128]
+            await client.publish("devices/door", b"{}", qos=1)
+        after = {info.config.name: info.state.last_seq for info in await bus.jetstream.streams_info()}
+        grown = {name for name, last in after.items() if last != before[name] and not str(name).startswith("$MQTT")}
+        assert grown == {subjects.DEVICE_BODIES}
+        assert after[subjects.DEVICE_BODIES] == before[subjects.DEVICE_BODIES] + 1
+
+
+async def test_its_password_opens_mqtt_alone(house: House) -> None:
+    async with house.operator() as bus:
+        await provision(bus)
+    house.reload(DEVICES)
+    await until_admitted(house, "door")
+    reader, writer = await asyncio.open_connection(house.server.host, house.server.port)
+    await reader.readline()
+    words = {"user": "door", "pass": PASSWORD, "verbose": False, "protocol": 1}
+    writer.write(b"CONNECT " + json.dumps(words).encode() + b"\r\nPING\r\n")
+    assert b"Authorization Violation" in await reader.readline()
+    writer.close()
+
+
+async def test_devices_come_and_go_without_a_restart(house: House) -> None:
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload({"door": HASH})
+        await until_admitted(house, "door")
+        assert not await house.admits("gate-2")
+        async with house.client() as staying:
+            house.reload(DEVICES)
+            await until_admitted(house, "gate-2")
+            await staying.publish("devices/door", b"still here", qos=1)
+            house.reload({"gate-2": HASH})
+            with pytest.raises(aiomqtt.MqttError):  # it is shown out at once
+                async for _ in staying.messages:
+                    pass
+        assert not await house.admits("door")
+        assert bus.is_connected
+        assert house.process.poll() is None
