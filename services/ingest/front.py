@@ -20,6 +20,7 @@ from shared.runtime.clock import now
 from shared.runtime.problem import answer
 
 BEARER: Final = re.compile(r"^bearer\s+(\S{1,300})$", re.IGNORECASE)
+DEVICES: Final = "/v1/devices/"
 BODY_TIMEOUT_S: Final = 15.0
 """A body of a megabyte over a poor line takes less; whoever takes longer holds a place that others need."""
 
@@ -53,6 +54,14 @@ class Front:
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        if scope["path"].startswith(DEVICES):
+            source = self._door.registry.source_of_token(scope["path"].removeprefix(DEVICES).partition("/")[0])
+            if source is None:
+                unknown = answer(PROBLEMS["no-such-device"], "No source has this address.")
+                await self._refuse(unknown, scope, receive, send)
+                return
+            await self._hand_on({"source": source}, self._door.settings.max_device_body_bytes, scope, receive, send)
+            return
         credential = BEARER.match(headers.get("authorization", ""))
         sender = self._door.senders.authenticate(credential[1], now()) if credential else None
         if sender is None:
@@ -60,9 +69,13 @@ class Front:
             refusal = answer(PROBLEMS["unauthenticated"], "No valid key came with the request.", headers=challenge)
             await self._refuse(refusal, scope, receive, send)
             return
+        await self._hand_on({"sender": sender}, self._door.settings.max_body_bytes, scope, receive, send)
+
+    async def _hand_on(self, state: dict[str, object], limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body, of at most `limit` bytes, and hand the request on with who sends it in its state."""
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await self._body(headers, receive)
+                body = await self._body(Headers(scope=scope), receive, limit)
         except _Gone:
             return
         except TimeoutError:
@@ -70,7 +83,7 @@ class Front:
             await self._refuse(late, scope, receive, send)
             return
         if body is None:
-            detail = f"At most {self._door.settings.max_body_bytes} bytes are taken in one request."
+            detail = f"At most {limit} bytes are taken in one request."
             await self._refuse(answer(PROBLEMS["body-too-large"], detail), scope, receive, send)
             return
         is_given = False
@@ -82,12 +95,12 @@ class Front:
             is_given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        scope.setdefault("state", {})["sender"] = sender
+        scope.setdefault("state", {}).update(state)
         await self._app(scope, replay, send)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes | None:
+    @staticmethod
+    async def _body(headers: Headers, receive: Receive, limit: int) -> bytes | None:
         """Return the whole body, or None as soon as it is known to be too large."""
-        limit = self._door.settings.max_body_bytes
         declared = headers.get("content-length", "0")
         if not declared.isdigit() or int(declared) > limit:
             return None

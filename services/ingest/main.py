@@ -11,16 +11,18 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from services.ingest import approvals
+from services.ingest import approvals, inlet
+from services.ingest.claims import follow_claims
 from services.ingest.front import Front
 from services.ingest.problems import BY_STATUS, PROBLEMS
+from services.ingest.recount import Recount
 from services.ingest.routes import Door, router
 from services.ingest.senders import Senders
 from services.ingest.settings import Settings
 from shared.contracts.readings import READING
 from shared.runtime import logs, service
-from shared.runtime.applied_libraries import follow
-from shared.runtime.bus import connected
+from shared.runtime.applied_libraries import Shelves, follow
+from shared.runtime.bus import Bus, connected
 from shared.runtime.health import Readiness, routes
 from shared.runtime.problem import answer, explanation
 
@@ -35,6 +37,7 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     app = FastAPI(title="Placelibre ingest", version="1", docs_url=None, redoc_url=None)
     app.include_router(router(door))
     app.include_router(approvals.router(door))
+    app.include_router(inlet.router(door))
     app.router.routes.extend(routes(readiness))
 
     @app.exception_handler(HTTPException)
@@ -62,6 +65,19 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     return app
 
 
+async def with_devices(bus: Bus, door: Door, readiness: Readiness) -> None:
+    """Do ingest's work on the bus, for ever: follow the configuration and claims, count what has been claimed."""
+    states = door.intake.connect(bus)
+    recount = Recount(door.intake)
+    door.registry.on_change.append(recount.wake)
+    door.bus = bus
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(follow(bus, Shelves((door.senders, door.registry)), readiness))
+        tasks.create_task(follow_claims(bus, door.registry, readiness))
+        tasks.create_task(states.run())
+        tasks.create_task(recount.run(bus))
+
+
 async def serve(settings: Settings) -> None:
     """Run ingest until it is told to stop."""
     readiness = Readiness()
@@ -70,8 +86,7 @@ async def serve(settings: Settings) -> None:
 
     async def work() -> None:
         async with connected(settings.nats_servers, settings.nats_seed, "ingest", readiness) as bus:
-            door.bus = bus
-            await follow(bus, door.senders, readiness)
+            await with_devices(bus, door, readiness)
 
     await service.run(create_app(door, readiness), settings.host, settings.port, [work()])
 

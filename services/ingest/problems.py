@@ -20,6 +20,12 @@ PROBLEMS: Final = table(
     ),
     Problem("forbidden", 403, "This key may not send this", "See `errors` for which items and why."),
     Problem("not-found", 404, "There is nothing here", "Readings go to /v1/readings; see /openapi.json."),
+    Problem(
+        "no-such-device",
+        404,
+        "No source has this address",
+        "Compare it with what `placelibre devices new` printed; the library's configuration must have been applied.",
+    ),
     Problem("method-not-allowed", 405, "Readings are sent with POST", "Use POST."),
     Problem("body-too-large", 413, "The body is too large", "Send fewer readings in one request."),
     Problem("body-too-slow", 408, "The body came too slowly", AGAIN),

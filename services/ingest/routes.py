@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,8 +11,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.ingest.bodies import MEDIA_TYPES, Fault, UnreadableBody, UnsupportedMediaType, parse
+from services.ingest.intake import Intake
 from services.ingest.normalise import Accepted, normalise
 from services.ingest.problems import PROBLEMS
+from services.ingest.registry import Registry
 from services.ingest.senders import Sender, Senders
 from services.ingest.settings import Settings
 from services.ingest.store import quarantine, store
@@ -39,6 +41,12 @@ class Door:
     senders: Senders
     bus: Bus | None = None
     in_hand: int = 0
+    registry: Registry = field(default_factory=Registry)
+    intake: Intake = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Give devices' bodies the same limits."""
+        self.intake = Intake(self.registry, self.settings.store_timeout_s)
 
 
 def router(door: Door) -> APIRouter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -15,6 +16,12 @@ class Settings(ServiceSettings):
     port: Port = Field(default=8001, description="Where readings are taken in.")
     max_body_bytes: Annotated[int, Field(ge=1024, le=4 * 1024 * 1024)] = Field(
         default=1024 * 1024, description="The largest body taken; a thousand readings need a quarter of it."
+    )
+    max_device_body_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = Field(
+        default=4 * 1024 * 1024, description="The largest body of a device taken; some send a picture with each count."
+    )
+    secrets_dir: Path = Field(
+        default=Path("secrets"), description="A folder with credentials of sources, one file `source-<name>` each."
     )
     max_requests_at_once: Annotated[int, Field(ge=1, le=10_000)] = Field(
         default=256, description="Requests in hand at once; more are told to come back (503)."

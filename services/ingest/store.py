@@ -37,7 +37,7 @@ def pack(accepted: list[Accepted], received_at: datetime) -> list[tuple[str, byt
             (
                 subjects.readings(partition),
                 body.model_dump_json(exclude_none=True).encode(),
-                _attributes(identity, PACK_TYPE, received_at),
+                attributes(identity, PACK_TYPE, received_at),
             )
         )
     return messages
@@ -66,11 +66,12 @@ async def quarantine(bus: Bus, faults: list[Fault], device: str, received_at: da
         }
     )
     identity = blake2b(body, digest_size=16).hexdigest()
-    headers = _attributes(identity, QUARANTINE_TYPE, received_at)
+    headers = attributes(identity, QUARANTINE_TYPE, received_at)
     await bus.publish(subjects.quarantined(device), body, message_id=identity, headers=headers, timeout_s=timeout_s)
 
 
-def _attributes(identity: str, kind: str, at: datetime) -> dict[str, str]:
+def attributes(identity: str, kind: str, at: datetime) -> dict[str, str]:
+    """Return the headers of a message of ours on the bus: CloudEvents 1.0 in binary mode."""
     return {
         "ce-specversion": "1.0",
         "ce-id": identity,

@@ -262,8 +262,10 @@ class LineState(BaseModel):
 
     meaning: Meaning | None = Field(default=None, description="What its figures were found to mean; kept from then on.")
     counted_until: AwareDatetime | None = Field(default=None, description="The end of the latest figure that counted.")
-    forward: int = Field(default=0, description="People it has counted in today, by windows and crossings.")
+    forward: int = Field(default=0, description="People it has counted in today, before `invert`.")
     backward: int = 0
+    forward_register: int | None = Field(default=None, description="What its register showed last.")
+    backward_register: int | None = None
     is_mapped: bool = True
     label: str = ""
 
@@ -288,9 +290,7 @@ class DeviceState(BaseModel):
     quarantined: int = Field(default=0, description="Bodies of today that could not be counted, or not whole.")
     day: str = Field(default="", description="The local day of the figures of today.")
     lines: dict[str, LineState] = Field(default_factory=dict)
-    recounted: AwareDatetime | None = Field(
-        default=None, description="The time of the claim whose quarantined bodies have been counted."
-    )
+    recounted: str = Field(default="", description="Of the claim or table after which quarantined bodies were counted.")
 
 
 class QuarantinedBody(BaseModel):
@@ -308,6 +308,7 @@ class QuarantinedBody(BaseModel):
     media_type: str = ""
     topic: str = ""
     body: str = Field(description="The text, without images, base64 and what is personal.")
+    is_hex: bool = Field(default=False, description="Whether the body is a short binary one, in hexadecimal.")
     removed: str = Field(default="", description="What was cut out, in words.")
 
 

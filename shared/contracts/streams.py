@@ -72,7 +72,7 @@ STREAMS: Final = (
         7 * DAY,
         256 * MIB,
         "bodies nobody could read, or of a device that nobody has claimed, long enough for somebody to look",
-        max_per_subject=4096,  # of a device that sends one a minute nearly three days; a day of them can still count
+        max_per_subject=2048,  # of a device that sends one a minute a day and a half; a day of them can still count
     ),
     StreamSpec(
         subjects.DEVICE_BODIES,

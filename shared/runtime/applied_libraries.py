@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -26,6 +27,23 @@ class Shelf(Protocol):
     def drop(self, library_id: str) -> None:
         """Forget a library."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    """Several shelves of one service, kept alike."""
+
+    shelves: tuple[Shelf, ...]
+
+    def put(self, library: LibraryConfig) -> None:
+        """Take a library's new configuration."""
+        for shelf in self.shelves:
+            shelf.put(library)
+
+    def drop(self, library_id: str) -> None:
+        """Forget a library."""
+        for shelf in self.shelves:
+            shelf.drop(library_id)
 
 
 async def follow(bus: Bus, shelf: Shelf, readiness: Readiness) -> None:

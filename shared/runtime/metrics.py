@@ -32,6 +32,18 @@ INGEST_STORE: Final = Histogram(
     "placelibre_ingest_store_seconds", "Time for the bus to acknowledge a request's readings.", buckets=SECONDS
 )
 
+DEVICE_BODIES: Final = Counter(
+    "placelibre_device_bodies",
+    "Bodies of devices by the type of their source and what became of them.",
+    ["source", "outcome"],
+)
+DEVICE_QUARANTINED: Final = Counter(
+    "placelibre_device_quarantined", "Bodies of devices that went to quarantine, by the reason's code.", ["code"]
+)
+DEVICE_RECOUNTED: Final = Counter(
+    "placelibre_device_recounted", "Quarantined bodies read again after their device was claimed."
+)
+
 AGGREGATOR_READINGS: Final = Gauge(
     "placelibre_aggregator_readings",
     "Readings of the owned libraries by what became of them, since the beginning of their state.",

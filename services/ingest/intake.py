@@ -1,0 +1,251 @@
+"""Taking a body of a device in: read, brought into normal form, stored; what cannot be goes to quarantine with why.
+
+Whatever brought the body, the answer is the same: once `take` has returned, every figure of it is on the bus as a
+reading, or the body is in quarantine, or there was nothing to count. If the bus is away nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Final, Literal
+
+from services.ingest import devices
+from services.ingest.bodies import Fault
+from services.ingest.body import Body, Taken
+from services.ingest.device_states import DeviceStates, Kept
+from services.ingest.devices.documents import Document, document_of
+from services.ingest.devices.format import Context, DeviceReport, Unreadable
+from services.ingest.normal_form import Normal, normal_form
+from services.ingest.normalise import Accepted
+from services.ingest.registry import Known, Registry
+from services.ingest.scrub import scrub
+from services.ingest.store import QUARANTINE_TYPE, attributes, store
+from shared.contracts import subjects
+from shared.contracts.devices import FolderSource, PollSource, QuarantinedBody, SftpSource, serial_token
+from shared.contracts.readings import MAX_READINGS_PER_REQUEST
+from shared.runtime import metrics
+from shared.runtime.bus import Bus
+from shared.runtime.logs import logger
+
+log = logger(__name__)
+
+Code = Literal["unclaimed", "unreadable", "unknown-format", "partly", "refused"]
+MAX_UNCLAIMED: Final = 50
+"""Devices of one body that are quarantined each by itself; of more the body is kept once."""
+MAX_REASON: Final = 400
+ARCHIVES: Final = (FolderSource, PollSource, SftpSource)
+"""Sources whose bodies tell of earlier: when they come says nothing about a device's clock."""
+
+
+@dataclass(slots=True)
+class Intake:
+    """What every transport gives its bodies to."""
+
+    registry: Registry
+    store_timeout_s: float
+    bus: Bus | None = None
+    states: DeviceStates | None = None
+
+    def connect(self, bus: Bus) -> DeviceStates:
+        """Take the bus, once it is there; return the devices' states, to be kept stored."""
+        self.bus, self.states = bus, DeviceStates(bus)
+        return self.states
+
+    async def take(self, body: Body) -> Taken:
+        """Store what a body says. Raises BusUnavailable, BusFull: nothing is acknowledged; bring it again."""
+        taking = _Taking(self, body, document_of(body.data, body.media_type, body.topic))
+        taken = await taking.take()
+        metrics.DEVICE_BODIES.labels(body.source.type, taking.outcome).inc()
+        return taken
+
+    async def take_again(self, kept: QuarantinedBody, known: Known) -> int:
+        """Count a quarantined body for a device that is known by now; return how many readings that made.
+
+        Only what concerns this device is counted, and nothing goes to quarantine again. Raises BusUnavailable.
+        """
+        source = self.registry.source(kept.source)
+        if source is None:
+            return 0
+        data = bytes.fromhex(kept.body) if kept.is_hex else kept.body.encode()
+        body = Body(source, data, kept.media_type, kept.received_at, kept.topic)
+        taking = _Taking(self, body, document_of(data, kept.media_type, kept.topic))
+        return await taking.take_for(known)
+
+
+@dataclass(slots=True)
+class _Taking:
+    """One body on its way."""
+
+    intake: Intake
+    body: Body
+    document: Document
+    format: str = ""
+    outcome: str = "empty"
+    reasons: list[str] = field(default_factory=list)
+    quarantined: set[str] = field(default_factory=set)
+    """Serial numbers under which the body is in quarantine."""
+
+    async def take(self) -> Taken:
+        try:
+            reports = self._read()
+        except devices.UnknownFormat as error:
+            return await self._refuse("unknown-format", str(error))
+        except Unreadable as error:
+            return await self._refuse("unreadable", str(error))
+        stored = 0
+        known, unclaimed = self._sorted(reports)
+        await self._quarantine_unclaimed(unclaimed)
+        for each, report in known:
+            stored += await self._count(each, report)
+        if stored:
+            self.outcome = "partly" if self.quarantined else "counted"
+        return Taken(stored, min(len(self.quarantined), 1), tuple(dict.fromkeys(self.reasons)))
+
+    async def take_for(self, known: Known) -> int:
+        try:
+            reports = self._read()
+        except Unreadable:
+            return 0  # it is in quarantine with that reason, and stays there
+        stored = 0
+        for report in reports:
+            if self.intake.registry.find(self.body.source.id, report.serial) == known:
+                stored += await self._count(known, report, is_new=False)
+        return stored
+
+    def _read(self) -> Sequence[DeviceReport]:
+        source = self.body.source
+        context = Context(self.intake.registry.time_zone_of(source), self.body.received_at, source.mapping)
+        try:
+            read = devices.read(self.document, context, source.format)
+        except Unreadable:
+            raise
+        except Exception as error:
+            # A format must not do this, and one device's body must not be the end of all others'.
+            log.exception("format_failed", source=source.id, error=type(error).__name__)
+            raise Unreadable("its reader failed; please report this body's shape") from error
+        self.format = read.format
+        level = getattr(source, "serial_level", None)
+        if level is None:
+            return read.reports
+        return [report if report.serial else _named(report, self.body.topic, level) for report in read.reports]
+
+    def _sorted(self, reports: Sequence[DeviceReport]) -> tuple[list[tuple[Known, DeviceReport]], list[DeviceReport]]:
+        known, unclaimed = [], []
+        for report in reports:
+            found = self.intake.registry.find(self.body.source.id, report.serial)
+            if found is not None:
+                known.append((found, report))
+            elif report.measurements or report.faults:
+                unclaimed.append(report)
+        return known, unclaimed
+
+    async def _quarantine_unclaimed(self, unclaimed: Sequence[DeviceReport]) -> None:
+        if len(unclaimed) > MAX_UNCLAIMED:
+            await self._quarantine("", "unclaimed", f"it speaks of {len(unclaimed)} devices that nobody has claimed")
+            return
+        for report in unclaimed:
+            await self._quarantine(report.serial, "unclaimed", "nobody has claimed this device: `placelibre devices`")
+
+    async def _count(self, known: Known, report: DeviceReport, *, is_new: bool = True) -> int:
+        states = self.intake.states
+        assert states is not None
+        kept = await states.get(known)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(kept.busy)
+            normal = self._normal(known, kept, report)
+            faults = [*(f"{each.place}: {each.reason}" for each in report.faults), *_words(normal.faults)]
+            if faults and is_new:
+                code: Code = "partly" if normal.accepted else "refused" if normal.faults else "unreadable"
+                await self._quarantine(report.serial, code, "; ".join(faults), known)
+                normal.state.quarantined += 1
+            if normal.found:
+                # Kept before anything of it counts: after a crash the same passages must not count in two meanings.
+                kept.state.lines = normal.state.lines
+                await states.store(known)
+            await self._store(normal.accepted)
+            if is_new:
+                kept.state = normal.state
+            else:
+                kept.state.lines = normal.state.lines
+            for each in normal.accepted:
+                kept.remember(each.reading.id or "")
+            states.touch(known)
+        return len(normal.accepted)
+
+    def _normal(self, known: Known, kept: Kept, report: DeviceReport) -> Normal:
+        received_at = self.body.received_at
+        state = kept.state
+        if isinstance(self.body.source, ARCHIVES):
+            normal = normal_form(known, report, state, received_at, seen=kept.ids)
+            normal.state.skew_s = None
+        else:
+            offset = kept.offset(report, received_at.timestamp())
+            normal = normal_form(known, report, state, received_at, offset, kept.ids)
+        normal.state.format = self.format
+        return normal
+
+    async def _store(self, accepted: list[Accepted]) -> None:
+        bus = self.intake.bus
+        assert bus is not None
+        for start in range(0, len(accepted), MAX_READINGS_PER_REQUEST):
+            part = accepted[start : start + MAX_READINGS_PER_REQUEST]
+            await store(bus, part, self.body.received_at, self.intake.store_timeout_s)
+        for each in accepted:
+            metrics.INGEST_READINGS.labels(each.reading.kind, "stored").inc()
+
+    async def _refuse(self, code: Code, reason: str) -> Taken:
+        await self._quarantine("", code, reason)
+        known, states = self.intake.registry.find(self.body.source.id, ""), self.intake.states
+        if known is not None and states is not None:
+            state = (await states.get(known)).state
+            state.last_seen, state.quarantined = self.body.received_at, state.quarantined + 1
+            states.touch(known)
+        return Taken(0, 1, tuple(self.reasons))
+
+    async def _quarantine(self, serial: str, code: Code, reason: str, known: Known | None = None) -> None:
+        """Keep the body without its pictures. Raises BusUnavailable, BusFull."""
+        intake, body = self.intake, self.body
+        assert intake.bus is not None
+        self.outcome = code
+        self.reasons.append(reason[:MAX_REASON])
+        self.quarantined.add(serial)
+        library = known.library.id if known else intake.registry.library_of(body.source)
+        scrubbed = scrub(self.document)
+        kept = QuarantinedBody(
+            received_at=body.received_at,
+            library=library,
+            source=body.source.id,
+            serial=serial,
+            format=self.format,
+            code=code,
+            reason=reason[:MAX_REASON],
+            media_type=self.document.media_type,
+            topic=body.topic[:300],
+            body=scrubbed.text,
+            is_hex=scrubbed.is_hex,
+            removed=scrubbed.removed[:MAX_REASON],
+        )
+        identity = blake2b(kept.model_dump_json().encode(), digest_size=16).hexdigest()
+        subject = subjects.quarantined_body(library, body.source.id, serial_token(serial))
+        headers = attributes(identity, QUARANTINE_TYPE, body.received_at)
+        await intake.bus.publish(
+            subject,
+            kept.model_dump_json(exclude_defaults=True).encode(),
+            message_id=identity,
+            headers=headers,
+            timeout_s=intake.store_timeout_s,
+        )
+        metrics.DEVICE_QUARANTINED.labels(code).inc()
+
+
+def _named(report: DeviceReport, topic: str, level: int) -> DeviceReport:
+    """Return a report that names no device, with what its topic says; levels count from 1."""
+    levels = topic.split("/")
+    return replace(report, serial=levels[level - 1][:120]) if level <= len(levels) else report
+
+
+def _words(faults: Sequence[Fault]) -> list[str]:
+    return [each.reason for each in faults]

@@ -1,0 +1,156 @@
+"""What quarantine may keep of a body: its text, without pictures and without what is personal. Pure.
+
+Whatever a device sends beside its counts (a camera's picture, ages, the id of a person) must never be stored, not even
+in a body that nobody could read. What is left can still be read by the same format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from services.ingest.devices.documents import Document
+
+MAX_TEXT: Final = 32 * 1024
+"""Kept of one body."""
+MAX_BINARY: Final = 255
+"""Bytes of a binary body that is kept whole: a radio's payload, too short for a picture."""
+MAX_RUN: Final = 400
+"""Characters of base64 that may be a radio's payload of 242 bytes; longer ones may be a picture."""
+RUN: Final = re.compile(
+    rf"(?:data:[\w.+-]+/[\w.+-]+;base64,)?(?:[A-Za-z0-9+/_=-]|\\[rn/]|\s(?=[A-Za-z0-9+/_=-]{{20}})){{{MAX_RUN},}}"
+)
+"""Base64, also in lines, as a mail or a JSON text breaks them."""
+WORDS: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+PERSONAL: Final = frozenset(
+    {
+        "snapshot",
+        "image",
+        "images",
+        "picture",
+        "pictures",
+        "photo",
+        "photos",
+        "thumbnail",
+        "jpeg",
+        "jpg",
+        "video",
+        "face",
+        "faces",
+        "gender",
+        "age",
+        "ages",
+        "male",
+        "female",
+        "demographic",
+        "demographics",
+        "ethnicity",
+        "emotion",
+        "glasses",
+        "beard",
+        "mask",
+        "plate",
+        "plates",
+        "epc",
+        "barcode",
+        "borrower",
+        "patron",
+        "phone",
+        "email",
+    }
+)
+"""A field with one of these words in its name holds what is personal, or may."""
+PERSONAL_NAMES: Final = frozenset({"peopleid", "personid", "peopleids", "personids", "trackid", "tagid", "visitorid"})
+MAX_DEPTH: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """What may be kept: the text, and in words what was cut out."""
+
+    text: str
+    removed: str
+    is_hex: bool = False
+
+
+def scrub(document: Document) -> Scrubbed:
+    """Return what may be kept of a body."""
+    removed = [f"a part of type {kind[:60]}" for kind in dict.fromkeys(document.others)]
+    if document.is_binary:
+        if 0 < len(document.data) <= MAX_BINARY:
+            return Scrubbed(document.data.hex(), "", is_hex=True)
+        return Scrubbed("", "; ".join([*removed, "the whole body, which is binary"]))
+    if document.json is not None:
+        cleaner = _Cleaner()
+        text = json.dumps(cleaner.cleaned(document.json, 0), ensure_ascii=False, separators=(",", ":"))
+        removed += cleaner.removed
+    else:
+        text = _without_personal_elements(document.text, removed)
+    text, runs = RUN.subn("", text)
+    if runs:
+        removed.append("long runs of base64")
+    if len(text) > MAX_TEXT:
+        text = text[:MAX_TEXT]
+        removed.append(f"all after {MAX_TEXT // 1024} KiB")
+    # A lone surrogate can be in JSON and in no message.
+    return Scrubbed(text.encode(errors="replace").decode(), "; ".join(dict.fromkeys(removed)))
+
+
+def is_personal(name: str) -> bool:
+    """Tell whether a field of this name may hold what is personal."""
+    words = {each.lower() for each in WORDS.findall(name)}
+    return bool(words & PERSONAL) or re.sub(r"[^a-z]", "", name.lower()) in PERSONAL_NAMES
+
+
+class _Cleaner:
+    """Cleans a JSON tree and remembers what it took out."""
+
+    def __init__(self) -> None:
+        self.removed: list[str] = []
+
+    def cleaned(self, value: Any, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            return None
+        if isinstance(value, dict):
+            return {name: self.cleaned(inner, depth + 1) for name, inner in value.items() if self._is_kept(name)}
+        if isinstance(value, list):
+            return [self.cleaned(each, depth + 1) for each in value if not self._is_personal_item(each)]
+        if isinstance(value, str) and RUN.search(value):
+            self.removed.append("long runs of base64")
+            return RUN.sub("", value)
+        return value
+
+    def _is_kept(self, name: str) -> bool:
+        return not _noted(name, self.removed)
+
+    def _is_personal_item(self, item: Any) -> bool:
+        """Tell whether an item of a list says by its own name that it is personal: {"name": "fw-male", "value": 1}."""
+        name = item.get("name") if isinstance(item, dict) else None
+        if isinstance(name, str) and is_personal(name):
+            self.removed.append(f"the item {name[:40]}")
+            return True
+        return False
+
+
+ELEMENT: Final = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)\b[^<>]*>(?:[^<]*</(?:[\w.-]+:)?\1\s*>)?")
+PAIR: Final = re.compile(r"""(["'])([\w.-]{1,60})\1\s*:\s*(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|[^,}\]\s]+)""")
+"""A name and its value in JSON that is broken."""
+
+
+def _without_personal_elements(text: str, removed: list[str]) -> str:
+    def element(match: re.Match[str]) -> str:
+        return "" if _noted(match[1], removed) else match[0]
+
+    def pair(match: re.Match[str]) -> str:
+        return f"{match[1]}x{match[1]}:null" if _noted(match[2], removed) else match[0]
+
+    return ELEMENT.sub(element, text) if text.lstrip().startswith("<") else PAIR.sub(pair, text)
+
+
+def _noted(name: str, removed: list[str]) -> bool:
+    if is_personal(name):
+        removed.append(f"the field {name[:40]}")
+        return True
+    return False
