@@ -86,9 +86,7 @@ def normal_form(
         fields = _fields(known, line, measurement, reckoned, is_counted=is_counted)
         if fields is None:
             continue
-        if is_counted and _is_said_already(
-            normal.state, measurement, reckoned, is_first=measurement.line in normal.found
-        ):
+        if is_counted and measurement.line in normal.found and _is_said_already(state, measurement, reckoned):
             continue
         identity = _identity(measurement, received_at, index, is_counted=is_counted)
         reading = {**fields, "library": known.library.id, "time": reckoned.at, "id": identity}
@@ -116,13 +114,11 @@ def _choose_meanings(normal: Normal, known: Known, report: DeviceReport) -> dict
     return chosen
 
 
-def _is_said_already(state: DeviceState, measurement: Measurement, reckoned: Reckoned, *, is_first: bool) -> bool:
+def _is_said_already(before: DeviceState, measurement: Measurement, reckoned: Reckoned) -> bool:
     """Tell whether these passages have counted in a lesser meaning before their line was found to have a better one."""
-    if not is_first or measurement.meaning not in {Meaning.WINDOW, Meaning.CROSSING}:
-        return False
-    until = _line_state(state, measurement).counted_until
-    begin = reckoned.start or reckoned.at
-    return until is not None and begin < until
+    of_line = before.lines.get(measurement.line)
+    until = of_line.counted_until if of_line is not None else None
+    return until is not None and (reckoned.start or reckoned.at) < until
 
 
 def _line_of(known: Known, measurement: Measurement) -> Line | None:

@@ -77,6 +77,8 @@ class Scrubbed:
 
 def scrub(document: Document) -> Scrubbed:
     """Return what may be kept of a body."""
+    if _is_picture(document):
+        return Scrubbed("", "the whole body, which is no text")
     removed = [f"a part of type {kind[:60]}" for kind in dict.fromkeys(document.others)]
     if document.is_binary:
         if 0 < len(document.data) <= MAX_BINARY:
@@ -96,6 +98,14 @@ def scrub(document: Document) -> Scrubbed:
         removed.append(f"all after {MAX_TEXT // 1024} KiB")
     # A lone surrogate can be in JSON and in no message.
     return Scrubbed(text.encode(errors="replace").decode(), "; ".join(dict.fromkeys(removed)))
+
+
+def _is_picture(document: Document) -> bool:
+    """Tell whether what could be read as text is a picture all the same: some have no byte that text has not."""
+    if document.is_binary or document.json is not None or document.xml is not None:
+        return False
+    strange = sum(not character.isascii() for character in document.text)
+    return document.media_type.startswith(("image/", "video/", "audio/")) or strange > len(document.text) // 3
 
 
 def is_personal(name: str) -> bool:
