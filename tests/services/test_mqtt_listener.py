@@ -8,6 +8,8 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiomqtt
@@ -16,9 +18,13 @@ import pytest
 from nats.js.errors import NotFoundError
 
 from cli.bus_server import BusServer, MqttListener
+from services.ingest import listener
+from services.ingest.body import Body, Taken
+from services.ingest.listener import Listener, topic_of
 from shared.contracts import subjects
+from shared.contracts.devices import AnySource, ListenerSource
 from shared.contracts.mqtt import MQTT_STREAMS
-from shared.runtime.bus import Bus, connected
+from shared.runtime.bus import Bus, BusFull, BusUnavailable, connected
 from shared.runtime.provision import provision
 from tests.conftest import free_port, settings_for
 
@@ -26,6 +32,32 @@ CANARY = b"CANARY-4f1d-picture-of-somebody"
 PASSWORD = "door-secret"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 DEVICES = {"door": HASH, "gate-2": HASH}
+
+
+@dataclass
+class Takings:
+    """Takes bodies in, as ingest does; what is in `faults` happens instead, once each."""
+
+    bodies: list[Body] = field(default_factory=list)
+    faults: list[Exception] = field(default_factory=list)
+
+    async def take(self, body: Body) -> Taken:
+        if self.faults:
+            raise self.faults.pop(0)
+        self.bodies.append(body)
+        return Taken(stored=1)
+
+    async def until(self, count: int) -> list[Body]:
+        async with asyncio.timeout(30):
+            while len(self.bodies) < count:
+                await asyncio.sleep(0.02)
+        return self.bodies
+
+
+DURABLE = (subjects.DEVICE_BODIES, subjects.DEVICE_BODIES_DURABLE)
+SOURCES: dict[str, AnySource] = {
+    name: ListenerSource(type="listener", id=name, password_bcrypt=HASH) for name in DEVICES
+}
 
 
 class House:
@@ -64,6 +96,17 @@ class House:
             timeout=5,
             **more,  # type: ignore[arg-type]
         )
+
+    @asynccontextmanager
+    async def listening(self, takings: Takings, max_body_bytes: int = 1000) -> AsyncIterator[None]:
+        """Let ingest listen, as the user that it is on the bus."""
+        seed = settings_for(self.server, "ingest").nats_seed
+        async with connected([self.server.url], seed, "ingest") as bus:
+            listening = asyncio.create_task(Listener(bus, takings, SOURCES.get, max_body_bytes).run())
+            yield
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
 
     async def admits(self, user: str, password: str = PASSWORD) -> bool:
         try:
@@ -241,3 +284,128 @@ async def test_devices_come_and_go_without_a_restart(house: House) -> None:
         assert not await house.admits("door")
         assert bus.is_connected
         assert house.process.poll() is None
+
+
+async def left(bus: Bus) -> int:
+    return (await bus.jetstream.stream_info(subjects.DEVICE_BODIES)).state.messages
+
+
+async def until_nothing_is_left(bus: Bus) -> None:
+    async with asyncio.timeout(30):
+        while await left(bus):
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("subject", "topic"),
+    [
+        ("devices.door", "devices/door"),
+        ("devices.door.state", "devices/door/state"),
+        ("devices.door.a//b", "devices/door/a.b"),
+        ("devices.door.a./.b", "devices/door/a//b"),
+        ("devices.door./", "devices/door/"),
+        ("devices.door.////", "devices/door/.."),
+    ],
+)
+def test_a_topic_is_what_the_device_has_published_on(subject: str, topic: str) -> None:
+    assert topic_of(subject) == topic
+
+
+async def test_what_a_device_publishes_comes_in_with_its_topic_in_its_order(house: House) -> None:
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload(DEVICES)
+        await until_admitted(house, "door")
+        takings = Takings()
+        topics = ["devices/door", "devices/door/a.b", "devices/door/a//b", "devices/door/", "devices/door/" + "ä" * 20]
+        async with house.listening(takings), house.client() as client:
+            before = datetime.now(UTC)
+            for number, topic in enumerate(topics * 20):
+                await client.publish(topic, f"{number}".encode(), qos=number % 3)
+            bodies = await takings.until(100)
+            assert [each.topic for each in bodies] == topics * 20
+            assert [each.data for each in bodies] == [f"{number}".encode() for number in range(100)]
+            assert all(each.source is SOURCES["door"] for each in bodies)
+            assert all(before <= each.received_at <= datetime.now(UTC) for each in bodies)
+            await until_nothing_is_left(bus)
+
+
+async def test_a_body_stays_until_it_is_stored(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWAY_S", "FULL_S", "BROKEN_S"):
+        monkeypatch.setattr(listener, name, 0.2)
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload(DEVICES)
+        await until_admitted(house, "door")
+        takings = Takings(faults=[BusUnavailable("away"), BusFull("full"), BusUnavailable("away"), OSError("ours")])
+        async with house.client() as client:
+            for number in range(5):
+                await client.publish("devices/door", f"{number}".encode(), qos=1)
+            async with house.listening(takings):
+                bodies = await takings.until(5)
+                await until_nothing_is_left(bus)
+        assert sorted(each.data for each in bodies) == [b"0", b"1", b"2", b"3", b"4"]
+
+
+async def test_what_ingest_cannot_take_is_let_go(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BROKEN_S", "STRANGE_AGAIN_S"):
+        monkeypatch.setattr(listener, name, 0.05)
+    monkeypatch.setattr(listener, "STRANGE_FOR", timedelta(seconds=0.3))
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload(DEVICES | {"stranger": HASH})
+        await until_admitted(house, "stranger")
+        takings = Takings()
+        async with house.listening(takings), house.client() as client, house.client("stranger") as stranger:
+            await stranger.publish("devices/stranger", b"{}", qos=1)
+            await client.publish("devices/door", b"x" * 1001, qos=1)
+            await client.publish("devices/door", b"", qos=1, retain=True)
+            await until_nothing_is_left(bus)
+            takings.faults = [OSError("ours")] * listener.TRIES
+            await client.publish("devices/door", b"breaks it", qos=1)
+            await until_nothing_is_left(bus)
+            await client.publish("devices/door", b"fits", qos=1)
+            assert [each.data for each in await takings.until(1)] == [b"fits"]
+
+
+async def test_a_new_source_may_be_known_to_the_bus_first(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "STRANGE_AGAIN_S", 0.05)
+    monkeypatch.delitem(SOURCES, "gate-2")
+    known = ListenerSource(type="listener", id="gate-2", password_bcrypt=HASH)
+    async with house.operator() as bus:
+        await provision(bus)
+        house.reload(DEVICES)
+        await until_admitted(house, "gate-2")
+        takings = Takings()
+        async with house.listening(takings), house.client("gate-2") as client:
+            await client.publish("devices/gate-2", b"early", qos=1)
+            await client.publish("devices/gate-2", b"later", qos=1)
+            async with asyncio.timeout(20):
+                while (await bus.jetstream.consumer_info(*DURABLE)).num_redelivered == 0:
+                    await asyncio.sleep(0.02)
+            monkeypatch.setitem(SOURCES, "gate-2", known)
+            assert {each.data for each in await takings.until(2)} == {b"early", b"later"}
+
+
+async def test_it_goes_on_after_the_bus_was_killed(house: House) -> None:
+    takings = Takings()
+    async with house.operator() as bus:
+        await provision(bus)
+    house.reload(DEVICES)
+    await until_admitted(house, "door")
+    async with house.listening(takings):
+        async with house.client() as client:
+            await client.publish("devices/door", b"before", qos=1)
+            await takings.until(1)
+        house.process.kill()
+        house.process.wait(10)
+        house.start()
+        assert not await house.admits("door")  # not before its streams are there
+        async with house.operator() as bus:
+            await provision(bus)
+        house.reload(DEVICES)
+        await until_admitted(house, "door")
+        async with house.client() as client:
+            await client.publish("devices/door", b"after", qos=1)
+            bodies = await takings.until(2)
+    assert [each.data for each in bodies] == [b"before", b"after"]
