@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email import policy
 from email.parser import BytesParser
@@ -15,11 +17,16 @@ from defusedxml.ElementTree import fromstring
 
 MAX_DEPTH: Final = 40
 """Of nested JSON or XML; no device comes near."""
+BARE_MULTIPART: Final = re.compile(rb"\s*--([^\s]{1,70})[ \t]*\r?\n[A-Za-z-]{1,40}:")
+"""How a multipart body begins whose Content-Type, and so its boundary, got lost on the way: in a file, over MQTT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One body. At most one of `json` and `xml` is set, and `text` wherever the body is text."""
+    """One body. At most one of `json` and `xml` is set, and `text` wherever the body is text.
+
+    Of a multipart body these are those of its first part that is JSON or XML.
+    """
 
     media_type: str
     topic: str = ""
@@ -31,19 +38,30 @@ class Document:
     others: tuple[str, ...] = field(default=())
     """Media types of parts that were left aside: pictures, mostly."""
     data: bytes = b""
-    """The bytes of a binary body, such as a LoRaWAN payload."""
+    """The bytes as they came: a LoRaWAN payload, a file in an encoding that only its source knows."""
+    parts: tuple[Document, ...] = field(default=())
+    """Every part of a multipart body that is JSON or XML, the first one too; empty for other bodies."""
+
+    @property
+    def messages(self) -> tuple[Document, ...]:
+        """All that is JSON or XML here: the parts of a multipart body, or the body itself."""
+        return self.parts or (self,)
 
 
 def document_of(data: bytes, media_type: str, topic: str = "") -> Document:
     """Take a body apart by what it is, not by what it says it is: devices send JSON as text/plain, XML as a form.
 
-    Of a multipart body the first part that is JSON or XML counts; the others are left aside.
+    Of a multipart body the parts that are JSON or XML count, the first one before all; the others are left aside.
     """
     kind = media_type.partition(";")[0].strip().lower()
     if kind.startswith("multipart/"):
         return _multipart(data, media_type, topic)
     if kind == "application/x-www-form-urlencoded":
         return _form(data, kind, topic)
+    bare = BARE_MULTIPART.match(data)
+    if bare is not None:
+        boundary = bare[1].decode("ascii", "replace").replace('"', "")
+        return _multipart(data, f'multipart/mixed; boundary="{boundary}"', topic)
     return _single(data, kind, topic)
 
 
@@ -84,28 +102,47 @@ def _single(data: bytes, kind: str, topic: str) -> Document:
     if start in {"{", "["}:
         parsed = _json(text)
         if parsed is not None:
-            return Document(kind, topic, text, json=parsed)
+            return Document(kind, topic, text, json=parsed, data=data)
     elif start == "<":
-        return Document(kind, topic, text, xml=_xml(text))
-    return Document(kind, topic, text)
+        return Document(kind, topic, text, xml=_xml(text), data=data)
+    return Document(kind, topic, text, data=data)
 
 
 def _multipart(data: bytes, media_type: str, topic: str) -> Document:
-    message = BytesParser(policy=policy.HTTP).parsebytes(b"Content-Type: " + media_type.encode() + b"\r\n\r\n" + data)
-    found: Document | None = None
-    others = []
+    found: list[Document] = []
+    others: list[str] = []
+    try:
+        for kind, payload in _parts(data, media_type):
+            inner = _single(payload, kind, topic)
+            if inner.json is not None or inner.xml is not None:
+                found.append(inner)
+            else:
+                others.append(kind)
+    except RecursionError:  # multipart in multipart, a thousandfold; what came before it is good
+        others.append("multipart")
+    if not found:
+        return Document("multipart", topic, others=tuple(others), is_binary=True, data=data)
+    first = found[0]
+    return Document(
+        first.media_type,
+        topic,
+        first.text,
+        first.json,
+        first.xml,
+        others=tuple(others),
+        data=first.data,
+        parts=tuple(found),
+    )
+
+
+def _parts(data: bytes, media_type: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the media type and the bytes of each part; the old policy parses headers without ever raising."""
+    head = b"Content-Type: " + media_type.encode("ascii", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
+    message = BytesParser(policy=policy.compat32).parsebytes(head + b"\r\n\r\n" + data)
     for part in message.walk():
-        if part.is_multipart():
-            continue
-        payload = part.get_payload(decode=True)
-        inner = _single(payload, part.get_content_type(), topic) if isinstance(payload, bytes) else None
-        if found is None and inner is not None and (inner.json is not None or inner.xml is not None):
-            found = inner
-        else:
-            others.append(part.get_content_type())
-    if found is None:
-        return Document("multipart", topic, others=tuple(others), is_binary=True)
-    return Document(found.media_type, topic, found.text, found.json, found.xml, others=tuple(others))
+        if not part.is_multipart():
+            payload = part.get_payload(decode=True)
+            yield part.get_content_type(), payload if isinstance(payload, bytes) else b""
 
 
 def _form(data: bytes, kind: str, topic: str) -> Document:
@@ -117,24 +154,33 @@ def _form(data: bytes, kind: str, topic: str) -> Document:
     except ValueError:
         return whole
     for _, value in fields:
-        inner = _single(value.encode(), kind, topic)
+        inner = _single(value.encode(errors="replace"), kind, topic)
         if inner.json is not None or inner.xml is not None:
             return inner
-    return Document(kind, topic, whole.text, json=dict(fields) if fields else None)
+    return Document(kind, topic, whole.text, json=dict(fields) if fields else None, data=data)
 
 
 def _text_of(data: bytes) -> str | None:
-    encoding = "utf-8-sig"
+    """Return a body's text whatever its encoding, or None for bytes that are none."""
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        encoding = "utf-16"
+        decoded = _decoded(data, "utf-16")
+    elif data[:4] in {b"<\x00?\x00", b'{\x00"\x00'}:
+        decoded = _decoded(data, "utf-16-le")
+    else:
+        data = data.rstrip(b"\x00")  # where C ends its strings
+        decoded = _decoded(data, "utf-8-sig")
+        if decoded is None and b"\x00" not in data:
+            decoded = data.decode("cp1252", errors="replace")
+    if decoded is None or any(character < " " and character not in "\t\r\n\f" for character in decoded):
+        return None
+    return decoded
+
+
+def _decoded(data: bytes, encoding: str) -> str | None:
     try:
-        text = data.decode(encoding)
+        return data.decode(encoding)
     except UnicodeDecodeError:
-        if b"\x00" in data:
-            return None
-        text = data.decode("cp1252", errors="replace")
-    controls = sum(character < " " and character not in "\t\r\n\f" for character in text)
-    return None if controls else text
+        return None
 
 
 def _json(text: str) -> Any:
@@ -170,4 +216,15 @@ def _xml(text: str) -> Element | None:
         parsed: Element = fromstring(body, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, RecursionError):
         return None
-    return parsed
+    return parsed if _depth_of_xml(parsed) <= MAX_DEPTH else None
+
+
+def _depth_of_xml(root: Element) -> int:
+    deepest, stack = 0, [(root, 1)]
+    while stack:
+        each, depth = stack.pop()
+        deepest = max(deepest, depth)
+        if depth > MAX_DEPTH:
+            return depth
+        stack.extend((inner, depth + 1) for inner in each)
+    return deepest

@@ -6,6 +6,8 @@ Each of these raises Malformed with the place and the reason, without the value:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -23,6 +25,8 @@ ISO: Final = re.compile(
     re.IGNORECASE,
 )
 """Dates as devices write them: with slashes, without separators, with offsets such as -5:00 or +0200."""
+MAX_OFFSET: Final = timedelta(hours=18)
+"""From UTC; no place on earth has more than 14."""
 UTC_ZONE: Final = ZoneInfo("UTC")
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
@@ -108,37 +112,64 @@ def epoch_s(value: Any, place: str) -> datetime:
     return _since_epoch(number(value, place, high=1e12), place)
 
 
-def moment(value: Any, place: str, zone: ZoneInfo) -> datetime:
+def moment(value: Any, place: str, zone: ZoneInfo, *, fold: int = 0) -> datetime:
     """Return a written time, in `zone` where it names none.
 
-    Of the hour that comes twice in autumn the first is meant.
+    Of the hour that comes twice in autumn the first is meant, with `fold=1` the second.
     """
     match = ISO.match(value) if isinstance(value, str) else None
     if match is None:
         raise Malformed(place, "a time such as 2026-11-23T19:00:00+01:00 is wanted")
-    year, month, day, hour, minute = (int(match[index]) for index in range(1, 6))
-    second = min(int(match[6] or 0), 59)
+    year, month, day, hour, minute, second = (int(match[index] or 0) for index in range(1, 7))
     micro = int((match[7] or "0")[:6].ljust(6, "0"))
+    offset = _offset(match[8] or "Z")
+    # Some write midnight as 24:00, and a leap second is 60.
+    if hour * 60 + minute > 24 * 60 or minute > 59 or second > 60 or abs(offset) > MAX_OFFSET:
+        raise Malformed(place, "a time of a day is wanted")
     try:
-        midnight = datetime(year, month, day, 0, 0, second, micro, tzinfo=zone if match[8] is None else UTC)
-        if hour > 24 or minute > 59:  # some write midnight as 24:00
-            raise Malformed(place, "a time of a day is wanted")
-        found = (midnight + timedelta(hours=hour, minutes=minute)).astimezone(UTC) - _offset(match[8] or "Z")
+        midnight = datetime(year, month, day, 0, 0, min(second, 59), micro, tzinfo=zone if match[8] is None else UTC)
+        on_the_wall = (midnight + timedelta(hours=hour, minutes=minute)).replace(fold=fold)
+        found = on_the_wall.astimezone(UTC) - offset
     except (ValueError, OverflowError) as error:
         raise Malformed(place, "a time that a calendar has is wanted") from error
     return _in_bounds(found, place)
 
 
-def written_as(value: Any, pattern: str, place: str, zone: ZoneInfo) -> datetime:
-    """Return a time written by a strptime pattern."""
+@dataclass(slots=True)
+class WallClock:
+    """Reads local times that come in order, so that the two halves of autumn's doubled hour are told apart."""
+
+    zone: ZoneInfo
+    latest: datetime = EARLIEST
+
+    def moment(self, value: Any, place: str) -> datetime:
+        """Return the next time: the second of two where the first would go back."""
+        return self._next(moment(value, place, self.zone), lambda: moment(value, place, self.zone, fold=1))
+
+    def written_as(self, value: Any, pattern: str, place: str) -> datetime:
+        """Return the next time, written by a strptime pattern."""
+        first = written_as(value, pattern, place, self.zone)
+        return self._next(first, lambda: written_as(value, pattern, place, self.zone, fold=1))
+
+    def _next(self, first: datetime, read_second: Callable[[], datetime]) -> datetime:
+        found = first
+        if first <= self.latest:
+            second = read_second()
+            found = second if second > self.latest else first
+        self.latest = max(self.latest, found)
+        return found
+
+
+def written_as(value: Any, pattern: str, place: str, zone: ZoneInfo, *, fold: int = 0) -> datetime:
+    """Return a time written by a strptime pattern, in `zone` where it names none."""
     try:
         found = datetime.strptime(value.strip(), pattern) if isinstance(value, str) else None  # noqa: DTZ007  below
-    except ValueError as error:
+    except (ValueError, re.error) as error:  # the pattern itself may be no good: a directive twice, say
         raise Malformed(place, f"a time like {pattern} is wanted") from error
     if found is None:
         raise Malformed(place, f"a time like {pattern} is wanted")
     try:
-        aware = found if found.tzinfo is not None else found.replace(tzinfo=zone)
+        aware = found if found.tzinfo is not None else found.replace(tzinfo=zone, fold=fold)
         return _in_bounds(aware.astimezone(UTC), place)
     except (ValueError, OverflowError) as error:
         raise Malformed(place, "a time that a calendar has is wanted") from error
