@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.ingest.devices.documents import Document
+from services.ingest.devices.documents import Document, together
 
 MAX_TEXT: Final = 32 * 1024
 """Kept of one body."""
@@ -80,6 +80,8 @@ def scrub(document: Document) -> Scrubbed:
     if _is_picture(document):
         return Scrubbed("", "the whole body, which is no text")
     removed = [f"a part of type {kind[:60]}" for kind in dict.fromkeys(document.others)]
+    if len(document.parts) > 1:
+        return _scrub_parts(document, removed)
     if document.is_binary:
         if 0 < len(document.data) <= MAX_BINARY:
             return Scrubbed(document.data.hex(), "", is_hex=True)
@@ -106,6 +108,21 @@ def _is_picture(document: Document) -> bool:
         return False
     strange = sum(not character.isascii() for character in document.text)
     return document.media_type.startswith(("image/", "video/", "audio/")) or strange > len(document.text) // 3
+
+
+def _scrub_parts(document: Document, removed: list[str]) -> Scrubbed:
+    """Return what may be kept of each message of a stream, so that all of them can be read again."""
+    kept: list[tuple[str, str]] = []
+    size = 0
+    for each in document.parts:
+        scrubbed = scrub(each)
+        size += len(scrubbed.text)
+        removed.append(scrubbed.removed)
+        if size > MAX_TEXT:
+            removed.append(f"all after {MAX_TEXT // 1024} KiB")
+            break
+        kept.append(("application/json" if each.json is not None else "application/xml", scrubbed.text))
+    return Scrubbed(together(kept), "; ".join(dict.fromkeys(each for each in removed if each)))
 
 
 def is_personal(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email import policy
 from email.parser import BytesParser
@@ -65,6 +65,15 @@ def document_of(data: bytes, media_type: str, topic: str = "") -> Document:
     return _single(data, kind, topic)
 
 
+def together(messages: Sequence[tuple[str, str]]) -> str:
+    """Return texts with their media types as one text that `document_of` takes apart again."""
+    boundary = "part"
+    while any(f"--{boundary}" in text for _, text in messages):
+        boundary += "-part"
+    parts = [f"--{boundary}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n" for kind, text in messages]
+    return "".join([*parts, f"--{boundary}--\r\n"])
+
+
 def local(tag: str) -> str:
     """Return the local name of an XML tag: devices change namespaces with their firmware."""
     return tag.rpartition("}")[2]
@@ -121,7 +130,7 @@ def _multipart(data: bytes, media_type: str, topic: str) -> Document:
     except RecursionError:  # multipart in multipart, a thousandfold; what came before it is good
         others.append("multipart")
     if not found:
-        return Document("multipart", topic, others=tuple(others), is_binary=True, data=data)
+        return Document("multipart", topic, others=tuple(others), is_binary=True)
     first = found[0]
     return Document(
         first.media_type,
