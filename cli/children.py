@@ -50,6 +50,8 @@ class Program:
     stage: int
     is_heard: bool = False
     """Whether its standard output goes to the terminal rather than to the log."""
+    before_start: Callable[[], None] | None = None
+    """Done before each start; an OSError of it counts as a program that cannot be started."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,12 @@ class Children:
             self.tick()
         self._selector.close()
 
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a child that runs; one that ends of it is started again, as after a crash."""
+        child = self.children[name]
+        if child.is_running:
+            self._signal(child, number)
+
     def _wish(self, child: Child) -> Wish:
         if self.stop_requests > 1:
             return Wish.KILL
@@ -173,6 +181,8 @@ class Children:
         child.exit_code = None
         child.starts += 1
         try:
+            if program.before_start is not None:
+                program.before_start()
             with program.log_file.open("ab") as log:
                 child.process = subprocess.Popen(
                     list(program.command),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,10 +18,11 @@ from rich.text import Text
 
 from cli.applying import carry_out, plan
 from cli.bus_access import BusAddress, operator_bus
-from cli.bus_server import BusServer, BusServerFailed, is_listening, tail
+from cli.bus_server import BusServer, BusServerFailed, MqttListener, is_listening, tail
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
+from cli.mqtt_users import MqttUsers, listener_users
 from cli.probe import what_is_missing
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
 from services.publisher import channels
@@ -38,6 +40,8 @@ BUS_READY_S: Final = 30.0
 SERVICES_READY_S: Final = 120.0
 """An aggregator that was away long reads the log first; later than this `doctor` has more to say than waiting."""
 PROVISION_S: Final = 60.0
+MQTT_PORT: Final = 1883
+"""MQTT's own; it is opened only if something is to publish there."""
 STAGE_BUS, STAGE_SERVICES, STAGE_SENDERS = range(3)
 """The bus stops last, and what sends stops first."""
 
@@ -76,6 +80,21 @@ def up(
     publisher_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8003,
     nats_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus.")] = 4222,
     nats_monitor_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus's own figures.")] = 8222,
+    mqtt_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help=f"Where devices publish by MQTT; left out: {MQTT_PORT}, if a library has a source of type listener.",
+        ),
+    ] = None,
+    mqtt_host: Annotated[
+        str, typer.Option(help="Where devices reach it: this machine's address in their network, or 0.0.0.0.")
+    ] = HOST,
+    mqtt_certificate: Annotated[
+        Path | None, typer.Option(help="A certificate chain, in PEM: devices publish by TLS, and not without.")
+    ] = None,
+    mqtt_key: Annotated[Path | None, typer.Option(help="The certificate's private key.")] = None,
     simulate: Annotated[
         bool | None,
         typer.Option("--simulate/--no-simulate", help="Play simulated days; left out: if a library has such a clock."),
@@ -86,7 +105,7 @@ def up(
     """Run all of Placelibre on this machine.
 
     The bus, the services and the page; what crashes is started again. Ctrl-C stops everything; the data is kept for the
-    next time. Everything listens on this machine only.
+    next time. Everything listens on this machine only, unless --mqtt-host lets devices in from elsewhere.
     """
     libraries = good_libraries_or_trouble(config).libraries
     if simulate:
@@ -94,9 +113,13 @@ def up(
     is_simulated = simulate is not False and _has_simulated(libraries)
     ports = Ports(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port)
     folder = DataFolder(data.absolute())
+    mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
+    is_mqtt_wanted = mqtt_port is not None or bool(listener_users(libraries))
     with folder.held():
         _refuse_taken_ports(ports)
-        house = _House(folder, ports, is_verbose=verbose)
+        if is_mqtt_wanted:
+            _refuse_taken_port(mqtt.host, mqtt.port, "--mqtt-port")
+        house = _House(folder, ports, mqtt, is_mqtt_wanted=is_mqtt_wanted, is_verbose=verbose)
         with house.stopped_at_the_end():
             house.start(libraries)
             house.wait_until_ready()
@@ -108,12 +131,18 @@ def up(
 class _House:
     """One `up`: what it starts, in which order, and with which environment."""
 
-    def __init__(self, folder: DataFolder, ports: Ports, *, is_verbose: bool) -> None:
+    def __init__(
+        self, folder: DataFolder, ports: Ports, mqtt: MqttListener, *, is_mqtt_wanted: bool, is_verbose: bool
+    ) -> None:
         self._folder = folder
         self._ports = ports
         self._is_verbose = is_verbose
         self._children = Children(say=_tell, hear=_hear)
-        self._bus = BusServer(folder.bus_home, ports.nats_port, ports.nats_monitor_port)
+        self._bus = BusServer(
+            folder.bus_home, ports.nats_port, ports.nats_monitor_port, mqtt=mqtt if is_mqtt_wanted else None
+        )
+        operator = BusAddress(self._bus.url, folder.seed_file("operator"))
+        self._mqtt_users = MqttUsers(self._bus, operator, mqtt, _tell)
         self._addresses = Addresses(
             pid=os.getpid(),
             nats=self._bus.url,
@@ -129,6 +158,7 @@ class _House:
         finally:
             if self._children.children:
                 _tell("stopping; Ctrl-C again to stop at once")
+                self._show_devices_out()
                 self._children.stop()
                 _tell("stopped; the data is kept")
 
@@ -165,12 +195,32 @@ class _House:
             _show_where(self._addresses, self._folder, is_simulated=is_simulated)
         while not self._children.is_stopping:
             self._children.tick()
+            self._look_after_mqtt()
+
+    def _show_devices_out(self) -> None:
+        """Take nothing more by MQTT: what came now would wait in a memory that ends with the bus."""
+        if self._mqtt_users.bus.mqtt is not None:
+            with suppress(OSError):
+                self._mqtt_users.shut()
+                self._children.send_signal("bus", signal.SIGHUP)
+
+    def _look_after_mqtt(self) -> None:
+        child = self._children.children["bus"]
+        if child.is_running:
+            self._mqtt_users.look(
+                child.starts,
+                reload=lambda: self._children.send_signal("bus", signal.SIGHUP),
+                restart=lambda: self._children.send_signal("bus", signal.SIGTERM),
+            )
 
     def _start_bus(self) -> None:
         log_file = self._folder.log_file("bus")
         try:
-            self._bus.prepare()
-            program = Program("bus", self._bus.command, inherited_environment(), log_file, STAGE_BUS)
+            self._mqtt_users.shut()
+            program = Program(
+                *("bus", self._bus.command, inherited_environment(), log_file, STAGE_BUS),
+                before_start=self._mqtt_users.shut,
+            )
         except (BusServerFailed, OSError) as error:
             raise Trouble(f"the bus cannot be started: {error}", f"see {log_file}") from error
         self._children.add(program)
@@ -260,6 +310,21 @@ def _hear(text: str) -> None:
         say(text)
 
 
+def _mqtt_listener(host: str, port: int, certificate: Path | None, key: Path | None) -> MqttListener:
+    if (certificate is None) != (key is None):
+        raise Trouble(
+            "a certificate needs its key, and a key its certificate", "give both --mqtt-certificate, --mqtt-key"
+        )
+    for each in (certificate, key):
+        if each is not None and not each.is_file():
+            raise Trouble(f"there is no file {each}", "give --mqtt-certificate and --mqtt-key the files in PEM")
+    if certificate is None or key is None:
+        if host not in {HOST, "localhost", "::1"}:
+            warn("without --mqtt-certificate whoever listens in on the network reads the passwords of MQTT devices")
+        return MqttListener(port, host)
+    return MqttListener(port, host, certificate.absolute(), key.absolute())
+
+
 def _refuse_taken_ports(ports: Ports) -> None:
     chosen: dict[int, str] = {}
     for name in Ports.__slots__:
@@ -268,13 +333,17 @@ def _refuse_taken_ports(ports: Ports) -> None:
         if port in chosen:
             raise Trouble(f"{chosen[port]} and {option} are both {port}", "give each a port of its own")
         chosen[port] = option
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError as error:
-                remedy = f"stop whatever listens there, or choose another with {option}"
-                raise Trouble(f"port {port} ({option}) is taken: {error.strerror}", remedy) from error
+        _refuse_taken_port(HOST, port, option)
+
+
+def _refuse_taken_port(host: str, port: int, option: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            remedy = f"stop whatever listens there, or choose another with {option}"
+            raise Trouble(f"port {port} ({option}) is taken: {error.strerror}", remedy) from error
 
 
 def _refuse_nothing_to_simulate(libraries: tuple[LibraryConfig, ...], config: Path) -> None:

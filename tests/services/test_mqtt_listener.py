@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -17,16 +22,21 @@ import bcrypt
 import pytest
 from nats.js.errors import NotFoundError
 
+from cli.bus_access import BusAddress, operator_bus
 from cli.bus_server import BusServer, MqttListener
+from cli.data_folder import DataFolder
+from cli.mqtt_users import MqttUsers
 from services.ingest import listener
 from services.ingest.body import Body, Taken
 from services.ingest.listener import Listener, topic_of
 from shared.contracts import subjects
+from shared.contracts.configuration import LibrariesFile
 from shared.contracts.devices import AnySource, ListenerSource
 from shared.contracts.mqtt import MQTT_STREAMS
 from shared.runtime.bus import Bus, BusFull, BusUnavailable, connected
 from shared.runtime.provision import provision
-from tests.conftest import free_port, settings_for
+from tests.conftest import ROOT, free_port, settings_for
+from tests.e2e.test_up import Up
 
 CANARY = b"CANARY-4f1d-picture-of-somebody"
 PASSWORD = "door-secret"
@@ -409,3 +419,142 @@ async def test_it_goes_on_after_the_bus_was_killed(house: House) -> None:
             await client.publish("devices/door", b"after", qos=1)
             bodies = await takings.until(2)
     assert [each.data for each in bodies] == [b"before", b"after"]
+
+
+LIBRARY = """\
+[[libraries]]
+id = "central"
+name = "Central"
+time_zone = "Europe/Paris"
+opening_hours = "24/7"
+capacity = 100
+"""
+LISTENER = """
+[[libraries.sources]]
+id = "{name}"
+type = "listener"
+password_bcrypt = "{hash}"
+"""
+
+
+class Home(House):
+    """The MQTT listener of a `placelibre up`."""
+
+    def __init__(self, folder: Path, port: int, nats_port: int) -> None:
+        self.server = BusServer(DataFolder(folder).bus_home, nats_port, 0, mqtt=MqttListener(port))
+
+
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    up = Up(tmp_path / "data", tmp_path / "libraries.toml")
+    up.config.write_text(LIBRARY)
+    yield up
+    if up.process is not None and up.process.poll() is None:
+        up.process.kill()  # its children end with it
+        up.process.wait()
+
+
+def apply(up: Up, *names: str) -> None:
+    up.config.write_text(LIBRARY + "".join(LISTENER.format(name=each, hash=HASH) for each in names))
+    command = [sys.executable, "-m", "cli.main", "apply", str(up.config), "--data", str(up.folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("up")
+@pytest.mark.timeout(300)
+async def test_up_lets_in_whom_the_applied_configuration_names(up: Up) -> None:
+    up.ports["mqtt-port"] = free_port()
+    up.start("--no-simulate")
+    home = Home(up.folder, up.ports["mqtt-port"], up.ports["nats-port"])
+    bus = up.pid_of("nats-server")
+    apply(up, "door")
+    await until_admitted(home, "door")
+    assert not await home.admits("gate-2")
+    apply(up, "door", "gate-2")
+    await until_admitted(home, "gate-2")
+    assert up.pid_of("nats-server") == bus
+    os.kill(bus, signal.SIGKILL)
+    await until_admitted(home, "door")
+    assert up.pid_of("nats-server") not in {0, bus}
+    async with home.operator() as operator:
+        before = await operator.last_sequence(subjects.DEVICE_BODIES)
+        await say_everything(home)
+        async with asyncio.timeout(20):
+            while await operator.last_sequence(subjects.DEVICE_BODIES) < before + 10:
+                await asyncio.sleep(0.05)
+        storage = {info.config.name: info.config.storage for info in await operator.jetstream.streams_info()}
+        assert {storage[each.name] for each in MQTT_STREAMS} == {"memory"}
+    assert files_with(up.folder, PASSWORD.encode()) == []
+    assert [path for path in files_with(up.folder, CANARY) if "jetstream" in path.parts or "logs" in path.parts] == []
+    apply(up, "gate-2")
+    async with asyncio.timeout(20):
+        while await home.admits("door"):
+            await asyncio.sleep(0.1)
+    assert up.interrupt() == 0
+
+
+async def configure(address: BusAddress, *names: str) -> None:
+    async with operator_bus(address) as bus:
+        await provision(bus)
+        sources = tuple(ListenerSource(type="listener", id=each, password_bcrypt=HASH) for each in names)
+        library = LibrariesFile.model_validate(tomllib.loads(LIBRARY)).libraries[0]
+        configured = library.model_copy(update={"sources": sources})
+        await bus.bucket(subjects.LIBRARIES).put("central", configured.model_dump_json(by_alias=True).encode())
+
+
+def test_the_first_source_opens_the_listener(tmp_path: Path) -> None:
+    server = BusServer(tmp_path, free_port(), free_port())
+    processes = [server.start(tmp_path / "log")]
+    said: list[str] = []
+    address = BusAddress(server.url, server.seed_file("operator"))
+    users = MqttUsers(server, address, MqttListener(free_port()), said.append)
+
+    def start_again() -> None:
+        processes[-1].terminate()
+        processes[-1].wait(10)
+        processes.append(users.bus.start(tmp_path / "log"))
+
+    def look() -> None:
+        users._next_look_s = 0.0
+        users.look(len(processes), lambda: processes[-1].send_signal(signal.SIGHUP), start_again)
+
+    def admits(name: str) -> bool:
+        home = Home(tmp_path, users.offer.port, server.port)
+        return asyncio.run(home.admits(name))
+
+    def until(is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not is_so():
+            assert time.monotonic() < deadline, said
+            look()
+            time.sleep(0.05)
+
+    try:
+        look()  # nothing is there yet
+        assert said == []
+        asyncio.run(configure(address))
+        look()
+        assert said == []
+        with socket.create_server(("127.0.0.1", users.offer.port)):
+            asyncio.run(configure(address, "door"))
+            until(lambda: bool(said))
+            look()
+        assert said == [
+            f"devices cannot be let in by MQTT: port {users.offer.port} is taken; choose another with --mqtt-port"
+        ]
+        until(lambda: admits("door"))
+        assert "the bus starts anew" in said[1]
+        assert said[2] == f"may publish by MQTT on 127.0.0.1:{users.offer.port}: door"
+        assert len(processes) == 2
+        asyncio.run(configure(address))
+        until(lambda: not admits("door"))
+        assert said[3].endswith(": nobody")
+        processes[-1].kill()
+        processes[-1].wait(10)
+        look()  # while it is away
+        assert len(said) == 4
+    finally:
+        processes[-1].kill()
+        processes[-1].wait(10)
