@@ -44,6 +44,12 @@ DEVICE_RECOUNTED: Final = Counter(
     "placelibre_device_recounted", "Quarantined bodies read again after their device was claimed."
 )
 
+SOURCES: Final = Gauge("placelibre_sources", "Sources that this process reads or waits to read, by type.", ["type"])
+SOURCES_FAILING: Final = Gauge("placelibre_sources_failing", "Sources that do not work now, by type.", ["type"])
+SOURCE_FAILURES: Final = Counter(
+    "placelibre_source_failures", "Times that a source could not be read, by its type.", ["type"]
+)
+
 AGGREGATOR_READINGS: Final = Gauge(
     "placelibre_aggregator_readings",
     "Readings of the owned libraries by what became of them, since the beginning of their state.",

@@ -46,7 +46,8 @@ def positions(bus: Bus, holder: str = "one", lease_s: float = 0.5) -> Positions:
 
 async def test_a_place_is_found_again_by_the_next_process(standing: Bus, source: str) -> None:
     async with positions(standing).turn(source) as turn:
-        assert turn.place is None
+        before = turn.place
+        assert before is None
         await turn.save({"until": "2026-11-23T10:00:00Z", "tag": ['"a"', 7]})
         assert turn.place == {"until": "2026-11-23T10:00:00Z", "tag": ['"a"', 7]}
     async with positions(standing, "two").turn(source) as turn:

@@ -1,0 +1,131 @@
+"""Traf-Sys: the hours of each location, by the vendor's portal.
+
+A token is had for a user and a password. A report is asked for by days, both included, in the site's own time; it names
+no zone. The portal throttles, and for longer the more often it is asked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, JsonValue
+
+from services.ingest.devices import fields
+from services.ingest.devices.trafsys import COUNTS
+from services.ingest.secrets import Secrets
+from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
+from services.ingest.sources.polled.authority import Tokens, password_grant
+from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, listed
+from shared.contracts.devices import PollSource
+
+
+class TrafsysOptions(Options):
+    """What Traf-Sys is asked."""
+
+    site: Annotated[str, Field(max_length=100)] = Field(default="", description="One site's code; all if left out.")
+    internal: bool = Field(default=False, description="Whether locations within the building are asked for too.")
+    only: Annotated[str, Field(max_length=2000)] = Field(
+        default="", description="The sites' codes or locations' names that are wanted, with commas; all if left out."
+    )
+    settle_s: Annotated[float, Field(ge=0, le=7200)] = Field(
+        default=300.0, description="How long after its end an hour is left alone."
+    )
+    overlap_min: Annotated[float, Field(ge=0, le=2880)] = Field(
+        default=720.0, description="For how long after that it is looked at again, for counters that send late."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trafsys:
+    """One account."""
+
+    url: str
+    options: TrafsysOptions
+    zone: ZoneInfo
+    report: Report
+
+    def ask(self, place: JsonValue, now: datetime) -> Question:
+        """Return the question for the hours that are not done with."""
+        begin = self._place(place, now)
+        until = self.report.until(begin, now)
+        query = {
+            "SiteCode": self.options.site,
+            "DateFrom": begin.after.astimezone(self.zone).date().isoformat(),
+            "DateTo": until.astimezone(self.zone).date().isoformat(),
+            "IncludeInternalLocations": "true" if self.options.internal else "false",
+            "DataSummedByDay": "false",
+        }
+        return Question(f"{self.url}/api/traffic", query, {"Accept": "application/json"}, until)
+
+    def heard(self, place: JsonValue, question: Question, answer: Answer, now: datetime) -> Heard:
+        """Return the hours that are new."""
+        return self.report.heard(self._place(place, now), question, answer, now)
+
+    def _place(self, place: JsonValue, now: datetime) -> ReportPlace:
+        return self.report.begin(place, now, first_of_day(now, self.zone))
+
+
+def _make(source: PollSource, zone: ZoneInfo) -> Trafsys:
+    options = options_of(source, TrafsysOptions)
+
+    def row_of(raw: dict[str, Any]) -> Row:
+        end = fields.moment(raw.get("PeriodEnding"), "PeriodEnding", zone)
+        return Row(f"{raw.get('SiteCode')}\n{raw.get('Location')}\n{end.isoformat()}", end)
+
+    report = Report(
+        rows_of=lambda body: told_apart(fields.items(body, "answer"), zone),
+        body_of=lambda rows: rows,
+        row_of=row_of,
+        counts=COUNTS,
+        settle=timedelta(seconds=options.settle_s),
+        overlap=timedelta(minutes=options.overlap_min),
+        only=listed(options.only),
+        ids=("SiteCode", "Location"),
+    )
+    return Trafsys(source.url.rstrip("/"), options, zone, report)
+
+
+def told_apart(rows: list[Any], zone: ZoneInfo) -> list[Any]:
+    """Return the rows, the second one of an hour that comes twice with its offset behind its time."""
+    met: Counter[tuple[str, ...]] = Counter()
+    found = []
+    for row in rows:
+        each = row
+        if isinstance(row, dict) and isinstance(row.get("PeriodEnding"), str):
+            key = tuple(str(row.get(name)) for name in ("SiteCode", "Location", "PeriodEnding"))
+            met[key] += 1
+            if met[key] == 2 and (offset := _second_offset(row["PeriodEnding"], zone)):
+                each = {**row, "PeriodEnding": f"{row['PeriodEnding']}{offset}"}
+        found.append(each)
+    return found
+
+
+def _second_offset(words: str, zone: ZoneInfo) -> str:
+    """Return the offset of a local time the second time that it comes; nothing if it comes but once."""
+    try:
+        first = fields.moment(words, "PeriodEnding", zone).astimezone(zone)
+    except fields.Malformed:
+        return ""
+    second = first.replace(fold=1)
+    return second.strftime("%z") if second.astimezone(UTC) > first.astimezone(UTC) else ""
+
+
+def _authority(source: PollSource, secrets: Secrets) -> Authority:
+    return Tokens(f"{source.url.rstrip('/')}/token", secrets, source.credentials, password_grant)
+
+
+API: Final = Api(
+    name="trafsys",
+    title="Traf-Sys",
+    options=TrafsysOptions,
+    make=_make,
+    authority=_authority,
+    needs_credentials=True,
+    formats=("trafsys",),
+    notes="`url` is https://portal.trafnet.com/rest, the secrets file holds user:password. Its hours say nothing of"
+    " now; ask every ten minutes or less often, it throttles.",
+)

@@ -1,0 +1,170 @@
+"""Which rows of a report are new: each window is taken in once, when it is over, and later only by what it has grown.
+
+Vendors' reports are asked for again and again, and say the same windows again and again: while they fill, when they are
+over, and once more when a counter that was away has sent the rest. What is known of each window of the last hours is
+kept with the place, so that nothing is taken in twice, and nothing that comes late is left out. Pure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError
+
+from services.ingest.devices.fields import Malformed, people, table
+from services.ingest.sources.polled.api import Answer, Heard, Question
+from shared.contracts.status import Wire
+
+MAX_SEEN: Final = 2500
+"""Windows remembered of one source, of some 40 bytes each: three hours of a dozen gates by the minute."""
+MAX_ROWS: Final = 1000
+"""Of one body that is taken in."""
+REVISION: Final = "revision"
+"""The key under which a row says the how manieth word on its window it is, where it is not the first."""
+LONGEST_BEHIND: Final = timedelta(days=30)
+"""What is older than that is not asked for any more: vendors answer for a month at once, and our own log ends there."""
+
+
+class ReportPlace(Wire):
+    """Up to where a report was read."""
+
+    after: AwareDatetime
+    """Windows that ended by then are done with."""
+    seen: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    """The others, by a short hash: when each ends (s since 1970), the number of the last word on it, and its counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What makes a row itself."""
+
+    key: str
+    """Names its line and its window."""
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a vendor's report is read, and how long its windows stay open."""
+
+    rows_of: Callable[[Any], list[Any]]
+    """Returns the rows of a body. Raises Malformed."""
+    body_of: Callable[[list[Any]], Any]
+    """Returns a body with these rows alone."""
+    row_of: Callable[[dict[str, Any]], Row]
+    """Raises Malformed."""
+    counts: tuple[tuple[str, ...], ...]
+    """The fields that grow, each under the names that it may have."""
+    settle: timedelta
+    """How long after its end a window is left alone: until then it still fills."""
+    overlap: timedelta
+    """For how long after that it is looked at again."""
+    span: timedelta = timedelta(days=7)
+    """Asked for at once."""
+    only: frozenset[str] = field(default=frozenset())
+    """Ids of which the rows are wanted; empty for all."""
+    ids: tuple[str, ...] = ()
+    """The fields that may hold such an id."""
+
+    def begin(self, place: JsonValue, now: datetime, first: datetime) -> ReportPlace:
+        """Return where reading goes on; `first` for a source that was never read."""
+        try:
+            found = ReportPlace.model_validate(place)
+        except ValidationError:
+            found = ReportPlace(after=first)
+        if not now - LONGEST_BEHIND <= found.after <= now:
+            found = ReportPlace(after=min(max(found.after, now - LONGEST_BEHIND), now))
+        return found
+
+    def until(self, place: ReportPlace, now: datetime) -> datetime:
+        """Return up to when to ask."""
+        return min(now, place.after + self.span)
+
+    def heard(
+        self, place: ReportPlace, question: Question, answer: Answer, now: datetime, *, is_last: bool = True
+    ) -> Heard:
+        """Return the rows that are new, or say more than before; `is_last` unless there is more of the same answer."""
+        kept = place.model_dump(mode="json")
+        try:
+            rows = self.rows_of(json.loads(answer.body))
+        except (ValueError, RecursionError):
+            return Heard((answer.body,), answer.media_type, kept, odd="its answer is no JSON")
+        except Malformed as error:
+            return Heard((answer.body,), answer.media_type, kept, odd=f"its answer is not as expected: {error}")
+        seen = dict(place.seen)
+        new = [row for each in rows for row in self._news(each, place, seen, now)]
+        until = min(question.until or now, now - self.settle)
+        after = max(place.after, until - self.overlap) if is_last else place.after
+        later = _later(after, seen)
+        bodies = tuple(
+            json.dumps(self.body_of(new[start : start + MAX_ROWS])).encode() for start in range(0, len(new), MAX_ROWS)
+        )
+        return Heard(bodies, "application/json", later.model_dump(mode="json"))
+
+    def _news(self, raw: Any, place: ReportPlace, seen: dict[str, tuple[int, ...]], now: datetime) -> Iterator[Any]:
+        """Yield a row if it is new, what it says more if it is known; note it."""
+        try:
+            row = self.row_of(table(raw, "row"))
+            counts = self._counts(raw)
+        except Malformed:  # for quarantine, once
+            token = _token(json.dumps(raw, sort_keys=True))
+            if token not in seen:
+                seen[token] = (int(now.timestamp()), 0)
+                yield raw
+            return
+        if self.only and not self.only.intersection(str(raw.get(each)) for each in self.ids):
+            return
+        if not place.after < row.end <= now - self.settle:
+            return
+        token = _token(row.key)
+        known = seen.get(token)
+        if known is None:
+            seen[token] = (int(row.end.timestamp()), 0, *counts)
+            yield raw
+            return
+        end_s, word, *before = known
+        pairs = list(zip(counts, before, strict=False))
+        grown = [max(later - earlier, 0) for later, earlier in pairs]
+        if any(grown):  # a count that has shrunk stays: what was told of people who passed is not taken back
+            seen[token] = (end_s, word + 1, *(max(pair) for pair in pairs))
+            yield {**raw, **dict(zip(self._names(raw), grown, strict=True)), REVISION: word + 1}
+
+    def _names(self, raw: dict[str, Any]) -> list[str]:
+        return [next((each for each in names if raw.get(each) is not None), names[0]) for names in self.counts]
+
+    def _counts(self, raw: dict[str, Any]) -> list[int]:
+        return [people(raw.get(name) or 0, name) for name in self._names(raw)]
+
+
+def first_of_day(now: datetime, zone: ZoneInfo) -> datetime:
+    """Return the beginning of the local day: where a source begins that was never read, so that the day is whole."""
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight.astimezone(UTC)
+
+
+def listed(words: str) -> frozenset[str]:
+    """Return the ids of a list with commas."""
+    return frozenset(each.strip() for each in words.split(",") if each.strip())
+
+
+def _later(after: datetime, seen: dict[str, tuple[int, ...]]) -> ReportPlace:
+    """Return the place: windows that are done with are forgotten, and the oldest ones if there are too many."""
+    after_s = int(after.timestamp())
+    kept: Sequence[tuple[str, tuple[int, ...]]] = sorted(
+        ((token, each) for token, each in seen.items() if each[0] > after_s), key=lambda item: item[1][0]
+    )
+    if len(kept) > MAX_SEEN:
+        after_s = kept[-MAX_SEEN - 1][1][0]
+        kept = [each for each in kept if each[1][0] > after_s]
+        after = datetime.fromtimestamp(after_s, UTC)
+    return ReportPlace(after=after, seen=dict(kept))
+
+
+def _token(key: str) -> str:
+    return blake2b(key.encode(errors="replace"), digest_size=6).hexdigest()
