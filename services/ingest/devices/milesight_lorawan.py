@@ -67,7 +67,7 @@ MODELS: Final = (
 
 def _recognises(document: Document) -> bool:
     body = document.json
-    if not isinstance(body, dict) or not body:
+    if not isinstance(body, dict) or not body or "serial" in body:  # it is not among what a payload says
         return False
     if any(forward in body and backward in body for _, _, forward, backward, _ in PASSAGES):
         return True
