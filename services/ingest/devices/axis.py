@@ -97,7 +97,7 @@ def _pushed(measured: dict[str, Any], data: dict[str, Any], place: str, label: s
     for index, each in enumerate(fields.items(measured.get("items"), f"{place}.items")):
         item = fields.table(each, f"{place}.items[{index}]")
         direction = item.get("direction")
-        if direction not in {"in", "out"}:
+        if not isinstance(direction, str) or direction not in counts:
             raise Malformed(f"{place}.items[{index}].direction", "in or out is wanted")
         seen.add(direction)
         # Adults are among the count.
