@@ -24,6 +24,9 @@ def at(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
+ENDED = at(FROM_MS + MINUTE_MS)
+
+
 def package(kind: str, sensor: dict[str, Any] = SENSOR, **content: object) -> dict[str, Any]:
     return {kind: {"package_info": {"version": "5.0", "id": 28, "agent_id": 1008}, "sensor_info": sensor, **content}}
 
@@ -54,10 +57,8 @@ def window(forward: int, backward: int, minute: int = 0, **other: Any) -> Measur
     return Measurement(**(fields | other))
 
 
-def state(line: str, meaning: Meaning, value: float, label: str, **other: Any) -> Measurement:
-    return Measurement(
-        **({"line": line, "meaning": meaning, "value": value, "label": label, "end": at(FROM_MS + MINUTE_MS)} | other)
-    )
+def state(line: str, meaning: Meaning, value: float, label: str, end: datetime = ENDED) -> Measurement:
+    return Measurement(line=line, meaning=meaning, value=value, label=label, end=end)
 
 
 MAIN_DOOR = logic(

@@ -342,11 +342,11 @@ FORMAT: Final = Format(
         Meaning.QUEUEING_TIME,
     ),
     notes=(
-        "In the sensor's page add a data push agent: HTTP(S) to the secret address, or MQTT; JSON with its metadata in"
-        " full; times in any form. Push *Logics* every minute (line in/out, zone occupancy and queue statistics are"
-        " read), or *Live data* on event with the scene events where seconds matter, and *Status* every few minutes for"
-        " health. Lines are named `line 2` after the number of their geometry, in windows and live alike; the name that"
-        " you gave them does as well. Zones and queues are `logic 1000 balance`, `logic 1000 queue-length` and"
+        "In the sensor's page add a data push agent: HTTP(S) to the secret address, or MQTT; JSON with its metadata"
+        " in full; times in any form. Push *Logics* every minute (line in/out, zone occupancy and queue statistics are"
+        " read), or *Live data* on event with the scene events where seconds matter, and *Status* every few minutes"
+        " for health. Lines are named `line 2` after the number of their geometry, in windows and live alike; the name"
+        " that you gave them does as well. Zones and queues are `logic 1000 balance`, `logic 1000 queue-length` and"
         " `logic 1000 queueing-time`; of a group of sensors all begin with `multisensor 1`. Give a line one logic,"
         " in/out or late. Left aside: custom logics, zone in/out, groups, prams, bicycles, ages, genders, masks; staff"
         " with a tag are no visitors in live data. A window's queueing time is the mean of those who left the queue."

@@ -130,10 +130,10 @@ FORMAT: Final = Format(
     read=_read,
     meanings=(Meaning.CROSSING, Meaning.WINDOW),
     notes=(
-        "Set up the *event push* (with line count events) or the *line count data push* as JSON to the secret address;"
-        " with both on, the events count. Lines are named `line 0` after their number, or `Line 0` by their name. Of"
-        " events only `LineCount` counts: the `LineCrossing` of the same person does not. Zones, dwell times, genders"
-        " and masks are not read; upgrade to firmware 5 for occupancy and queues."
+        "Set up the *event push* (with line count events) or the *line count data push* as JSON to the secret"
+        " address; with both on, the events count. Lines are named `line 0` after their number, or `Line 0` by their"
+        " name. Of events only `LineCount` counts: the `LineCrossing` of the same person does not. Zones, dwell times,"
+        " genders and masks are not read; upgrade to firmware 5 for occupancy and queues."
     ),
     examples=("JSON by HTTP POST",),
 )

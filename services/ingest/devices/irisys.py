@@ -1,0 +1,179 @@
+"""Irisys Vector: registers logged every few minutes (HTTP POST), their changes as they come, and their live values.
+
+Every register counts one thing: the people over one line in one direction, mostly. What is in or out stands in a
+register's tags, where somebody has set them, and else in the table of the device's lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+from services.ingest.devices import fields
+from services.ingest.devices.documents import Document
+from services.ingest.devices.fields import Malformed
+from services.ingest.devices.format import Context, DeviceReport, Format, Measurement
+from services.ingest.devices.gathering import Gathered, Gathering
+from shared.domain.meaning import Meaning
+
+SERIAL: Final = re.compile(r"^[A-Z0-9]{2,4}-\d{6,10}$")
+"""As on the label, `V4D-17020025`; of MQTT it stands in the topic alone."""
+NO_PASSAGES: Final = re.compile(
+    r"dwell|wait|time|queue|occupan|greater|less|gto?e|lto?e|flag|status|error|differ|average|height|speed"
+)
+"""In types (and names, of firmware that sends no types) of registers that do not count passages."""
+TAGS: Final = {"direction=in": True, "direction=out": False}
+
+
+def _recognises(document: Document) -> bool:
+    body = document.json
+    if isinstance(body, list):
+        return bool(body) and all(isinstance(each, dict) and {"register", "value", "t"} == each.keys() for each in body)
+    if not isinstance(body, dict):
+        return False
+    if isinstance(body.get("CountLogs"), list):
+        return True
+    counts = body.get("counts")
+    return (
+        isinstance(counts, list)
+        and bool(counts)
+        and all(isinstance(each, dict) and {"name", "count"} <= each.keys() for each in counts)
+    )
+
+
+def _read(document: Document, _: Context) -> Sequence[DeviceReport]:
+    gathering = Gathering()
+    body = document.json
+    with gathering.part():
+        if isinstance(body, list):
+            _changes(gathering, gathering.device(_serial_in(document.topic)), body)
+            return gathering.reports()
+        content = fields.table(body, "body")
+        if "CountLogs" in content:
+            serial = fields.optional_text(content.get("FriendlyDeviceSerial") or content.get("DeviceSerial"))
+            _logs(gathering, gathering.device(serial), fields.items(content["CountLogs"], "CountLogs"))
+        else:
+            _live(
+                gathering, gathering.device(_serial_in(document.topic)), fields.items(content.get("counts"), "counts")
+            )
+    return gathering.reports()
+
+
+def _serial_in(topic: str) -> str:
+    return next((level for level in topic.split("/") if SERIAL.match(level)), "")
+
+
+def _logs(gathering: Gathering, device: Gathered, logs: list[Any]) -> None:
+    for index, item in enumerate(logs):
+        place = f"CountLogs[{index}]"
+        with gathering.part():
+            entry = fields.table(item, place)
+            if "Counts" not in entry:
+                continue  # a note that the clock has been set
+            end = fields.moment(entry.get("Timestamp"), f"{place}.Timestamp", fields.UTC_ZONE)
+            key = fields.optional_text(entry.get("LogEntryId"))
+            counts = fields.items(entry["Counts"], f"{place}.Counts")
+            names = Counter(fields.optional_text(each.get("Name")) for each in counts if isinstance(each, dict))
+            for number, count in enumerate(counts):
+                where = f"{place}.Counts[{number}]"
+                with gathering.part():
+                    register = fields.table(count, where)
+                    found = _register(device, register, end, where)
+                    if found is not None:
+                        if names[found.line] > 1:  # two of one name would be taken for one
+                            found = replace(
+                                found, line=f"{found.line} #{fields.optional_text(register.get('RegisterId'))}"
+                            )
+                        device.measurements.append(replace(found, key=key))
+
+
+def _register(device: Gathered, register: dict[str, Any], end: datetime, place: str) -> Measurement | None:
+    """Return what a register shows, None for one that says nothing of people."""
+    name = fields.text(register.get("Name"), f"{place}.Name", 100)
+    kind = re.sub(r"[^a-z]", "", fields.optional_text(register.get("RegisterType")).lower())
+    if "error" in kind:
+        device.says_flags = True
+        device.flags += ["error"] if fields.number(register.get("Value"), f"{place}.Value") else []
+        return None
+    if "occupancy" in kind or kind == "queuelength":
+        meaning = Meaning.OCCUPANCY if "occupancy" in kind else Meaning.QUEUE_LENGTH
+        people = fields.people(register.get("Value"), f"{place}.Value")
+        return Measurement(line=name, meaning=meaning, value=float(people), end=end)
+    if kind.startswith("zone") or NO_PASSAGES.search(kind or name.lower()):
+        return None
+    return _total(name, fields.register(register.get("Value"), f"{place}.Value"), end, is_in=_is_in(register))
+
+
+def _is_in(register: dict[str, Any]) -> bool:
+    """Tell which way a register counts; where it does not say, the table of lines does."""
+    tags = register.get("Tags")
+    told = (
+        {each.replace(" ", "").lower() for each in tags if isinstance(each, str)} if isinstance(tags, list) else set()
+    )
+    return next((is_in for tag, is_in in TAGS.items() if tag in told), True)
+
+
+def _total(name: str, value: int, end: datetime | None, *, is_in: bool = True) -> Measurement:
+    return Measurement(
+        line=name,
+        meaning=Meaning.TOTAL,
+        forward=value if is_in else None,
+        backward=None if is_in else value,
+        end=end,
+    )
+
+
+def _changes(gathering: Gathering, device: Gathered, changes: list[Any]) -> None:
+    said: Counter[Measurement] = Counter()
+    for index, item in enumerate(changes):
+        place = f"[{index}]"
+        with gathering.part():
+            change = fields.table(item, place)
+            name = fields.text(change.get("register"), f"{place}.register", 100)
+            if NO_PASSAGES.search(name.lower()):
+                continue
+            found = Measurement(
+                line=name,
+                meaning=Meaning.CROSSING,
+                forward=fields.people(change.get("value"), f"{place}.value"),
+                end=fields.moment(change.get("t"), f"{place}.t", fields.UTC_ZONE),
+            )
+            said[found] += 1
+            times = said[found]
+            device.measurements.append(found if times == 1 else replace(found, key=str(times)))
+
+
+def _live(gathering: Gathering, device: Gathered, counts: list[Any]) -> None:
+    for index, item in enumerate(counts):
+        place = f"counts[{index}]"
+        with gathering.part():
+            count = fields.table(item, place)
+            name = fields.text(count.get("name"), f"{place}.name", 100)
+            if not NO_PASSAGES.search(name.lower()):
+                device.measurements.append(_total(name, fields.register(count.get("count"), f"{place}.count"), None))
+    if not counts:
+        raise Malformed("counts", "at least one register is wanted")
+
+
+FORMAT: Final = Format(
+    name="irisys",
+    title="Irisys Vector 4D (Count and Analytics): HTTP POST and MQTT",
+    recognises=_recognises,
+    read=_read,
+    meanings=(Meaning.CROSSING, Meaning.TOTAL, Meaning.OCCUPANCY, Meaning.QUEUE_LENGTH),
+    notes=(
+        "HTTP POST: under *Settings*, *HTTP POST* enter the secret address as URL with the count data, and set *Count"
+        " Logging* to 60 s, for its 15 minutes are the pace of the figures; HTTP POST is never live. MQTT is: choose"
+        " the topics `irisys/<serial>/counts` and `irisys/<serial>/live_counts`, and give the source this format, for"
+        " a body without changes is an empty list. Registers are lines by their names. Lead each by name to a gate"
+        " with `direction` in or out, rather than all with `*`: of MQTT, and of HTTP unless a register is tagged"
+        " `direction=IN` or `direction=OUT`, nothing tells in from out. Registers grow until power-off, which is"
+        " noticed. Dwell, wait, zone and threshold registers and histograms of heights are left aside; occupancy and"
+        " queue length are read, and an error status register tells of faults."
+    ),
+    examples=("JSON by HTTP POST", "JSON by MQTT"),
+)
