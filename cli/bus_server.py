@@ -17,8 +17,10 @@ from typing import Final
 
 import nkeys
 
+from cli.leaf_bus import LeafListener, LeafRemote, Register, render_leaf_users, render_listener, render_remote
 from cli.lifeline import end_with_parent
 from shared.contracts import subjects
+from shared.contracts.leaf import AT_A_LEAF
 from shared.contracts.permissions import SERVICES, Permissions
 from shared.runtime.clock import monotonic_s, pause_s
 
@@ -27,6 +29,8 @@ MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 """Room for a chunk of a checkpoint and for a full pack of readings."""
 MAX_FILE_STORE_GB: Final = 7
 """A little above the sum of the streams' own limits, which nats-server reserves; keep the disk above it."""
+MAX_FILE_STORE_AT_A_LEAF_GB: Final = 2
+"""Likewise, for the few streams of a branch."""
 
 
 class BusServerFailed(Exception):  # noqa: N818  the operator is told what to do
@@ -53,6 +57,10 @@ class BusServer:
     sync: str = "always"
     host: str = field(default="127.0.0.1")
     mqtt: MqttListener | None = None
+    leaves: LeafListener | None = None
+    """Where branches with a bus of their own connect; who may is in the register beside the bus."""
+    centre: LeafRemote | None = None
+    """Set for the bus of such a branch."""
 
     @property
     def url(self) -> str:
@@ -72,9 +80,12 @@ class BusServer:
         """
         (self.home / "jetstream").mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
-        users = {name: self._public_key(name) for name in SERVICES}
+        users = {name: self._public_key(name) for name in (SERVICES if self.centre is None else AT_A_LEAF)}
+        if self.leaves is not None:
+            Register(self.home).certificate("localhost")
         path = self.home / "nats-server.conf"
         new = path.with_suffix(".new")
+        new.touch(mode=0o600)  # a branch's holds its key to the centre
         new.write_text(render_configuration(self, users, devices or {}))
         new.replace(path)  # the server never reads half of one
         return path
@@ -140,23 +151,24 @@ def render_configuration(server: BusServer, users: dict[str, str], devices: Mapp
     """
     rendered = ",\n".join(
         [
-            *(_render_user(users[name], permissions) for name, permissions in SERVICES.items()),
+            *(_render_user(users[name], SERVICES[name]) for name in users),
+            *(render_leaf_users(Register(server.home).read().leaves) if server.leaves else ()),
             *(_render_device(source, password) for source, password in (devices or {}).items()),
         ]
     )
     return f"""\
-server_name: placelibre
+server_name: {"placelibre" if server.centre is None else server.centre.domain}
 listen: {json.dumps(f"{server.host}:{server.port}")}
 http: {json.dumps(f"127.0.0.1:{server.monitor_port}")}
 max_payload: {MAX_PAYLOAD_BYTES}
 jetstream {{
   store_dir: {json.dumps(str(server.home / "jetstream"))}
-  max_file_store: {MAX_FILE_STORE_GB}G
+  max_file_store: {MAX_FILE_STORE_GB if server.centre is None else MAX_FILE_STORE_AT_A_LEAF_GB}G
   max_memory_store: 256M
   # An acknowledged reading must survive a power cut; the default acknowledges up to two minutes before the disk.
   sync_interval: {server.sync}
-}}
-{_render_mqtt(server.mqtt)}authorization {{
+{_render_domain(server.centre)}}}
+{_render_mqtt(server.mqtt)}{_render_leaf_node(server)}authorization {{
   users: [
 {rendered}
   ]
@@ -181,6 +193,16 @@ def _render_device(source: str, password_bcrypt: str) -> str:
         f"    {{ user: {json.dumps(source)}, password: {json.dumps(password_bcrypt)},"
         f' allowed_connection_types: ["MQTT"], permissions: {json.dumps(rights)} }}'
     )
+
+
+def _render_domain(centre: LeafRemote | None) -> str:
+    return "" if centre is None else f"  domain: {centre.domain}\n"
+
+
+def _render_leaf_node(server: BusServer) -> str:
+    if server.centre is not None:
+        return render_remote(server.centre, server.home)
+    return "" if server.leaves is None else render_listener(server.leaves, Register(server.home))
 
 
 def _render_mqtt(listener: MqttListener | None) -> str:

@@ -120,6 +120,22 @@ SERVICES: Final[dict[str, Permissions]] = {
         ),
         subscribe=_inbox("api"),
     ),
+    "carrier": Permissions(
+        publish=(
+            subjects.ANY_READINGS,
+            subjects.ANY_CARRIED,
+            subjects.ANY_QUARANTINED,
+            subjects.dead_letter("carrier", ">"),
+            f"$JS.API.DIRECT.GET.{subjects.READINGS}.{subjects.ANY_CARRIED}",
+            *_reads_bucket(subjects.LIBRARIES),
+            *_reads_bucket(subjects.CLAIMS),
+            *_writes_bucket(subjects.DEVICES),
+            *_reads_bucket(subjects.POSITIONS),
+            *_writes_bucket(subjects.POSITIONS),
+            "$JS.*.API.>",  # the JetStream of every leaf; the centre's own has one token less
+        ),
+        subscribe=_inbox("carrier"),
+    ),
     "operator": Permissions(publish=(">",), subscribe=(">",)),
 }
 """`operator` provisions, applies configuration and looks for trouble; no service runs as it."""

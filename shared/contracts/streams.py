@@ -60,7 +60,7 @@ class DurableSpec:
 STREAMS: Final = (
     StreamSpec(
         subjects.READINGS,
-        (subjects.ANY_READINGS, subjects.TICKS, subjects.CONFIGURED_ANY),
+        (subjects.ANY_READINGS, subjects.TICKS, subjects.CONFIGURED_ANY, subjects.ANY_CARRIED),
         30 * DAY,
         2048 * MIB,
         "the log from which any figure can be computed again; a month by default, for privacy and for disk",

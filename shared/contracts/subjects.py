@@ -38,6 +38,7 @@ POSITIONS: Final = "POSITIONS"
 ANY_READINGS: Final = "readings.v1.*"
 TICKS: Final = "ticks.v1"
 CONFIGURED_ANY: Final = "configured.v1.*"
+ANY_CARRIED: Final = "carried.v1.*"
 ANY_QUARANTINED: Final = "quarantine.v1.>"
 ANY_CHANGE: Final = "changes.v1.*.*"
 ANY_POST: Final = "posts.v1.*.*"
@@ -67,6 +68,11 @@ def readings(partition: int) -> str:
 def configured(partition: int) -> str:
     """Return the subject on which a partition's libraries take a new configuration into the log."""
     return f"configured.v1.{partition}"
+
+
+def carried(leaf: str) -> str:
+    """Return the subject on which the log notes up to where a leaf's readings stand in it."""
+    return f"carried.v1.{leaf}"
 
 
 def quarantined(device: str) -> str:

@@ -96,6 +96,19 @@ PUSH_WISHES_ENDED: Final = Counter(
 )
 DEAD_LETTERS: Final = Counter("placelibre_dead_letters", "What this service gave up on, by kind.", ["what"])
 
+LEAVES: Final = Gauge("placelibre_leaves", "Branches with a bus of their own, by whether their line is up.", ["line"])
+LEAF_BEHIND: Final = Gauge(
+    "placelibre_leaf_behind_messages", "Packs that branches have stored and the centre has not, where the line is up."
+)
+LEAF_LONGEST_AWAY_S: Final = Gauge(
+    "placelibre_leaf_longest_away_seconds", "For how long the branch that is away the longest has been so."
+)
+LEAF_FULLEST: Final = Gauge("placelibre_leaf_fullest_ratio", "How full the fullest log of a branch is, as last heard.")
+LEAF_CARRIED: Final = Counter(
+    "placelibre_leaf_carried", "What came from branches, by kind: pack, quarantined, device.", ["what"]
+)
+LEAF_REFUSED: Final = Counter("placelibre_leaf_refused", "Packs that were not the branch's to send; dead letters.")
+
 API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and HTTP status.", ["route", "status"])
 API_LIBRARIES: Final = Gauge("placelibre_api_libraries", "Libraries in memory.")
 API_LISTENERS: Final = Gauge("placelibre_api_listeners", "Open event streams.")

@@ -44,15 +44,27 @@ class Provisioned:
     drift: tuple[str, ...] = ()
 
 
-async def provision(bus: Bus, *, replicas: int = 1, is_dry: bool = False) -> list[Provisioned]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a bus is to hold; by default what the centre's does."""
+
+    streams: tuple[StreamSpec, ...] = STREAMS
+    buckets: tuple[BucketSpec, ...] = BUCKETS
+    durables: tuple[DurableSpec, ...] = DURABLES
+
+
+CENTRE: Final = Wanted()
+
+
+async def provision(bus: Bus, *, replicas: int = 1, is_dry: bool = False, wanted: Wanted = CENTRE) -> list[Provisioned]:
     """Make every stream, bucket and durable as the contracts say; with `is_dry` only report what differs.
 
     Raises:
         ProvisioningFailed: the bus refused one of them.
     """
     done: list[Provisioned] = []
-    streams = [_stream_config(each, replicas) for each in STREAMS] + [
-        _bucket_config(each, replicas) for each in BUCKETS
+    streams = [_stream_config(each, replicas) for each in wanted.streams] + [
+        _bucket_config(each, replicas) for each in wanted.buckets
     ]
     try:
         for stream in streams:
@@ -60,7 +72,7 @@ async def provision(bus: Bus, *, replicas: int = 1, is_dry: bool = False) -> lis
         for mqtt in MQTT_STREAMS:
             await _forget_what_is_on_disk(bus, mqtt, is_dry=is_dry)
             done.append(await _ensure_stream(bus, _mqtt_config(mqtt, replicas), is_dry=is_dry))
-        for durable in DURABLES:
+        for durable in wanted.durables:
             done.append(await _ensure_durable(bus, durable, replicas, is_dry=is_dry))  # noqa: PERF401
     except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
         name = done[-1].name if done else "the first stream"
