@@ -72,23 +72,26 @@ def _logs(gathering: Gathering, device: Gathered, logs: list[Any]) -> None:
         place = f"CountLogs[{index}]"
         with gathering.part():
             entry = fields.table(item, place)
-            if "Counts" not in entry:
-                continue  # a note that the clock has been set
-            end = fields.moment(entry.get("Timestamp"), f"{place}.Timestamp", fields.UTC_ZONE)
-            key = fields.optional_text(entry.get("LogEntryId"))
-            counts = fields.items(entry["Counts"], f"{place}.Counts")
-            names = Counter(fields.optional_text(each.get("Name")) for each in counts if isinstance(each, dict))
-            for number, count in enumerate(counts):
-                where = f"{place}.Counts[{number}]"
-                with gathering.part():
-                    register = fields.table(count, where)
-                    found = _register(device, register, end, where)
-                    if found is not None:
-                        if names[found.line] > 1:  # two of one name would be taken for one
-                            found = replace(
-                                found, line=f"{found.line} #{fields.optional_text(register.get('RegisterId'))}"
-                            )
-                        device.measurements.append(replace(found, key=key))
+            if "Counts" in entry:  # else it is a note that the clock has been set
+                _log(gathering, device, entry, place)
+
+
+def _log(gathering: Gathering, device: Gathered, entry: dict[str, Any], place: str) -> None:
+    end = fields.moment(entry.get("Timestamp"), f"{place}.Timestamp", fields.UTC_ZONE)
+    key = fields.optional_text(entry.get("LogEntryId"))
+    counts = fields.items(entry["Counts"], f"{place}.Counts")
+    names = Counter(fields.optional_text(each.get("Name")) for each in counts if isinstance(each, dict))
+    for index, count in enumerate(counts):
+        where = f"{place}.Counts[{index}]"
+        with gathering.part():
+            register = fields.table(count, where)
+            found = _register(device, register, end, where)
+            if found is None:
+                continue
+            line = found.line
+            if names[line] > 1:  # two of one name would be taken for one
+                line = f"{line} #{fields.text(register.get('RegisterId'), f'{where}.RegisterId', 15)}"
+            device.measurements.append(replace(found, line=line, key=key))
 
 
 def _register(device: Gathered, register: dict[str, Any], end: datetime, place: str) -> Measurement | None:
