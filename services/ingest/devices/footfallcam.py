@@ -1,24 +1,32 @@
-"""FootfallCam: an object per passage or per window and metric, with the kind of person, and a UUID."""
+"""FootfallCam: an object per passage or per window and metric, with the kind of person; and how many are in a zone."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Final
 
 from services.ingest.devices import fields
 from services.ingest.devices.documents import Document
-from services.ingest.devices.fields import Malformed
 from services.ingest.devices.format import Context, DeviceReport, Format, Measurement
 from services.ingest.devices.gathering import Gathering
 from shared.domain.meaning import Meaning
 
 IN, OUT = 1, 2
-VISITOR, STAFF = 11, 21
+"""Metrics that are passages; others are dwelling, serving and waiting."""
+STAFF: Final = 21
+"""Of `CombineObjectTypeId`; visitors are 11."""
+PRESENT: Final = "ObjectCount"
+FIGURES: Final = ("Value", "Count", PRESENT)
 
 
 def _recognises(document: Document) -> bool:
     rows = _rows(document)
-    return bool(rows) and all(isinstance(row, dict) and {"MetricId", "RoiId"} <= row.keys() for row in rows)
+    return bool(rows) and all(
+        isinstance(row, dict) and "RoiId" in row and ("MetricId" in row or PRESENT in row) for row in rows
+    )
 
 
 def _rows(document: Document) -> list[Any]:
@@ -28,6 +36,7 @@ def _rows(document: Document) -> list[Any]:
 
 def _read(document: Document, _: Context) -> Sequence[DeviceReport]:
     gathering = Gathering()
+    said: Counter[tuple[str, Measurement]] = Counter()
     for index, row in enumerate(_rows(document)):
         place = f"[{index}]"
         with gathering.part():
@@ -36,24 +45,26 @@ def _read(document: Document, _: Context) -> Sequence[DeviceReport]:
             report = gathering.device(serial)
             if item.get("CombineObjectTypeId") == STAFF:
                 continue  # staff pass all day and are no visitors
-            report.measurements.append(_measurement(item, place))
+            found = _passage(item, place) if "MetricId" in item else _present(item, place)
+            if found is None:
+                continue
+            if not found.key:  # without a UUID two who pass abreast in one second look the same
+                said[serial, found] += 1
+                times = said[serial, found]
+                found = found if times == 1 else replace(found, key=str(times))
+            report.measurements.append(found)
     return gathering.reports()
 
 
-def _measurement(item: dict[str, Any], place: str) -> Measurement:
+def _passage(item: dict[str, Any], place: str) -> Measurement | None:
     metric = fields.people(item.get("MetricId"), f"{place}.MetricId")
     if metric not in {IN, OUT}:
-        raise Malformed(f"{place}.MetricId", "1 (in) or 2 (out) is wanted")
-    count = fields.people(item.get("Value", item.get("Count", 1)), f"{place}.Value")
-    end = None
-    if item.get("EventEndTime") is not None:
-        end = fields.epoch_s(item["EventEndTime"], f"{place}.EventEndTime")
-    elif item.get("EventEndUTCTime") is not None:
-        end = fields.moment(item["EventEndUTCTime"], f"{place}.EventEndUTCTime", fields.UTC_ZONE)
-    start = None
-    if item.get("EventStartTime") is not None:
-        start = fields.epoch_s(item["EventStartTime"], f"{place}.EventStartTime")
-    is_window = start is not None and end is not None and start < end
+        return None
+    figure = next((name for name in FIGURES if item.get(name) is not None), None)
+    count = 1 if figure is None else fields.people(item[figure], f"{place}.{figure}")
+    start, end = _time(item, "EventStart", place), _time(item, "EventEnd", place)
+    # One person's event has a start and an end as well, and is a crossing however long it took.
+    is_window = figure is not None and start is not None and end is not None and start < end
     return Measurement(
         line=fields.text(item.get("RoiId"), f"{place}.RoiId"),
         meaning=Meaning.WINDOW if is_window else Meaning.CROSSING,
@@ -65,12 +76,38 @@ def _measurement(item: dict[str, Any], place: str) -> Measurement:
     )
 
 
+def _present(item: dict[str, Any], place: str) -> Measurement:
+    """Return how many a zone holds; its line has a name of its own, for a passage may have the zone's number."""
+    end = None if item.get("Timestamp") is None else fields.epoch_s(item["Timestamp"], f"{place}.Timestamp")
+    return Measurement(
+        line=f"zone {fields.text(item.get('RoiId'), f'{place}.RoiId', 100)}",
+        meaning=Meaning.OCCUPANCY,
+        value=float(fields.people(item.get(PRESENT), f"{place}.{PRESENT}")),
+        end=end,
+    )
+
+
+def _time(item: dict[str, Any], name: str, place: str) -> datetime | None:
+    if item.get(f"{name}Time") is not None:
+        return fields.epoch_s(item[f"{name}Time"], f"{place}.{name}Time")
+    if item.get(f"{name}UTCTime") is not None:
+        return fields.moment(item[f"{name}UTCTime"], f"{place}.{name}UTCTime", fields.UTC_ZONE)
+    return None
+
+
 FORMAT: Final = Format(
     name="footfallcam",
     title="FootfallCam 3D counters (push by HTTP, MQTT or WebSocket)",
     recognises=_recognises,
     read=_read,
-    meanings=(Meaning.CROSSING, Meaning.WINDOW),
-    notes="Staff that the counter tags are left out. The id of a person is never read.",
-    examples=("JSON",),
+    meanings=(Meaning.CROSSING, Meaning.WINDOW, Meaning.OCCUPANCY),
+    notes=(
+        "In the counter's page open *Settings*, *Advanced IT Settings*, and enable MQTT (or the WebSocket) with the"
+        " broker's address; it sends each passage at once, without confirmation, so keep the broker near. Lines are"
+        " the numbers of the regions, `1`; a zone's occupancy is `zone 1`, which some models set to 0 and 1 alone, for"
+        " free and taken: look before you claim it. Staff that the counter tags are left out, and the number of a"
+        " person is never read. Without a UUID, which early firmware does not send, two who pass abreast within one"
+        " second count once if they come in two messages. Dwelling, serving and waiting are left aside."
+    ),
+    examples=("JSON by MQTT", "JSON by WebSocket", "JSON by HTTP POST"),
 )
