@@ -19,7 +19,7 @@ from shared.contracts import subjects
 from shared.contracts.devices import QuarantinedBody, serial_token
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable
-from shared.runtime.clock import wait_s
+from shared.runtime.clock import heed_cancellation, wait_s
 from shared.runtime.log_reader import LogReader
 from shared.runtime.logs import logger
 
@@ -47,11 +47,13 @@ class Recount:
             await self._wake.wait()
             self._wake.clear()
             for known in list(self.intake.registry.known()):
+                heed_cancellation()
                 try:
                     await self._of(bus, known)
                 except BusUnavailable as error:
                     log.debug("recount_waits", device=known.device.id, reason=str(error))
                     self._wake.set()
+            heed_cancellation()
             if self._wake.is_set():
                 await wait_s(AGAIN_S)
 
