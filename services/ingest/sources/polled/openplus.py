@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, JsonValue, SecretStr
 
 from services.ingest.devices import fields
-from services.ingest.devices.openplus import moment_of
 from services.ingest.secrets import Secrets
 from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
 from services.ingest.sources.polled.authority import Tokens, client_credentials
@@ -26,7 +25,9 @@ TOKEN_URL: Final = "https://identity.opnbibliotheca.com/connect/token"  # noqa: 
 SCOPE: Final = "OpenPlusAPI"
 PAGE: Final = 1000
 PERIODS: Final = {"": timedelta(0), "minute": timedelta(minutes=1), "quarter": timedelta(minutes=15)}
-IDENTITIES: Final = ("id", "name", "category", "serverTime", "clientTime", "localTime")
+TIMES: Final = ("serverTime", "clientTime", "localTime")
+"""The server's clock first: a door's own may be wrong."""
+IDENTITIES: Final = ("name", "category", "from", *TIMES)
 
 
 class OpenPlusOptions(Options):
@@ -85,7 +86,7 @@ def _make(source: PollSource, zone: ZoneInfo) -> OpenPlus:
 
     def row_of(raw: dict[str, Any]) -> Row:
         key = str(raw["id"]) if raw.get("id") else "\n".join(str(raw.get(each)) for each in IDENTITIES)
-        return Row(key, moment_of(raw, "result", zone) + period)
+        return Row(key, _made_at(raw, zone, period))
 
     report = Report(
         rows_of=lambda body: fields.items(fields.table(body, "answer").get("result"), "result"),
@@ -96,6 +97,17 @@ def _make(source: PollSource, zone: ZoneInfo) -> OpenPlus:
         overlap=timedelta(minutes=options.overlap_min),
     )
     return OpenPlus(source.url.rstrip("/"), options, zone, report)
+
+
+def _made_at(raw: dict[str, Any], zone: ZoneInfo, period: timedelta) -> datetime:
+    """Return when a record was made, or when its interval was over. Raises Malformed."""
+    if raw.get("to"):
+        return fields.moment(raw["to"], "result.to", fields.UTC_ZONE)
+    for name in TIMES:
+        if raw.get(name):
+            at = fields.moment(raw[name], f"result.{name}", zone if name == "localTime" else fields.UTC_ZONE)
+            return at + period
+    raise fields.Malformed("result", f"one of {', '.join(TIMES)} is wanted")
 
 
 def _next_token(body: bytes) -> str:
