@@ -62,7 +62,11 @@ PERSONAL: Final = frozenset(
     }
 )
 """A field with one of these words in its name holds what is personal, or may."""
-PERSONAL_NAMES: Final = frozenset({"peopleid", "personid", "peopleids", "personids", "trackid", "tagid", "visitorid"})
+PERSONAL_NAMES: Final = frozenset(
+    {"peopleid", "personid", "peopleids", "personids", "trackid", "tagid", "visitorid"}
+    | {"names", "triggerperson"}  # SpaceAPI: who is there, and who opened
+    | {"histogramlogs"}  # Irisys: how tall people are
+)
 MAX_DEPTH: Final = 60
 
 
@@ -153,11 +157,16 @@ class _Cleaner:
         return not _noted(name, self.removed)
 
     def _is_personal_item(self, item: Any) -> bool:
-        """Tell whether an item of a list says by its own name that it is personal: {"name": "fw-male", "value": 1}."""
-        name = item.get("name") if isinstance(item, dict) else None
-        if isinstance(name, str) and is_personal(name):
-            self.removed.append(f"the item {name[:40]}")
-            return True
+        """Tell whether a figure in a list says by its own name that it is personal: {"name": "fw-male", "value": 1}.
+
+        What has no figure of its own may well be a place that is called "Picture gallery".
+        """
+        if not isinstance(item, dict) or not {"value", "bins"} & item.keys():
+            return False
+        for name in (item.get("name"), item.get("label")):
+            if isinstance(name, str) and is_personal(name):
+                self.removed.append(f"the item {name[:40]}")
+                return True
         return False
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.ingest.devices.format import DeviceReport, Fault, Measurement
 from shared.domain.meaning import Meaning
-from tests.devices.suite import CANARY, FormatSuite, case
+from tests.devices.suite import FormatSuite, case
 
 HALL, ROOM, DOOR = "spc_86024533", "spc_86024534", "drw_867530900"
 AT = datetime(2026, 11, 22, 11, 59, 58, 250_000, tzinfo=UTC)
@@ -15,7 +15,7 @@ WRITTEN = "2026-11-22T11:59:58.250Z"
 
 
 def space(number: str, count: object, name: str) -> dict[str, Any]:
-    return {"id": number, "name": name, "current_count": count, "capacity": 400, "tags": [CANARY]}
+    return {"id": number, "name": name, "current_count": count, "capacity": 400}
 
 
 def inside(line: str, people: float, **other: Any) -> Measurement:

@@ -118,3 +118,19 @@ def test_what_is_kept_is_bounded() -> None:
     found = scrubbed(json.dumps([{"line": n, "in": 1} for n in range(20_000)]))
     assert len(found.text) == MAX_TEXT
     assert "KiB" in found.removed
+
+
+def test_figures_of_ages_and_heights_and_names_of_people_go_and_places_stay() -> None:
+    body = {
+        "logics": [
+            {"name": "Picture gallery", "counts": [{"name": "fw", "value": 3}, {"name": "fw-male", "value": 2}]}
+        ],
+        "value": [{"label": "maleFwPercentage", "value": 66}, {"name": "bw-age", "bins": [1, 2]}],
+        "names": ["somebody"],
+        "trigger_person": "somebody",
+        "HistogramLogs": [{"Values": [150, 180]}],
+    }
+    assert json.loads(scrubbed(json.dumps(body)).text) == {
+        "logics": [{"name": "Picture gallery", "counts": [{"name": "fw", "value": 3}]}],
+        "value": [],
+    }
