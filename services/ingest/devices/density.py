@@ -153,9 +153,10 @@ FORMAT: Final = Format(
     notes=(
         "Poll `https://api.density.io/v2/spaces` every minute with a token of the Density dashboard, follow the"
         " WebSocket of a floor (v3), or let a webhook send to the secret address. Spaces are lines, `spc_…`: lead each"
-        " to a zone or to `inside`. Webhooks tell of each passage as well, under the doorway's `drw_…`: lead those to"
-        " a gate only where no space of the same people is led anywhere. Open Area sensors tell whether somebody is"
-        " there and not how many, and count for nothing. A space that Density itself calls unhealthy is left out."
+        " to a zone or to `inside` by its name, never all with `*`. Webhooks tell of each passage as well, under the"
+        " doorway's `drw_…`: lead those to a gate only where no space of the same people is led anywhere. Open Area"
+        " sensors tell whether somebody is there and not how many, and count for nothing. A space that Density itself"
+        " calls unhealthy is left out."
     ),
     examples=("JSON by polling", "JSON by WebSocket", "JSON by HTTP POST"),
 )

@@ -97,10 +97,11 @@ FORMAT: Final = Format(
     meanings=(Meaning.OCCUPANCY, Meaning.QUEUE_LENGTH, Meaning.QUEUEING_TIME),
     notes=(
         "Poll `https://…/v1/libraries/<id>`, or `/v1/libraries` for several: each library is a device with its id as"
-        " the serial number. Its lines are `inside`, `zone <id>` for each of its zones, `queue` and `wait`. While it"
-        " is closed, unknown or expired, or past its own `valid_until`, it says nothing at all. A simulation or a"
-        " recording is refused. Its figures are estimates with an interval of their own; here only their middle is"
-        " taken, so ask the one that stands at the door, and never let two ask each other."
+        " the serial number. Its lines are `inside`, `zone <id>` for each of its zones, `queue` and `wait`: name each"
+        " that you want, for with `*` a zone would be taken for the house. While it is closed, unknown or expired, or"
+        " past its own `valid_until`, it says nothing at all. A simulation or a recording is refused. Its figures are"
+        " estimates with an interval of their own; here only their middle is taken, so ask the one that stands at the"
+        " door, and never let two ask each other."
     ),
     examples=("JSON by polling",),
 )

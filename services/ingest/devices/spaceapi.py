@@ -64,10 +64,10 @@ FORMAT: Final = Format(
     meanings=(Meaning.OCCUPANCY,),
     notes=(
         "Poll the place's SpaceAPI address every minute. Each entry of `people_now_present` is a line by its"
-        " `location`, else its `name`, else `people_now_present`: lead it to a zone or to `inside`. Whether the place"
-        " is open is not taken from there, for the hours here say so, and the `names` of people are never read. A"
-        " figure is taken to hold when it is asked for: nothing tells a sensor that has died from one that has nothing"
-        " to report."
+        " `location`, else its `name`, else `people_now_present`: lead it to a zone or to `inside`, by its name where"
+        " there are several. Whether the place is open is not taken from there, for the hours here say so, and the"
+        " `names` of people are never read. A figure is taken to hold when it is asked for: nothing tells a sensor"
+        " that has died from one that has nothing to report."
     ),
     examples=("JSON by polling",),
 )
