@@ -241,7 +241,7 @@ async def test_only_the_claimed_one_of_two_devices_counts(inlet: Inlet) -> None:
         (b"hello", "unknown-format"),
         (b'{"a": 1}', "unknown-format"),
         (b"\x00\x01\x02", "unknown-format"),
-        (json.dumps({"RoiId": 1, "MetricId": 7}), "unreadable"),
+        (json.dumps({"RoiId": 1, "MetricId": "x"}), "unreadable"),
         (json.dumps([{"RoiId": 1, "MetricId": 1, "Count": -4}]), "unreadable"),
     ],
 )
@@ -257,7 +257,7 @@ async def test_what_cannot_be_read_is_kept_with_its_reason(inlet: Inlet, body: A
 
 async def test_the_good_parts_of_a_body_count_and_the_bad_one_is_kept_with_its_place(inlet: Inlet) -> None:
     await inlet.configure(devices=[device(inlet.name)])
-    answer = await inlet.send([passage(1), passage(2, MetricId=9), passage(3)])
+    answer = await inlet.send([passage(1), passage(2, MetricId="x"), passage(3)])
     assert answer.json()["stored"] == 2
     [kept] = await inlet.quarantined()
     assert kept.code == "partly"
