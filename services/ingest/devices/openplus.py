@@ -71,6 +71,11 @@ FORMAT: Final = Format(
     recognises=_recognises,
     read=_read,
     meanings=(Meaning.CROSSING,),
-    notes='Asked for by `api = "openplus"`. Logins at the door are entries; its line is `login`.',
+    notes=(
+        'Asked for by `api = "openplus"`, with a client id and secret from open+ access (Configuration, API). Logins'
+        " at the door are entries, on the line `login`, and each record counts once however often it is answered. Who"
+        " goes in with somebody else, and everybody who goes out, is never counted: an occupancy needs head-counts or"
+        " another counter beside it."
+    ),
     examples=("JSON by GET",),
 )
