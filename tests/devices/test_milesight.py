@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from services.ingest.devices.format import DeviceReport, Measurement
+from services.ingest import devices
+from services.ingest.devices.documents import document_of
+from services.ingest.devices.format import Context, DeviceReport, Measurement
 from shared.domain.meaning import Meaning
 from tests.devices.suite import CANARY, FormatSuite, case
 
 NORTH, SOUTH = "fb798b5f-2c15-4360-8713-ba0d213169c7", "9a0440de-3188-4f6d-b886-bb20c97bd26b"
 HALL = "bd1e6ce2-e113-4ce4-a9b6-0633f7083cac"
-START, END = datetime(2026, 7, 31, 23, 11, tzinfo=UTC), datetime(2026, 7, 31, 23, 12, tzinfo=UTC)
+START, END = datetime(2026, 11, 22, 11, 58, tzinfo=UTC), datetime(2026, 11, 22, 11, 59, tzinfo=UTC)
 DEVICE = {
     "device_mac": "24:E1:24:FF:39:20",
     "device_name": "People Counter",
@@ -23,8 +27,8 @@ DEVICE = {
     "cus_site_id": "city-library",
 }
 MINUTE = {
-    "start_time": "2026-07-31T23:11:00-00:00",
-    "end_time": "2026-07-31T23:12:00-00:00",
+    "start_time": "2026-11-22T11:58:00-00:00",
+    "end_time": "2026-11-22T11:59:00-00:00",
     "time_zone": "UTC-0:00 Western European Time (WET), Greenwich Mean Time (GMT)",
     "enable_dst": False,
     "dst_status": False,
@@ -36,7 +40,7 @@ def line(uuid: str = NORTH, number: int = 1, **parts: Any) -> dict[str, Any]:
 
 
 def passages(meaning: Meaning, forward: int, backward: int, **other: Any) -> Measurement:
-    named: dict[str, Any] = {"line": NORTH, "label": "Line1", "end": END, "key": f"{NORTH}|2026-07-31T23:11:00-00:00"}
+    named: dict[str, Any] = {"line": NORTH, "label": "Line1", "end": END, "key": f"{NORTH}|2026-11-22T11:58:00-00:00"}
     return Measurement(meaning=meaning, forward=forward, backward=backward, **(named | other))
 
 
@@ -60,7 +64,7 @@ WHOLE = {
     "time_info": MINUTE,
 }
 WHOLE_REPORT = report(
-    passages(Meaning.CROSSING, 1, 0, key=f"{NORTH}|2026-07-31T23:11:00-00:00|330"),
+    passages(Meaning.CROSSING, 1, 0, key=f"{NORTH}|2026-11-22T11:58:00-00:00|330"),
     passages(Meaning.WINDOW, 4, 2, start=START),
     passages(Meaning.TOTAL, 8442, 15583),
     Measurement(
@@ -68,7 +72,7 @@ WHOLE_REPORT = report(
         meaning=Meaning.OCCUPANCY,
         value=2.0,
         end=END,
-        key=f"{HALL}|2026-07-31T23:11:00-00:00",
+        key=f"{HALL}|2026-11-22T11:58:00-00:00",
         label="Hall",
     ),
     Measurement(
@@ -76,7 +80,7 @@ WHOLE_REPORT = report(
         meaning=Meaning.OCCUPANCY,
         value=1.0,
         end=END,
-        key="region 2|2026-07-31T23:11:00-00:00",
+        key="region 2|2026-11-22T11:58:00-00:00",
         label="Desk",
     ),
 )
@@ -153,11 +157,11 @@ class TestMilesight(FormatSuite):
         case("crossing-window-and-register-of-a-vs125", WHOLE, [WHOLE_REPORT]),
         case("sent-by-mqtt", WHOLE, [WHOLE_REPORT], topic="city/6537F28545220003/telemetry"),
         case(
-            "one-crossing-by-staff-and-two-people-out",
+            "one-crossing-by-staff-and-two-people-out-by-a-clock-that-is-wrong",
             CROSSING,
             [
                 report(
-                    passages(Meaning.CROSSING, 0, 0, end=AT, key=f"{NORTH}|2024-05-30T20:11:32+08:00"),
+                    passages(Meaning.CROSSING, 0, 0, end=AT, key=f"{NORTH}|2024-05-30T20:11:32+08:00|330"),
                     passages(
                         Meaning.CROSSING,
                         0,
@@ -165,7 +169,7 @@ class TestMilesight(FormatSuite):
                         line=SOUTH,
                         label="Line3",
                         end=AT,
-                        key=f"{SOUTH}|2024-05-30T20:11:32+08:00",
+                        key=f"{SOUTH}|2024-05-30T20:11:32+08:00|330",
                     ),
                     model="VS135",
                     sent_at=AT,
@@ -273,3 +277,20 @@ class TestMilesight(FormatSuite):
             ],
         ),
     )
+
+
+def keys_of(running_time: int, received_at: datetime) -> set[str]:
+    body = {**WHOLE, "device_info": {**DEVICE, "running_time": running_time}}
+    document = document_of(json.dumps(body).encode(), "application/json")
+    found = devices.read(document, Context(ZoneInfo("Europe/Paris"), received_at))
+    return {each.key for each in found.reports[0].measurements if each.meaning is Meaning.WINDOW}
+
+
+def test_a_window_that_is_sent_again_is_known_again() -> None:
+    assert keys_of(330, END + timedelta(seconds=1)) == keys_of(334, END + timedelta(seconds=5))
+
+
+def test_a_clock_that_stands_still_does_not_make_every_window_the_same() -> None:
+    late = END + timedelta(hours=2)
+    assert keys_of(330, late) == keys_of(330, late + timedelta(seconds=1))
+    assert keys_of(330, late) != keys_of(390, late + timedelta(minutes=1))

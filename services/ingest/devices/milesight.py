@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 from services.ingest.devices import fields
 from services.ingest.devices.documents import Document
@@ -36,6 +35,10 @@ UTC_OFFSET: Final = re.compile(r"^\s*UTC\s*([+-])(\d{1,2})(?::?(\d{2}))?", re.IG
 HAS_OFFSET: Final = re.compile(r"(?:Z|UTC|[+-]\d{1,2}(?::?\d{2})?)\s*$", re.IGNORECASE)
 MODEL: Final = re.compile(r"^V_?(\d{3})(?=\D)")
 """Firmware is called `V_125.1.0.3-r2`."""
+CLOCK_WRONG: Final = timedelta(minutes=15)
+"""A clock so far off may stand still, and say the same window again and again: then its time since power-on, which its
+body also has, tells one from the next. A clock that is right needs none of that, and knows a repetition by its window.
+"""
 Reader = Callable[[Any, str], int]
 
 
@@ -64,10 +67,10 @@ def _read(document: Document, context: Context) -> Sequence[DeviceReport]:
     with gathering.part():
         body = fields.table(document.json, "$")
         info = fields.table(body.get("device_info"), "device_info")
-        times = _times(body, info, context.time_zone)
+        times = _times(body, info, context)
         report = gathering.device(fields.optional_text(info.get("device_sn")))
         report.model = _model(info)
-        if body.get("isRetransmission") is not True:
+        if not _is_sent_again(body):
             report.sent_at = times.end  # what is sent again was kept for a while, and says nothing of the clock
         for name in LINES:
             _lines(gathering, report, body, name, times)
@@ -77,7 +80,7 @@ def _read(document: Document, context: Context) -> Sequence[DeviceReport]:
     return gathering.reports()
 
 
-def _times(body: dict[str, Any], info: dict[str, Any], zone: ZoneInfo) -> _Times:
+def _times(body: dict[str, Any], info: dict[str, Any], context: Context) -> _Times:
     if body.get("time_info") is None:
         return _Times(None, None, "", "")
     said = fields.table(body["time_info"], "time_info")
@@ -86,17 +89,30 @@ def _times(body: dict[str, Any], info: dict[str, Any], zone: ZoneInfo) -> _Times
         value = said.get(name)
         if value is None or value == "":
             return None
-        return fields.moment(_with_offset(value, said), f"time_info.{name}", zone)
+        return fields.moment(_with_offset(value, said), f"time_info.{name}", context.time_zone)
 
     start, end = read("start_time"), read("end_time")
     at = read("time") or read("trigger_time")
-    mark = _written(said.get("start_time") or said.get("time") or said.get("trigger_time"))
-    moment = _written(said.get("time") or said.get("trigger_time")) or "|".join(
-        each for each in (mark, _written(info.get("running_time"))) if each
-    )
     end = end or at or start
+    of_crossing = _written(said.get("time") or said.get("trigger_time"))
+    of_window = _written(said.get("start_time")) or of_crossing
+    running = _written(info.get("running_time"))
+    is_wrong = end is not None and abs(context.received_at - end) > CLOCK_WRONG and not _is_sent_again(body)
     is_window = start is not None and end is not None and start < end
-    return _Times(start if is_window else None, end, mark, moment)
+    return _Times(
+        start=start if is_window else None,
+        end=end,
+        mark=_joined(of_window, running if is_wrong else ""),
+        moment=_joined(of_crossing or of_window, running if is_wrong or not of_crossing else ""),
+    )
+
+
+def _joined(*parts: str) -> str:
+    return "|".join(part for part in parts if part)
+
+
+def _is_sent_again(body: dict[str, Any]) -> bool:
+    return body.get("isRetransmission") is True
 
 
 def _with_offset(value: Any, said: dict[str, Any]) -> Any:
