@@ -11,9 +11,10 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from services.ingest import approvals, inlet
+from services.ingest import approvals, device_routes, inlet
 from services.ingest.claims import follow_claims
 from services.ingest.front import Front
+from services.ingest.pages import site
 from services.ingest.problems import BY_STATUS, PROBLEMS
 from services.ingest.recount import Recount
 from services.ingest.routes import Door, router
@@ -38,6 +39,8 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     app.include_router(router(door))
     app.include_router(approvals.router(door))
     app.include_router(inlet.router(door))
+    app.include_router(device_routes.router(door))
+    app.include_router(site.router())
     app.router.routes.extend(routes(readiness))
 
     @app.exception_handler(HTTPException)

@@ -26,6 +26,13 @@ PROBLEMS: Final = table(
         "No source has this address",
         "Compare it with what `placelibre devices new` printed; the library's configuration must have been applied.",
     ),
+    Problem("claim-refused", 409, "The device cannot be claimed so", "See `detail`; nothing was changed."),
+    Problem(
+        "not-claimed",
+        404,
+        "No such device has been claimed",
+        "See GET /v1/devices; a device in libraries.toml is taken out there.",
+    ),
     Problem("method-not-allowed", 405, "Readings are sent with POST", "Use POST."),
     Problem("body-too-large", 413, "The body is too large", "Send fewer readings in one request."),
     Problem("body-too-slow", 408, "The body came too slowly", AGAIN),
