@@ -16,7 +16,7 @@ from tests.devices.suite import CANARY, FormatSuite, case
 NORTH, SOUTH = "fb798b5f-2c15-4360-8713-ba0d213169c7", "9a0440de-3188-4f6d-b886-bb20c97bd26b"
 HALL = "bd1e6ce2-e113-4ce4-a9b6-0633f7083cac"
 START, END = datetime(2026, 11, 22, 11, 58, tzinfo=UTC), datetime(2026, 11, 22, 11, 59, tzinfo=UTC)
-DEVICE = {
+DEVICE: dict[str, Any] = {
     "device_mac": "24:E1:24:FF:39:20",
     "device_name": "People Counter",
     "device_sn": "6537F28545220003",
