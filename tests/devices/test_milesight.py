@@ -49,7 +49,7 @@ def report(*measurements: Measurement, **other: Any) -> DeviceReport:
     return DeviceReport(measurements=measurements, **(named | other))
 
 
-WHOLE = {
+WHOLE: dict[str, Any] = {
     "device_info": DEVICE,
     "line_trigger_data": [line(total={"in": 1, "out": 0, "female_in": CANARY}, children={"in": 0, "out": 0})],
     "line_periodic_data": [line(total={"in": 4, "out": 2}, group={"in": 1, "out": 0})],
@@ -85,7 +85,7 @@ WHOLE_REPORT = report(
     ),
 )
 AT = datetime(2024, 5, 30, 12, 11, 32, tzinfo=UTC)
-CROSSING = {
+CROSSING: dict[str, Any] = {
     "device_info": {**DEVICE, "firmware_version": "V_135.1.0.7-r1"},
     "line_trigger_data": [
         line(total={"in": 1, "out": 0}, staff={"in": 1, "out": 0}),
@@ -99,7 +99,7 @@ CROSSING = {
         "dst_status": False,
     },
 }
-WORKPLACE = {
+WORKPLACE: dict[str, Any] = {
     "event": "Region People Counting",
     "report_type": "interval",
     "device_info": {
@@ -178,7 +178,7 @@ class TestMilesight(FormatSuite):
         ),
         case(
             "what-is-sent-again-says-nothing-of-the-clock",
-            {**CROSSING, "isRetransmission": True, "line_trigger_data": CROSSING["line_trigger_data"][1:]},  # type: ignore[index]
+            {**CROSSING, "isRetransmission": True, "line_trigger_data": CROSSING["line_trigger_data"][1:]},
             [
                 report(
                     passages(
