@@ -45,8 +45,9 @@ Zone = Annotated[str, AfterValidator(_zone)]
 class Mapping(Table):
     """Where the figures stand in a body that no format of ours knows.
 
-    Paths are JSONPath (RFC 9535) for JSON, element paths like `Report/Count/@Enters` for XML, column names for CSV.
-    All but `rows` are looked up within a row; where a path finds nothing there, it is looked up in the whole body.
+    Paths are JSONPath (RFC 9535) for JSON, element paths like `Report/Count/@Enters` for XML (by local name, `..` for
+    the one above), column names for CSV (`Date + Time` where a time stands in two). All but `rows` are looked up within
+    a row; what says who, where and when is looked up in the whole body where it is not in the row, figures never are.
     """
 
     body: Literal["json", "xml", "csv"] = "json"
@@ -82,6 +83,14 @@ class Mapping(Table):
                 raise ValueError(f'mapping: a {self.meaning} is given by "in" and "out", at least one of them')
         elif not self.value or self.forward or self.backward:
             raise ValueError(f'mapping: a {self.meaning} is given by "value" alone')
+        return self
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.start and not self.end and self.window_s is None:
+            raise ValueError('mapping: give "end" or "window_s" beside "start"')
+        if (self.start or self.window_s is not None) and self.meaning is not Meaning.WINDOW:
+            raise ValueError(f'mapping: a {self.meaning} has no beginning; give "end" for its time')
         return self
 
 

@@ -99,6 +99,12 @@ def test_deep_json_is_text_alone(opening: str) -> None:
     assert document_of(beyond, "").json is None
 
 
+def test_lines_of_json_are_a_list() -> None:
+    assert document_of(b'{"in": 3}\r\n\n{"in": 4}\n', "application/x-ndjson").json == [{"in": 3}, {"in": 4}]
+    assert document_of(b'{"in": 3}\n{"in": ', "application/x-ndjson").json is None
+    assert document_of(b'{"in": 3}\n4\n', "application/x-ndjson").json is None
+
+
 def test_bytes_are_binary() -> None:
     found = document_of(PICTURE + b"\x00", "application/octet-stream")
     assert found.is_binary

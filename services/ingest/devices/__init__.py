@@ -53,11 +53,11 @@ def read(document: Document, context: Context, name: str | None = None) -> Read:
         UnknownFormat: no format recognises it, and none was named.
         Unreadable: the format cannot read it.
     """
+    if name is None and context.mapping is not None:
+        name = f"generic-{context.mapping.body}"
     if document.is_binary and name is None:
         parts = f" (parts: {', '.join(document.others)})" if document.others else ""
         raise UnknownFormat(f"the body is binary{parts}; give the source its format")
-    if name is None and context.mapping is not None:
-        name = f"generic-{context.mapping.body}"
     chosen = _chosen(document, name)
     reports = chosen.read(document, replace(context, read_inner=lambda inner: read(inner, context).reports))
     _refuse_too_many(reports)

@@ -52,6 +52,7 @@ def document_of(data: bytes, media_type: str, topic: str = "") -> Document:
     """Take a body apart by what it is, not by what it says it is: devices send JSON as text/plain, XML as a form.
 
     Of a multipart body the parts that are JSON or XML count, the first one before all; the others are left aside.
+    Lines of JSON are a list.
     """
     kind = media_type.partition(";")[0].strip().lower()
     if kind.startswith("multipart/"):
@@ -110,6 +111,8 @@ def _single(data: bytes, kind: str, topic: str) -> Document:
     start = text.lstrip()[:1]
     if start in {"{", "["}:
         parsed = _json(text)
+        if parsed is None:
+            parsed = _json_lines(text)
         if parsed is not None:
             return Document(kind, topic, text, json=parsed, data=data)
     elif start == "<":
@@ -198,6 +201,20 @@ def _json(text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return parsed if _depth(parsed) <= MAX_DEPTH else None
+
+
+def _json_lines(text: str) -> list[Any] | None:
+    """Return what stands in lines of JSON, as a list; None where one of them is none."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    if len(lines) < 2:
+        return None
+    found = []
+    for line in lines:
+        parsed = _json(line)
+        if not isinstance(parsed, dict | list):
+            return None
+        found.append(parsed)
+    return found
 
 
 def _refuse(name: str) -> None:
