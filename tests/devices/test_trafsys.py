@@ -90,6 +90,23 @@ class TestTrafsys(FormatSuite):
             ],
         ),
         case(
+            "the-hour-that-comes-twice-as-the-portal-has-it",
+            [row(PeriodEnding=f"2021-10-31T0{hour}:00:00", Ins=hour, Outs=0) for hour in (2, 2, 3)],
+            [
+                report(
+                    *(
+                        window(
+                            forward=hour,
+                            backward=0,
+                            start=datetime(2021, 10, 31, at, 0, tzinfo=UTC) - timedelta(hours=1),
+                            end=datetime(2021, 10, 31, at, 0, tzinfo=UTC),
+                        )
+                        for at, hour in enumerate((2, 2, 3))
+                    )
+                )
+            ],
+        ),
+        case(
             "a-row-without-a-count-spoils-no-other",
             [row(), row(Ins=None, Outs=None), row(Ins=-3)],
             [report(window(), faults=(Fault("[1]", ""), Fault("[2].Ins", "")))],

@@ -22,6 +22,7 @@ class VeaServer(FakeServer):
     life_s: int = 3600
     tokens_given: int = 0
     refuses_tokens: bool = False
+    is_in_maintenance: bool = False
 
     @property
     def token(self) -> str:
@@ -65,6 +66,8 @@ class VeaServer(FakeServer):
     def _report(self, request: Request) -> Response:
         if self.refuses_tokens or request.headers.get("authorization") != f"Bearer {self.token}":
             return Response(401, {"message": "unauthorized"})
+        if self.is_in_maintenance:
+            return Response(200, b"<html>soon back</html>", {"Content-Type": "text/html"})
         query = request.query
         wanted = {"relativeDate": "custom", "metrics": "ins,outs", "excludeClosedHours": "false"}
         if any(query.get(name) != value for name, value in wanted.items()):

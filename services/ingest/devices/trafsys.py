@@ -1,7 +1,7 @@
 """Traf-Sys: rows of windows, one for each location of a site. Times are the site's own, without a zone.
 
-`PeriodEnding` is the end of an hour. The hour that comes twice in autumn stands twice, the second time under the same
-name: whoever asks for the report writes its offset behind it (`services/ingest/sources/polled/trafsys.py`).
+`PeriodEnding` is the end of an hour. The hour that comes twice in autumn stands twice under the same name, in order;
+whoever asks for the report writes the offset behind the second, for the two may come in two bodies.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from services.ingest.devices import fields
 from services.ingest.devices.documents import Document
+from services.ingest.devices.fields import Malformed, WallClock
 from services.ingest.devices.format import Context, DeviceReport, Format, Measurement
 from services.ingest.devices.gathering import Gathering
 from shared.domain.meaning import Meaning
@@ -31,27 +32,30 @@ def _recognises(document: Document) -> bool:
 
 def _read(document: Document, context: Context) -> Sequence[DeviceReport]:
     gathering = Gathering()
+    clocks: dict[tuple[str, str], WallClock] = {}
     for index, row in enumerate(_rows(document)):
         place = f"[{index}]"
         with gathering.part():
             item = fields.table(row, place)
             site = fields.text(item.get("SiteCode"), f"{place}.SiteCode")
-            measurement = _measurement(item, context, place)
+            line = fields.text(item.get("Location"), f"{place}.Location")
+            clock = clocks.setdefault((site, line), WallClock(context.time_zone))
+            measurement = _measurement(item, line, clock, place)
             report = gathering.device(site)
             report.model = "Traf-Sys site"
             report.measurements.append(measurement)
     return gathering.reports()
 
 
-def _measurement(item: dict[str, Any], context: Context, place: str) -> Measurement:
-    end = fields.moment(item.get("PeriodEnding"), f"{place}.PeriodEnding", context.time_zone)
+def _measurement(item: dict[str, Any], line: str, clock: WallClock, place: str) -> Measurement:
+    end = clock.moment(item.get("PeriodEnding"), f"{place}.PeriodEnding")
     forward = fields.optional_people(item.get("Ins"), f"{place}.Ins")
     backward = fields.optional_people(item.get("Outs"), f"{place}.Outs")
     if forward is None and backward is None:
-        raise fields.Malformed(place, "Ins or Outs is wanted")
+        raise Malformed(place, "Ins or Outs is wanted")
     word = item.get("revision")
     return Measurement(
-        line=fields.text(item.get("Location"), f"{place}.Location"),
+        line=line,
         meaning=Meaning.WINDOW,
         forward=forward,
         backward=backward,

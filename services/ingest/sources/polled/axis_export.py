@@ -13,10 +13,11 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, JsonValue
 
 from services.ingest.devices import fields
+from services.ingest.devices.axis import SETTLES
 from services.ingest.secrets import Secrets
 from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
 from services.ingest.sources.polled.authority import Fixed, Scheme
-from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day
+from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, told_apart
 from shared.contracts.devices import PollSource
 
 
@@ -25,9 +26,6 @@ class AxisOptions(Options):
 
     auth: Literal["digest", "basic"] = Field(default="digest", description="As the camera is set up.")
     resolution: Literal["minute", "hour"] = Field(default="minute", description="How long the windows are.")
-    settle_s: Annotated[float, Field(ge=0, le=3600)] = Field(
-        default=30.0, description="How long after its end a window is left alone."
-    )
     overlap_min: Annotated[float, Field(ge=0, le=1440)] = Field(
         default=10.0, description="For how long after that it is looked at again."
     )
@@ -69,12 +67,16 @@ def _make(source: PollSource, zone: ZoneInfo) -> AxisExport:
         end = fields.moment(raw.get("end"), "end", zone)
         return Row(f"{raw.get('start')} {raw.get('end')}", end)
 
+    def rows_of(body: Any) -> list[Any]:
+        rows = fields.items(fields.table(body, "answer").get("data"), "data")
+        return told_apart(rows, zone, (), ("start", "end"))
+
     report = Report(
-        rows_of=lambda body: fields.items(fields.table(body, "answer").get("data"), "data"),
+        rows_of=rows_of,
         body_of=lambda rows: {"data": rows},
         row_of=row_of,
         counts=(("in",), ("out",)),
-        settle=timedelta(seconds=options.settle_s),
+        settle=SETTLES,  # the format leaves a younger last row for the next body, and here no row comes in two
         overlap=timedelta(minutes=options.overlap_min),
         span=timedelta(days=2),  # by the minute a day has 1440 rows
     )

@@ -6,9 +6,8 @@ no zone. The portal throttles, and for longer the more often it is asked.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +18,7 @@ from services.ingest.devices.trafsys import COUNTS
 from services.ingest.secrets import Secrets
 from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
 from services.ingest.sources.polled.authority import Tokens, password_grant
-from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, listed
+from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, listed, told_apart
 from shared.contracts.devices import PollSource
 
 
@@ -77,7 +76,9 @@ def _make(source: PollSource, zone: ZoneInfo) -> Trafsys:
         return Row(f"{raw.get('SiteCode')}\n{raw.get('Location')}\n{end.isoformat()}", end)
 
     report = Report(
-        rows_of=lambda body: told_apart(fields.items(body, "answer"), zone),
+        rows_of=lambda body: told_apart(
+            fields.items(body, "answer"), zone, ("SiteCode", "Location"), ("PeriodEnding",)
+        ),
         body_of=lambda rows: rows,
         row_of=row_of,
         counts=COUNTS,
@@ -87,31 +88,6 @@ def _make(source: PollSource, zone: ZoneInfo) -> Trafsys:
         ids=("SiteCode", "Location"),
     )
     return Trafsys(source.url.rstrip("/"), options, zone, report)
-
-
-def told_apart(rows: list[Any], zone: ZoneInfo) -> list[Any]:
-    """Return the rows, the second one of an hour that comes twice with its offset behind its time."""
-    met: Counter[tuple[str, ...]] = Counter()
-    found = []
-    for row in rows:
-        each = row
-        if isinstance(row, dict) and isinstance(row.get("PeriodEnding"), str):
-            key = tuple(str(row.get(name)) for name in ("SiteCode", "Location", "PeriodEnding"))
-            met[key] += 1
-            if met[key] == 2 and (offset := _second_offset(row["PeriodEnding"], zone)):
-                each = {**row, "PeriodEnding": f"{row['PeriodEnding']}{offset}"}
-        found.append(each)
-    return found
-
-
-def _second_offset(words: str, zone: ZoneInfo) -> str:
-    """Return the offset of a local time the second time that it comes; nothing if it comes but once."""
-    try:
-        first = fields.moment(words, "PeriodEnding", zone).astimezone(zone)
-    except fields.Malformed:
-        return ""
-    second = first.replace(fold=1)
-    return second.strftime("%z") if second.astimezone(UTC) > first.astimezone(UTC) else ""
 
 
 def _authority(source: PollSource, secrets: Secrets) -> Authority:

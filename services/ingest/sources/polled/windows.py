@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
@@ -17,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, JsonValue, ValidationError
 
-from services.ingest.devices.fields import Malformed, people, table
+from services.ingest.devices.fields import Malformed, WallClock, moment, people, table
 from services.ingest.sources.polled.api import Answer, Heard, Question
 from shared.contracts.status import Wire
 
@@ -146,6 +147,29 @@ def first_of_day(now: datetime, zone: ZoneInfo) -> datetime:
     """Return the beginning of the local day: where a source begins that was never read, so that the day is whole."""
     midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight.astimezone(UTC)
+
+
+def told_apart(rows: list[Any], zone: ZoneInfo, line: Sequence[str], times: Sequence[str]) -> list[Any]:
+    """Return the rows, those of the second half of autumn's doubled hour with the offset behind their local times.
+
+    The rows of each line, which the fields `line` name, are in the order of time.
+    """
+    clocks: dict[tuple[str, ...], WallClock] = {}
+    found = []
+    for row in rows:
+        if not isinstance(row, dict):
+            found.append(row)
+            continue
+        named = tuple(str(row.get(each)) for each in line)
+        marked = dict(row)
+        for name in times:
+            clock = clocks.setdefault((*named, name), WallClock(zone))
+            with suppress(Malformed):
+                at = clock.moment(row.get(name), name)
+                if at != moment(row.get(name), name, zone):
+                    marked[name] = f"{row[name]}{at.astimezone(zone):%z}"
+        found.append(marked)
+    return found
 
 
 def listed(words: str) -> frozenset[str]:
