@@ -28,14 +28,20 @@ class Addresses(BaseModel):
 
     pid: int
     nats: str
-    api: str
     ingest: str
-    aggregator: str
-    publisher: str
+    api: str = ""
+    aggregator: str = ""
+    publisher: str = ""
+    carrier: str = ""
+    monitor: str = ""
+    """The bus's own figures."""
+    leaf: str = ""
+    """The name of the branch that runs here; empty at the centre."""
 
     def of_services(self) -> dict[str, str]:
-        """Return the services' addresses by name, in the order of the road."""
-        return {name: getattr(self, name) for name in ("ingest", "aggregator", "publisher", "api")}
+        """Return the addresses of the services that run, by name, in the order of the road."""
+        names = ("carrier", "ingest", "aggregator", "publisher", "api")
+        return {name: address for name in names if (address := getattr(self, name))}
 
 
 class DataFolder:

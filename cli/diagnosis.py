@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -18,11 +18,12 @@ from cli.judgement import Finding, look, ok, wrong
 from cli.probe import what_is_missing
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
+from shared.contracts.leaf import LeafState, state_key
 from shared.contracts.readings import Tick
 from shared.contracts.status import PublicStatus
-from shared.contracts.streams import BUCKETS, DURABLES, STREAMS
 from shared.runtime.bus import Bus, BusUnavailable
-from shared.runtime.provision import ProvisioningFailed, provision
+from shared.runtime.provision import CENTRE, ProvisioningFailed, Wanted, provision
+from shared.runtime.provision_leaf import BRANCH
 
 METRICS_TIMEOUT_S: Final = 5.0
 LIBRARIES_MAX: Final = 1000
@@ -33,10 +34,11 @@ async def of_bus(bus: Bus, here: datetime) -> list[Finding]:
     """Return what the bus tells of streams, durables, clocks, dead letters and libraries; `here` is our own time."""
     findings: list[Finding] = [ok("bus", "answers")]
     try:
-        findings += [each async for each in _drift(bus)]
-        findings += [each async for each in _streams(bus)]
-        findings += [each async for each in _durables(bus)]
+        findings += [each async for each in _drift(bus, CENTRE)]
+        findings += [each async for each in _streams(bus, CENTRE)]
+        findings += [each async for each in _durables(bus, CENTRE)]
         findings += await _clocks(bus, here)
+        findings += await _leaves(bus, here)
         findings += [each async for each in _libraries(bus, here)]
     except (BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, TimeoutError, OSError) as error:
         findings.append(
@@ -50,8 +52,58 @@ async def of_bus(bus: Bus, here: datetime) -> list[Finding]:
     return findings
 
 
-async def _drift(bus: Bus) -> AsyncIterator[Finding]:
-    for each in await provision(bus, is_dry=True):
+async def of_branch(bus: Bus, monitor: str) -> list[Finding]:
+    """Return what the bus of a branch tells: of its streams, of its line to the centre, and of its configuration."""
+    findings: list[Finding] = [ok("bus", "answers"), judgement.of_line_to_the_centre(_lines(monitor))]
+    try:
+        findings += [each async for each in _drift(bus, BRANCH)]
+        findings += [each async for each in _streams(bus, BRANCH)]
+        findings += [each async for each in _durables(bus, BRANCH)]
+        names = await bus.bucket(subjects.LIBRARIES).keys()
+    except (BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, TimeoutError, OSError) as error:
+        what = f"stopped answering: {str(error) or type(error).__name__}"
+        findings.append(wrong("bus", what, "what follows was not looked at", "see its log"))
+        return findings
+    if not names:
+        meaning = "nobody's key is known here, so nobody can send"
+        remedy = "it comes with the first connection; at the centre `placelibre leaf list` shows the branch's libraries"
+        findings.append(look("configuration", "the centre has not sent any yet", meaning, remedy))
+    else:
+        findings.append(ok("configuration", ", ".join(names)))
+    return findings
+
+
+def _lines(monitor: str) -> int | None:
+    try:
+        answer = httpx.get(f"{monitor}/leafz", timeout=METRICS_TIMEOUT_S, trust_env=False).json()
+        return int(answer["leafnodes"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None
+
+
+async def _leaves(bus: Bus, here: datetime) -> list[Finding]:
+    keys = await bus.bucket(subjects.POSITIONS).keys(state_key(""))
+    names = [name for key in keys if "." not in (name := key.removeprefix(state_key("")))]
+    states = await states_of(bus, names)
+    return [judgement.of_leaf(name, state, here) for name, state in states.items()]
+
+
+async def states_of(bus: Bus, names: Iterable[str]) -> dict[str, LeafState]:
+    """Return what the carrier knows of branches, without those of which it knows nothing. Raises BusUnavailable."""
+    positions = bus.bucket(subjects.POSITIONS)
+    found: dict[str, LeafState] = {}
+    for name in names:
+        entry = await positions.get(state_key(name))
+        if entry is not None:
+            try:
+                found[name] = LeafState.model_validate_json(entry.value)
+            except ValidationError:
+                continue  # of another version
+    return found
+
+
+async def _drift(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
+    for each in await provision(bus, is_dry=True, wanted=wanted):
         if each.action == "missing":
             remedy = "`placelibre up` makes it at its start; in a cluster run the provisioning job again"
             yield wrong(each.name, "is missing", "what belongs in it cannot be stored", remedy)
@@ -61,8 +113,8 @@ async def _drift(bus: Bus) -> AsyncIterator[Finding]:
             yield look(each.name, what, "somebody has changed it by hand, or it is of another version", remedy)
 
 
-async def _streams(bus: Bus) -> AsyncIterator[Finding]:
-    names = [each.name for each in STREAMS] + [subjects.bucket_stream(each.name) for each in BUCKETS]
+async def _streams(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
+    names = [each.name for each in wanted.streams] + [subjects.bucket_stream(each.name) for each in wanted.buckets]
     for name in names:
         try:
             by_subject = {"subjects_filter": ">"} if name == subjects.DEAD else {}
@@ -76,8 +128,8 @@ async def _streams(bus: Bus) -> AsyncIterator[Finding]:
             yield judgement.of_quarantine(info.state.messages)
 
 
-async def _durables(bus: Bus) -> AsyncIterator[Finding]:
-    for durable in DURABLES:
+async def _durables(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
+    for durable in wanted.durables:
         try:
             info = await bus.jetstream.consumer_info(durable.stream, durable.name)
         except NotFoundError:
@@ -156,6 +208,7 @@ def of_disk(folder: Path) -> Finding:
 
 
 _WITHOUT: Final = {
+    "carrier": "nothing of branches is fetched; they keep it",
     "ingest": "no reading is taken in; devices keep theirs and come back",
     "aggregator": "no status is worked out; after its valid_until each is shown as expired",
     "publisher": "nothing is posted; what is due is posted later or lapses",

@@ -67,17 +67,19 @@ def examine(folder: DataFolder, nats_url: str | None, seed_file: Path | None) ->
     url = nats_url or (addresses.nats if addresses else None)
     if url is not None:
         own_seed = folder.seed_file("operator") if nats_url is None else None
-        findings += asyncio.run(_of_bus(BusAddress(url, seed_file or own_seed)))
+        branch = addresses.monitor if addresses is not None and addresses.leaf and nats_url is None else ""
+        findings += asyncio.run(_of_bus(BusAddress(url, seed_file or own_seed), branch))
     if addresses is not None:
         findings += diagnosis.of_services(addresses.of_services(), folder.logs)
     findings.append(diagnosis.of_disk(folder.path))
     return findings
 
 
-async def _of_bus(address: BusAddress) -> list[Finding]:
+async def _of_bus(address: BusAddress, branch: str) -> list[Finding]:
+    """Return what a bus tells; `branch` is where the bus of a branch tells its own figures, empty for the centre's."""
     try:
         async with operator_bus(address) as bus:
-            return await diagnosis.of_bus(bus, now())
+            return await (diagnosis.of_branch(bus, branch) if branch else diagnosis.of_bus(bus, now()))
     except Trouble as trouble:
         meaning = "services keep what they have, readings are refused with 503, and statuses expire"
         return [wrong("bus", trouble.what, meaning, trouble.remedy)]

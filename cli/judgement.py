@@ -11,6 +11,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.contracts.configuration import LibraryConfig
+from shared.contracts.leaf import LeafState
 from shared.contracts.status import PublicStatus
 from shared.domain.library import ClockKind
 from shared.domain.status import ReasonCode, State
@@ -28,6 +29,12 @@ BEFORE_THIS_PROJECT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 DISK_LOOK_BYTES: Final = 8 * 2**30
 """The bus may fill 6 GB; with less free it is the disk that fills first, and only a restart mends that."""
 DISK_WRONG_BYTES: Final = 2**30
+LEAF_TOLD_AGE: Final = timedelta(seconds=120)
+"""Four of the carrier's half minutes."""
+LEAF_AWAY_WRONG: Final = timedelta(hours=1)
+"""Before that it is a router that starts anew; readings of this age still count in the estimate."""
+LEAF_BEHIND_LOOK: Final = 1000
+LEAF_SKEW_LOOK_S: Final = 30.0
 KEY_LOOK: Final = timedelta(days=30)
 STATUS_LIMIT_S: Final = 5.0
 POST_LIMIT_S: Final = 60.0
@@ -163,6 +170,72 @@ def of_clocks(bus_now: datetime | None, aggregator_now: datetime | None, here: d
         )
     elif apart <= CLOCKS_APART_LOOK:
         yield ok("clock", "all agree, and time passes")
+
+
+def line_of(state: LeafState | None, now: datetime) -> str:
+    """Return in words whether a branch is connected, or since when it is not."""
+    if state is None:
+        return "never heard of"
+    if now - state.at > LEAF_TOLD_AGE:
+        return f"not looked at for {_span(now - state.at)}"
+    if state.is_connected:
+        return f"up for {_span(now - state.since)}"
+    if state.heard_at is None:
+        return "never heard of"
+    return f"down for {_span(now - state.since)}"
+
+
+def of_leaf(name: str, state: LeafState | None, now: datetime) -> Finding:
+    """Judge a branch with a bus of its own, by what the carrier knows of it."""
+    subject, line = f"branch {name}", line_of(state, now)
+    at_the_branch = "at the branch see that `placelibre up` runs and that its key is the one last made; see the line"
+    if state is None or (state.heard_at is None and now - state.at <= LEAF_TOLD_AGE):
+        return look(subject, line, "it has not been started, or does not reach us", at_the_branch)
+    if now - state.at > LEAF_TOLD_AGE:
+        return wrong(subject, line, "the carrier does not look after branches", "see that it is ready, and its log")
+    if state.fill >= FILL_WRONG_SHARE:
+        meaning = "when it is full the branch answers its devices 503, and they keep what they have"
+        remedy = "bring its line back; what the centre has fetched makes room by itself"
+        return wrong(subject, f"{line}, its log {state.fill:.0%} full", meaning, remedy)
+    if not state.is_connected:
+        make = wrong if now - state.since > LEAF_AWAY_WRONG else look
+        meaning = "it keeps what it counts; its libraries are shown as unknown until the line is back"
+        return make(subject, line, meaning, at_the_branch)
+    if state.refused:
+        meaning = "it sent what is not its to send; none of that was counted"
+        remedy = "`placelibre leaf libraries` says which libraries it has; is its version newer than the centre's?"
+        return look(subject, f"{line}, {state.refused} packs refused", meaning, remedy)
+    if abs(state.skew_s) > LEAF_SKEW_LOOK_S:
+        meaning = "readings without a time of their own get its time: they land in the wrong minute"
+        remedy = "switch on time synchronisation there (timedatectl set-ntp true)"
+        return look(subject, f"{line}, its clock {state.skew_s:+.0f} s from ours", meaning, remedy)
+    if state.behind >= LEAF_BEHIND_LOOK:
+        meaning = "after an outage it catches up by itself; its status is older meanwhile"
+        return look(subject, f"{line}, {state.behind} packs behind", meaning, "look again in a minute")
+    return ok(subject, f"{line}, {state.behind} packs behind")
+
+
+def of_line_to_the_centre(connections: int | None) -> Finding:
+    """Judge, at a branch, whether its bus is connected to the centre's; None if its figures cannot be read."""
+    if connections is None:
+        return look("centre", "not known", "the bus does not tell of its connections", "look again")
+    if connections:
+        return ok("centre", "connected")
+    return look(
+        "centre",
+        "not connected",
+        "what is counted is kept here; the centre catches up when the line is back",
+        "see the line, and logs/bus.log: `authorization violation` means that the key is no longer valid there",
+    )
+
+
+def _span(span: timedelta) -> str:
+    """Return a span in its largest unit that fits: `40 s`, `12 min`, `5 h`, `3 days`."""
+    seconds = max(span.total_seconds(), 0.0)
+    for unit_s, words in ((86_400 * 2, "days"), (3600 * 2, "h"), (120, "min")):
+        if seconds >= unit_s:
+            return f"{seconds / (86_400 if words == 'days' else 3600 if words == 'h' else 60):.0f} {words}"
+    return f"{seconds:.0f} s"
 
 
 def of_disk(free_bytes: int) -> Finding:

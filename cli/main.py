@@ -19,6 +19,7 @@ COMMANDS: Final = (
     "doctor",
     "explain",
     "posts",
+    "leaf",
     "simulate",
     "replay",
     "bench",

@@ -8,7 +8,7 @@ after each start in any case.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -59,6 +59,8 @@ class MqttUsers:
     offer: MqttListener
     """Where to listen once a source needs it."""
     say: Callable[[str], None]
+    make: Callable[[Bus], Awaitable[object]] = provision
+    """Makes the streams that the bus is to have."""
     _seen: _Sight | None = None
     _admitted: dict[str, str] = field(default_factory=dict)
     _trouble: str = ""
@@ -68,6 +70,11 @@ class MqttUsers:
         """Write the configuration with which the bus starts, and with which it lets no device in."""
         self._seen = None
         self.bus.prepare()
+
+    def rewrite(self, reload: Callable[[], None]) -> None:
+        """Write the configuration again with whom it lets in now, for something else in it has changed."""
+        self.bus.prepare(self._admitted if self._seen is not None else None)
+        reload()
 
     def look(self, starts: int, reload: Callable[[], None], restart: Callable[[], None]) -> None:
         """Let in whom the applied configuration names, if anything has changed since the last look.
@@ -111,7 +118,7 @@ class MqttUsers:
     async def _ask(self, *, is_new_start: bool) -> dict[str, str]:
         async with asyncio.timeout(WORK_S), operator_bus(self.operator) as bus:
             if is_new_start:
-                await provision(bus)
+                await self.make(bus)
             return listener_users(await applied_libraries(bus))
 
     def _open(self, restart: Callable[[], None]) -> None:

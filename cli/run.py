@@ -20,6 +20,7 @@ class Service(StrEnum):
     AGGREGATOR = "aggregator"
     PUBLISHER = "publisher"
     API = "api"
+    CARRIER = "carrier"
 
 
 @app.command(epilog=examples("PLACELIBRE_NATS_SEED_FILE=.placelibre/bus/nkeys/api.nk placelibre run api"))

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -22,14 +22,17 @@ from cli.bus_server import BusServer, BusServerFailed, MqttListener, is_listenin
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
+from cli.leaf_bus import LEAF_PORT, LeafListener, LeafRemote, Register, host_and_port, read_key
 from cli.mqtt_users import MqttUsers, listener_users
 from cli.probe import what_is_missing
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
 from services.publisher import channels
+from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.domain.library import ClockKind
 from shared.runtime.bus import BusFull, BusUnavailable, Conflict
 from shared.runtime.provision import ProvisioningFailed, provision
+from shared.runtime.provision_leaf import provision_leaf
 from shared.runtime.settings import inherited_environment
 
 app = command_app()
@@ -56,6 +59,7 @@ class Ports:
     publisher_port: int
     nats_port: int
     nats_monitor_port: int
+    carrier_port: int
 
     def of_service(self, name: str) -> int:
         """Return the port of a service."""
@@ -63,14 +67,19 @@ class Ports:
         return port
 
 
+ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name != "carrier_port")
+
+
 @app.command(
     epilog=examples(
         "placelibre up",
         "placelibre up --config libraries.toml --data /var/lib/placelibre",
         "placelibre up --port 8080 --nats-port 4333",
+        "placelibre up --leaf-key east.leaf",
     )
 )
 def up(
+    context: typer.Context,
     *,
     config: Annotated[Path, typer.Option(help="The libraries.")] = LIBRARIES_FILE,
     data: DataOption = DATA,
@@ -80,6 +89,20 @@ def up(
     publisher_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8003,
     nats_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus.")] = 4222,
     nats_monitor_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus's own figures.")] = 8222,
+    carrier_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8004,
+    leaf_port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help=f"Where branches with a bus of their own connect; {LEAF_PORT} once there is one."
+        ),
+    ] = None,
+    leaf_host: Annotated[str, typer.Option(help="On which of this machine's addresses.")] = "0.0.0.0",  # noqa: S104
+    leaf_of: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Run a branch of the centre at this address; its key knows one.")
+    ] = "",
+    leaf_key: Annotated[
+        Path | None, typer.Option(help="The branch's key, a file that `placelibre leaf new` writes at the centre.")
+    ] = None,
     mqtt_port: Annotated[
         int | None,
         typer.Option(
@@ -105,21 +128,38 @@ def up(
     """Run all of Placelibre on this machine.
 
     The bus, the services and the page; what crashes is started again. Ctrl-C stops everything; the data is kept for the
-    next time. Everything listens on this machine only, unless --mqtt-host lets devices in from elsewhere.
+    next time. Everything listens on this machine only, unless --mqtt-host lets devices in from elsewhere, or
+    a branch has been added with `placelibre leaf new`.
+
+    With --leaf-key it is a branch that runs: a bus and ingest, which keep what is counted while the line is down.
     """
+    ports = Ports(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port)
+    folder = DataFolder(data.absolute())
+    mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
+    if leaf_of or leaf_key is not None:
+        centre = _centre(leaf_of, leaf_key)
+        _refuse_what_a_branch_has_not(context)
+        _run_branch(folder, ports, centre, mqtt, is_mqtt_wanted=mqtt_port is not None, is_verbose=verbose)
+        return
     libraries = good_libraries_or_trouble(config).libraries
     if simulate:
         _refuse_nothing_to_simulate(libraries, config)
     is_simulated = simulate is not False and _has_simulated(libraries)
-    ports = Ports(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port)
-    folder = DataFolder(data.absolute())
-    mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
     is_mqtt_wanted = mqtt_port is not None or bool(listener_users(libraries))
+    leaves = LeafListener(leaf_port or LEAF_PORT, leaf_host)
     with folder.held():
-        _refuse_taken_ports(ports)
+        is_leaf_wanted = leaf_port is not None or bool(Register(folder.bus_home).read().leaves)
+        _refuse_taken_ports(ports, *(["carrier_port"] if is_leaf_wanted else []))
         if is_mqtt_wanted:
             _refuse_taken_port(mqtt.host, mqtt.port, "--mqtt-port")
-        house = _House(folder, ports, mqtt, is_mqtt_wanted=is_mqtt_wanted, is_verbose=verbose)
+        if is_leaf_wanted:
+            _refuse_taken_port(leaves.host, leaves.port, "--leaf-port")
+        bus = BusServer(
+            *(folder.bus_home, nats_port, nats_monitor_port),
+            mqtt=mqtt if is_mqtt_wanted else None,
+            leaves=leaves if is_leaf_wanted else None,
+        )
+        house = _House(folder, ports, bus, mqtt, leaves, is_verbose=verbose)
         with house.stopped_at_the_end():
             house.start(libraries)
             house.wait_until_ready()
@@ -132,22 +172,44 @@ class _House:
     """One `up`: what it starts, in which order, and with which environment."""
 
     def __init__(
-        self, folder: DataFolder, ports: Ports, mqtt: MqttListener, *, is_mqtt_wanted: bool, is_verbose: bool
+        self,
+        folder: DataFolder,
+        ports: Ports,
+        bus: BusServer,
+        mqtt: MqttListener,
+        leaves: LeafListener | None,
+        *,
+        is_verbose: bool,
     ) -> None:
         self._folder = folder
         self._ports = ports
         self._is_verbose = is_verbose
         self._children = Children(say=_tell, hear=_hear)
-        self._bus = BusServer(
-            folder.bus_home, ports.nats_port, ports.nats_monitor_port, mqtt=mqtt if is_mqtt_wanted else None
-        )
+        self._bus = bus
+        self._is_branch = bus.centre is not None
         operator = BusAddress(self._bus.url, folder.seed_file("operator"))
-        self._mqtt_users = MqttUsers(self._bus, operator, mqtt, _tell)
+        make = provision_leaf if self._is_branch else provision
+        self._mqtt_users = MqttUsers(self._bus, operator, mqtt, _tell, make)
+        self._leaves = leaves
+        """Where to listen for leaves once there is one; None at a branch."""
+        self._register = Register(folder.bus_home)
+        self._register_seen = self._register.changed_at_ns()
         self._addresses = Addresses(
             pid=os.getpid(),
             nats=self._bus.url,
-            **{name: f"http://{HOST}:{ports.of_service(name)}" for name in _SERVICES},
+            monitor=f"http://{HOST}:{ports.nats_monitor_port}",
+            leaf=bus.centre.key.leaf if bus.centre else "",
+            **{name: self._address_of(name) for name in self._services},
         )
+
+    @property
+    def _services(self) -> tuple[str, ...]:
+        if self._is_branch:
+            return ("ingest",)
+        return (*_SERVICES, "carrier") if self._bus.leaves is not None else _SERVICES
+
+    def _address_of(self, service: str) -> str:
+        return f"http://{HOST}:{self._ports.of_service(service)}"
 
     @contextmanager
     def stopped_at_the_end(self) -> Iterator[None]:
@@ -168,7 +230,7 @@ class _House:
         if self._children.is_stopping:
             return
         asyncio.run(self._prepare_bus(libraries))
-        for name in _SERVICES:
+        for name in self._services:
             self._children.add(self._service(name))
         self._folder.write_addresses(self._addresses)
 
@@ -192,10 +254,14 @@ class _House:
     def run(self, *, is_simulated: bool) -> None:
         """Say where to look, and look after the children until a stop is asked for."""
         if not self._children.is_stopping:
-            _show_where(self._addresses, self._folder, is_simulated=is_simulated)
+            if self._is_branch:
+                _show_branch(self._addresses, self._folder)
+            else:
+                _show_where(self._addresses, self._folder, is_simulated=is_simulated)
         while not self._children.is_stopping:
             self._children.tick()
             self._look_after_mqtt()
+            self._look_after_leaves()
 
     def _show_devices_out(self) -> None:
         """Take nothing more by MQTT: what came now would wait in a memory that ends with the bus."""
@@ -212,6 +278,34 @@ class _House:
                 reload=lambda: self._children.send_signal("bus", signal.SIGHUP),
                 restart=lambda: self._children.send_signal("bus", signal.SIGTERM),
             )
+
+    def _look_after_leaves(self) -> None:
+        """Let in a leaf that `placelibre leaf` has added, and the one it has removed no more."""
+        changed = self._register.changed_at_ns()
+        if self._leaves is None or changed == self._register_seen:
+            return
+        self._register_seen = changed
+        try:
+            names = [each.name for each in self._register.read().leaves]
+            if self._bus.leaves is None:
+                self._open_to_leaves(self._leaves)
+            else:
+                self._mqtt_users.rewrite(lambda: self._children.send_signal("bus", signal.SIGHUP))
+        except (Trouble, BusServerFailed, OSError) as error:
+            _tell(f"the leaves stay as they were: {error}")
+            return
+        _tell(f"leaves that may connect: {', '.join(names) or 'none'}")
+
+    def _open_to_leaves(self, leaves: LeafListener) -> None:
+        _refuse_taken_port(leaves.host, leaves.port, "--leaf-port")
+        _refuse_taken_port(HOST, self._ports.carrier_port, "--carrier-port")
+        _tell(f"the first leaf: the bus starts anew, with a listener on port {leaves.port}")
+        self._bus = replace(self._bus, leaves=leaves)
+        self._mqtt_users.bus = replace(self._mqtt_users.bus, leaves=leaves)
+        self._children.send_signal("bus", signal.SIGTERM)
+        self._children.add(self._service("carrier"))
+        self._addresses = self._addresses.model_copy(update={"carrier": self._address_of("carrier")})
+        self._folder.write_addresses(self._addresses)
 
     def _start_bus(self) -> None:
         log_file = self._folder.log_file("bus")
@@ -235,6 +329,11 @@ class _House:
         address = BusAddress(self._bus.url, self._folder.seed_file("operator"))
         try:
             async with asyncio.timeout(PROVISION_S), operator_bus(address) as bus:
+                if self._is_branch:
+                    await provision_leaf(bus)
+                    if not await bus.bucket(subjects.LIBRARIES).keys():
+                        _tell("the centre has not sent the configuration yet; until it has, nobody's key is known here")
+                    return
                 made = await provision(bus)
                 changes = await plan(bus, libraries, is_pruned=False)
                 await carry_out(bus, changes)
@@ -278,7 +377,9 @@ class _House:
         )
         if self._is_verbose:
             environment["PLACELIBRE_LOG_LEVEL"] = "debug"
-        if name == "ingest":
+        if name == "carrier":
+            environment["PLACELIBRE_LEAVES_FILE"] = str(self._register.file)
+        if name == "ingest" and not self._is_branch:
             environment["PLACELIBRE_SIMULATION_KEY_SHA256"] = sha256_of_secret(self._folder.simulation_key())
         log_file = self._folder.log_file(name)
         is_heard = name == "publisher"
@@ -325,9 +426,56 @@ def _mqtt_listener(host: str, port: int, certificate: Path | None, key: Path | N
     return MqttListener(port, host, certificate.absolute(), key.absolute())
 
 
-def _refuse_taken_ports(ports: Ports) -> None:
+def _centre(address: str, key_file: Path | None) -> LeafRemote:
+    if key_file is None:
+        raise Trouble("a branch needs its key", "make one at the centre with `placelibre leaf new`, give --leaf-key")
+    key = read_key(key_file)
+    if key_file.stat().st_mode & 0o077:
+        warn(f"others on this machine can read {key_file}: chmod 600 {key_file}")
+    host, port = host_and_port(address or key.address)
+    return LeafRemote(key, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+def _refuse_what_a_branch_has_not(context: typer.Context) -> None:
+    """Refuse what would not be done at a branch; say of what is merely without use that it is."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    if "simulate" in given and context.params["simulate"]:
+        raise Trouble("a branch plays no simulated days", "leave --simulate out; the centre does")
+    if "leaf_port" in given:
+        raise Trouble("a branch has no branches of its own", "leave --leaf-port out")
+    without_use = sorted(given & {"config", "port", "aggregator_port", "publisher_port", "carrier_port", "speed"})
+    if without_use:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in without_use)
+        warn(f"{options}: of no use at a branch; the configuration, the page and the rest are at the centre")
+
+
+def _run_branch(
+    folder: DataFolder, ports: Ports, centre: LeafRemote, mqtt: MqttListener, *, is_mqtt_wanted: bool, is_verbose: bool
+) -> None:
+    with folder.held():
+        if Register(folder.bus_home).read().leaves or (folder.bus_home / "nkeys" / "aggregator.nk").exists():
+            raise Trouble(
+                f"{folder.path} holds the data of a centre", "give the branch a folder of its own with --data"
+            )
+        _refuse_taken_ports(ports, only=("ingest_port", "nats_port", "nats_monitor_port"))
+        if is_mqtt_wanted:
+            _refuse_taken_port(mqtt.host, mqtt.port, "--mqtt-port")
+        bus = BusServer(
+            *(folder.bus_home, ports.nats_port, ports.nats_monitor_port),
+            mqtt=mqtt if is_mqtt_wanted else None,
+            centre=centre,
+        )
+        house = _House(folder, ports, bus, mqtt, None, is_verbose=is_verbose)
+        with house.stopped_at_the_end():
+            house.start(())
+            house.wait_until_ready()
+            house.run(is_simulated=False)
+
+
+def _refuse_taken_ports(ports: Ports, *more: str, only: tuple[str, ...] = ALWAYS_TAKEN) -> None:
     chosen: dict[int, str] = {}
-    for name in Ports.__slots__:
+    for name in (*only, *more):
         option = f"--{name.replace('_', '-')}"
         port = getattr(ports, name)
         if port in chosen:
@@ -356,6 +504,19 @@ def _refuse_nothing_to_simulate(libraries: tuple[LibraryConfig, ...], config: Pa
 
 def _has_simulated(libraries: tuple[LibraryConfig, ...]) -> bool:
     return any(library.clock is ClockKind.SIMULATED for library in libraries)
+
+
+def _show_branch(addresses: Addresses, folder: DataFolder) -> None:
+    lines = [
+        f"readings  {addresses.ingest}/v1/readings",
+        f"line      {addresses.monitor}/leafz",
+        f"logs      {folder.logs}/",
+        "stop      Ctrl-C; the data is kept",
+        "The centre fetches what is stored here, and keeps the configuration here up to date.",
+        "While the line is down everything is kept; after it the centre catches up by itself.",
+    ]
+    title = f"Placelibre is running: branch {addresses.leaf}"
+    OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title=title, expand=False))
 
 
 def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool) -> None:
