@@ -18,8 +18,10 @@ from cli.plain_words import describe, refine
 from cli.toml_lines import Location, line_of, lines_by_location
 from services.ingest import devices
 from services.ingest.devices import generic
+from services.ingest.sources import polled
 from services.publisher import channels
 from shared.contracts.configuration import LibrariesFile, LibraryConfig
+from shared.contracts.devices import PollSource
 from shared.domain.library import ClockKind
 from shared.runtime.opening_hours import OsmOpeningHours
 
@@ -175,6 +177,9 @@ def _faults_of_sources(library: LibraryConfig) -> Iterator[tuple[Location, Words
             yield ("sources", index, "format"), (words, "docs/reference/devices.md has them; left out, it is found out")
         for key, reason in generic.faults_of(source.mapping) if source.mapping is not None else ():
             yield ("sources", index, "mapping", key), (reason, "docs/reference/devices.md says what a mapping takes")
+        for key, reason in polled.faults(source) if isinstance(source, PollSource) else ():
+            words = "docs/reference/devices.md says what each way of asking takes"
+            yield ("sources", index, *key.split(".")), (reason, words)
 
 
 def _rule_fault(rule: str, zone: ZoneInfo) -> str | None:

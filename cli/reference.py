@@ -17,6 +17,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from cli import main as command_line
+from cli.device_reference import devices_page
+from cli.key_table import key_table
 from services.aggregator.settings import Settings as AggregatorSettings
 from services.api.app import Parts, create_app
 from services.api.settings import ApiSettings
@@ -81,6 +83,7 @@ def references() -> dict[str, str]:
         "settings.md": GENERATED + _settings(),
         "commands.md": GENERATED + _commands(),
         "channels.md": GENERATED + _channels(),
+        "devices.md": GENERATED + devices_page(),
     }
 
 
@@ -228,7 +231,7 @@ def _channels() -> str:
         "",
         "A channel is a table in `libraries.toml`. These keys are common to all types:",
         "",
-        *_fields_table(Channel),
+        *key_table(Channel),
         "",
         CREDENTIALS,
         "",
@@ -248,7 +251,7 @@ def _channels() -> str:
         ):
             if words:
                 lines += [f"- {what}: {words}"]
-        lines += ["", *_fields_table(kind.options), ""] if kind.options.model_fields else [""]
+        lines += ["", *key_table(kind.options), ""] if kind.options.model_fields else [""]
     return "\n".join(lines)
 
 
@@ -265,20 +268,6 @@ LIVE_WORDS: Final = {
     Live.RETAIN: "the channel holds the latest status itself; nothing is announced on it",
     Live.NONE: "none",
 }
-
-
-def _fields_table(model: type[BaseModel]) -> list[str]:
-    lines = ["| key | default | meaning |", "|---|---|---|"]
-    for name, field in model.model_fields.items():
-        default = "needed" if field.is_required() else _default(field.default)
-        lines.append(f"| `{field.alias or name}` | {default} | {field.description or ''} |")
-    return lines
-
-
-def _default(value: object) -> str:
-    if value in {None, ""} or value == ():
-        return ""
-    return f"`{json.dumps(value if not isinstance(value, tuple) else list(value), default=str)}`"
 
 
 def _commands() -> str:

@@ -185,10 +185,10 @@ FORMAT: Final = Format(
     meanings=(Meaning.WINDOW, Meaning.TOTAL, Meaning.DAY_TOTAL, Meaning.OCCUPANCY, Meaning.QUEUE_LENGTH),
     notes=(
         "Best is to let it push: in the counter's web page, under Reporting, add a push to the secret address. Else"
-        " poll `/local/tvpc/.api?live-sum.json` (or `/stereo/people-counter/counts.json`), whose figures begin anew at"
-        " midnight, or `/a3dpc/api/export/json?start=today&end=now&resolution=minute`, whose newest row is left for the"
-        " next time. The line is `1`; an occupancy is the line `occupancy`, a queue `region1`. Times of a poll are the"
-        " camera's own: set its clock to the library's zone."
+        ' poll a P8815-2 with `api = "axis-export"`, other cameras at `/local/tvpc/.api?live-sum.json` or'
+        " `/stereo/people-counter/counts.json`, whose figures begin anew at midnight. Of an export the newest row is left"
+        " for the next time. The line is `1`; an occupancy is the line `occupancy`, a queue `region1`. Times of a poll"
+        " are the camera's own: set its clock to the library's zone."
     ),
     examples=("JSON by HTTP POST", "JSON or CSV by polling"),
 )
