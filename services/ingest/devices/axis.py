@@ -186,9 +186,9 @@ FORMAT: Final = Format(
     notes=(
         "Best is to let it push: in the counter's web page, under Reporting, add a push to the secret address. Else"
         ' poll a P8815-2 with `api = "axis-export"`, other cameras at `/local/tvpc/.api?live-sum.json` or'
-        " `/stereo/people-counter/counts.json`, whose figures begin anew at midnight. Of an export the newest row is left"
-        " for the next time. The line is `1`; an occupancy is the line `occupancy`, a queue `region1`. Times of a poll"
-        " are the camera's own: set its clock to the library's zone."
+        " `/stereo/people-counter/counts.json`, whose figures begin anew at midnight. Of an export the newest row is"
+        " left for the next time. The line is `1`; an occupancy is the line `occupancy`, a queue `region1`. Times of"
+        " a poll are the camera's own: set its clock to the library's zone."
     ),
     examples=("JSON by HTTP POST", "JSON or CSV by polling"),
 )
