@@ -69,7 +69,10 @@ class SourceKeeper:
     now: Callable[[], datetime] = now
     runners: Callable[[], Mapping[str, Runner]] = runners
     max_sources: int = MAX_SOURCES
+    shortest_pause_s: float = SHORTEST_PAUSE_S
     longest_pause_s: float = LONGEST_PAUSE_S
+    lost_s: float = LOST_S
+    stop_s: float = STOP_S
     troubles: dict[str, Trouble] = field(default_factory=dict)
     """By the source's id: those that do not work now."""
     _wanted: dict[str, _Wanted] = field(default_factory=dict)
@@ -107,7 +110,7 @@ class SourceKeeper:
                 task.cancel()
             self._running.clear()
             if tasks:
-                await asyncio.wait(tasks, timeout=STOP_S)
+                await asyncio.wait(tasks, timeout=self.stop_s)
 
     def _arrange(self) -> None:
         """Stop what is not wanted, start what is; what has changed is stopped and then started."""
@@ -127,10 +130,10 @@ class SourceKeeper:
     async def _keep(self, wanted: _Wanted, before: asyncio.Task[None] | None) -> None:
         """Run one source again and again, with pauses that double for as long as it does not work."""
         if before is not None:
-            _, late = await asyncio.wait({before}, timeout=STOP_S)
+            _, late = await asyncio.wait({before}, timeout=self.stop_s)
             if late:
                 log.error("source_does_not_stop", source=wanted.source.id)
-        source, backoff = wanted.source, Backoff(self.random, SHORTEST_PAUSE_S, self.longest_pause_s)
+        source, backoff = wanted.source, Backoff(self.random, self.shortest_pause_s, self.longest_pause_s)
         means = self._means(wanted, backoff)
         runner = self.runners()[source.type]
         while True:
@@ -140,7 +143,7 @@ class SourceKeeper:
                 reason = "it has ended by itself"
             except (TurnLost, BusUnavailable) as error:
                 log.debug("source_interrupted", source=source.id, reason=type(error).__name__)
-                await wait_s(LOST_S * (1 + self.random()))
+                await wait_s(self.lost_s * (1 + self.random()))
                 continue
             except SourceFailed as error:
                 reason, wait_at_least_s = str(error), error.wait_s

@@ -97,10 +97,12 @@ class Backoff:
         self.failures = 0
 
 
-async def pause(seconds: float, secrets: Secrets, credentials: str) -> None:
+async def pause(
+    seconds: float, secrets: Secrets, credentials: str, *, look_every_s: float = LOOK_AT_SECRETS_EVERY_S
+) -> None:
     """Wait, and no longer than until the source's secrets file changes."""
     end_s, version = monotonic_s() + seconds, secrets.version(credentials)
     while (left_s := end_s - monotonic_s()) > 0:
-        await wait_s(min(left_s, LOOK_AT_SECRETS_EVERY_S) if credentials else left_s)
+        await wait_s(min(left_s, look_every_s) if credentials else left_s)
         if secrets.version(credentials) != version:
             return
