@@ -86,7 +86,7 @@ def normal_form(
         fields = _fields(known, line, measurement, reckoned, is_counted=is_counted)
         if fields is None:
             continue
-        if is_counted and measurement.line in normal.found and _is_said_already(state, measurement, reckoned):
+        if is_counted and _is_said_already(normal.state, measurement, reckoned):
             continue
         identity = _identity(measurement, received_at, index, is_counted=is_counted)
         reading = {**fields, "library": known.library.id, "time": reckoned.at, "id": identity}
@@ -108,17 +108,18 @@ def _choose_meanings(normal: Normal, known: Known, report: DeviceReport) -> dict
             continue
         of_line = _line_state(normal.state, measurement)
         if of_line.meaning is None or COUNTING.index(measurement.meaning) < COUNTING.index(of_line.meaning):
-            of_line.meaning = measurement.meaning
+            of_line.meaning, of_line.since = measurement.meaning, of_line.counted_until
             normal.found.add(measurement.line)
         chosen[measurement.line] = of_line.meaning
     return chosen
 
 
-def _is_said_already(before: DeviceState, measurement: Measurement, reckoned: Reckoned) -> bool:
+def _is_said_already(state: DeviceState, measurement: Measurement, reckoned: Reckoned) -> bool:
     """Tell whether these passages have counted in a lesser meaning before their line was found to have a better one."""
-    of_line = before.lines.get(measurement.line)
-    until = of_line.counted_until if of_line is not None else None
-    return until is not None and (reckoned.start or reckoned.at) < until
+    of_line = state.lines.get(measurement.line)
+    if of_line is None or of_line.since is None or measurement.meaning not in {Meaning.CROSSING, Meaning.WINDOW}:
+        return False
+    return (reckoned.start or reckoned.at) < of_line.since
 
 
 def _line_of(known: Known, measurement: Measurement) -> Line | None:

@@ -106,6 +106,9 @@ class SourceTable(Table):
         default=None, description="Of times that come without one; the library's if left out."
     )
     mapping: Mapping | None = Field(default=None, description="For bodies that no format knows.")
+    leaf: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")] | None = Field(
+        default=None, description="The branch with a bus of its own that fetches it; left out, the centre does."
+    )
 
     @model_validator(mode="after")
     def _says_one_format(self) -> Self:
@@ -271,6 +274,9 @@ class LineState(BaseModel):
 
     meaning: Meaning | None = Field(default=None, description="What its figures were found to mean; kept from then on.")
     counted_until: AwareDatetime | None = Field(default=None, description="The end of the latest figure that counted.")
+    since: AwareDatetime | None = Field(
+        default=None, description="What was before this has counted in a lesser meaning, and does not count again."
+    )
     forward: int = Field(default=0, description="People it has counted in today, before `invert`.")
     backward: int = 0
     forward_register: int | None = Field(default=None, description="What its register showed last.")
