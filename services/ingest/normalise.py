@@ -15,8 +15,10 @@ from shared.contracts.readings import (
     AnyWireReading,
     ClockSet,
     GateCount,
+    GateTotal,
     HeadCount,
     HeldSeats,
+    Occupancy,
     QueueAtMarker,
     Ticket,
 )
@@ -96,7 +98,7 @@ def _refuse(reading: AnyWireReading, sender: Sender, library: LibraryConfig) -> 
         return "only a simulation may say what time it is"
     if not sender.key.may_send(reading.kind):
         return f"key {sender.key_id} has the role {sender.key.role}, which does not send {reading.kind}"
-    if isinstance(reading, GateCount) and sender.key.gates and reading.gate not in sender.key.gates:
+    if isinstance(reading, GateCount | GateTotal) and sender.key.gates and reading.gate not in sender.key.gates:
         return f"key {sender.key_id} may not report gate {reading.gate}"
     if sender.key.gates and reading.device not in {None, sender.key.device, *sender.key.gates}:
         return f"key {sender.key_id} speaks for its own gates only"
@@ -111,26 +113,30 @@ def _refuse(reading: AnyWireReading, sender: Sender, library: LibraryConfig) -> 
 
 def _unknown(reading: AnyWireReading, library: LibraryConfig) -> str:
     """Return what the configuration does not know or cannot believe, or nothing."""
-    if isinstance(reading, GateCount):
+    if isinstance(reading, GateCount | GateTotal):
         return _unknown_of_gate(reading, library)
     if isinstance(reading, QueueAtMarker):
         return _missing("marker", reading.marker, [marker.id for marker in library.markers])
-    if isinstance(reading, HeadCount) and reading.people > INCREDIBLE_SHARE * _most_people(reading, library):
+    if isinstance(reading, HeadCount | Occupancy) and reading.people > INCREDIBLE_SHARE * _most_people(
+        reading, library
+    ):
         most = _most_people(reading, library)
-        return f"{reading.people} people where {most} are allowed; is there a digit too many?"
-    if isinstance(reading, HeadCount | HeldSeats) and reading.zone is not None:
+        is_typed = isinstance(reading, HeadCount)
+        fault = "is there a digit too many?" if is_typed else "no sensor sees as many"
+        return f"{reading.people} people where {most} are allowed; {fault}"
+    if isinstance(reading, HeadCount | HeldSeats | Occupancy) and reading.zone is not None:
         return _missing("zone", reading.zone, [zone.id for zone in library.zones] or [INSIDE])
     return ""
 
 
-def _unknown_of_gate(count: GateCount, library: LibraryConfig) -> str:
+def _unknown_of_gate(count: GateCount | GateTotal, library: LibraryConfig) -> str:
     kinds = {gate.id: gate.kind for gate in library.gates}
-    if count.count is not None and kinds.get(count.gate) == "directional":
+    if isinstance(count, GateCount) and count.count is not None and kinds.get(count.gate) == "directional":
         return f'count: gate {count.gate} tells directions; give entries and exits, or configure it with kind = "beam"'
     return _missing("gate", count.gate, list(kinds))
 
 
-def _most_people(count: HeadCount, library: LibraryConfig) -> int:
+def _most_people(count: HeadCount | Occupancy, library: LibraryConfig) -> int:
     zones = {zone.id: zone.capacity for zone in library.zones}
     if count.zone in zones:
         return zones[count.zone]
@@ -170,7 +176,7 @@ def _time(reading: AnyWireReading, sender: Sender, received_at: datetime) -> tup
 def _device(reading: AnyWireReading, sender: Sender) -> str:
     if reading.device is not None:
         return reading.device
-    if isinstance(reading, GateCount):
+    if isinstance(reading, GateCount | GateTotal):
         return reading.gate
     return sender.key.device if sender.key is not None else sender.key_id
 

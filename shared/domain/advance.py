@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.domain.agenda import next_due
-from shared.domain.days import DAYS_KEPT, day_key, day_of, keep_books, sample
+from shared.domain.counting import count, forget_registers, read_registers, sense
+from shared.domain.days import DAYS_KEPT, keep_books, sample
 from shared.domain.evaluation import status_of
 from shared.domain.glance import Glance
 from shared.domain.level import Level
@@ -146,11 +147,13 @@ def _apply(state: LibraryState, library: Library, reading: AnyReading, outcome: 
     state.seen.add(reading)
     totals.applied += 1
     if isinstance(reading, GateCount):
-        _count(state, library, reading, outcome)
+        count(state, library, reading, outcome)
     elif isinstance(reading, Undo):
         _undo(state, reading, outcome)
-    elif isinstance(reading, GateTotal | Occupancy):
-        totals.ignored += 1
+    elif isinstance(reading, GateTotal):
+        read_registers(state, library, reading, outcome)
+    elif isinstance(reading, Occupancy):
+        sense(state, library, reading)
     elif not isinstance(reading, ClockSet):  # advance has dealt with those
         _hear_staff(state, library, reading)
     return True
@@ -158,11 +161,11 @@ def _apply(state: LibraryState, library: Library, reading: AnyReading, outcome: 
 
 def _is_placed(library: Library, reading: AnyReading) -> bool:
     """Tell whether the configuration knows the gate, marker or zone that a reading names."""
-    if isinstance(reading, GateCount):
+    if isinstance(reading, GateCount | GateTotal):
         return library.gate(reading.gate) is not None
     if isinstance(reading, QueueAtMarker):
         return library.marker(reading.marker) is not None
-    if isinstance(reading, HeadCount | HeldSeats):
+    if isinstance(reading, HeadCount | HeldSeats | Occupancy):
         return reading.zone is None or reading.zone in library.places
     return True
 
@@ -175,31 +178,6 @@ def _wait_for_its_place(state: LibraryState, reading: AnyReading) -> None:
     if len(state.unplaced) > MAX_UNPLACED:
         del state.unplaced[0]
         state.totals.ignored += 1
-
-
-def _count(state: LibraryState, library: Library, count: GateCount, outcome: Outcome) -> None:
-    assert state.now is not None
-    assert state.estimator is not None
-    gate = library.gate(count.gate)
-    assert gate is not None
-    seen_at = min(count.at, state.now)  # a gate whose clock is fast has seen them by now
-    state.estimator.pass_to(unix_s(state.now))
-    state.estimator.add_count(gate.id, unix_s(min(count.start, seen_at)), unix_s(seen_at), count.entries, count.exits)
-    last = state.last_report.get(gate.id)
-    if last is None or count.at > last:
-        state.last_report[gate.id] = seen_at
-    if gate.is_outer:
-        is_inward = gate.destination in library.places
-        entries, exits = (count.entries, count.exits) if is_inward else (count.exits, count.entries)
-        # A window that ends at midnight belongs to the day before it.
-        key = day_key(library, max(min(count.start, count.at), count.at - timedelta(microseconds=1)))
-        day = day_of(state, key)
-        day.entries += entries
-        day.exits += exits
-        state.totals.entries += entries
-        state.totals.exits += exits
-        if key != day_key(library, state.now):
-            outcome.days[key] = day
 
 
 def _hear_staff(state: LibraryState, library: Library, reading: StaffReading) -> None:
@@ -237,6 +215,7 @@ def _forget(state: LibraryState, library: Library) -> None:
     state.staff.forget_before_horizon(state.now)
     state.totals.ignored += sum(each.at < limit for each in state.unplaced)
     state.unplaced = [each for each in state.unplaced if each.at >= limit]
+    forget_registers(state)
     # A day is dropped once no reading of it can still arrive.
     oldest = (limit.astimezone(library.time_zone).date() - timedelta(days=DAYS_KEPT - 1)).isoformat()
     state.days = {key: day for key, day in state.days.items() if key >= oldest}

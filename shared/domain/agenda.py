@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from shared.domain.estimation.levels import RETURN_AFTER_S
-from shared.domain.gate_health import heard_of
+from shared.domain.gate_health import SENSOR_SILENT_AFTER, heard_of
 from shared.domain.library import Library
 from shared.domain.library_state import LibraryState
 from shared.domain.outlook import EARLY
@@ -49,6 +49,7 @@ def _due_while_open(state: LibraryState, library: Library, now: datetime) -> lis
         last = heard_of(gate, state.last_report, state.opened_at)
         if last is not None:
             due.append(last + gate.silent_after)
+    due += [each.at + SENSOR_SILENT_AFTER for each in state.sensed.values()]
     if not any(gate.is_outer for gate in library.gates):
         known = [at for at in (state.staff.last_head_count(now), state.opened_at) if at is not None]
         due += [at + library.recount_valid_for for at in known]

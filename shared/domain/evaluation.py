@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.domain.estimation.journal import RULES
-from shared.domain.gate_health import all_silent_since, faults_at
+from shared.domain.gate_health import SENSOR_SILENT_AFTER, all_silent_since, faults_at, sensed_at
 from shared.domain.glance import Glance
 from shared.domain.level import Level
 from shared.domain.library import Library
@@ -81,15 +81,19 @@ def _silent(state: LibraryState, glance: Glance, kind: State, reason: Reason, ne
 
 def _reason_unknown(state: LibraryState, glance: Glance, people: Estimate) -> Reason | None:
     library, now = glance.library, glance.now
+    sensed = sensed_at(library, state.sensed)
+    is_sensed = sensed is not None and now - sensed.at < SENSOR_SILENT_AFTER
     silent = all_silent_since(library, state.last_report, state.opened_at, now)
-    if silent is not None:
+    if silent is not None and not is_sensed:
         return Reason(ReasonCode.GATE_SILENT, gate=silent[0], since=silent[1])
     if not glance.core.is_known:
         return Reason(ReasonCode.NEVER_KNOWN)
-    if not any(gate.is_outer for gate in library.gates):
+    if not any(gate.is_outer for gate in library.gates) and not is_sensed:
         known = (state.staff.last_head_count(now), state.opened_at)
         since = max((at for at in known if at is not None), default=None)
         if since is None or now - since >= library.recount_valid_for:
+            if sensed is not None and (since is None or sensed.at > since):
+                return Reason(ReasonCode.GATE_SILENT, gate=sensed.device, since=sensed.at)
             return Reason(ReasonCode.RECOUNT_OLD, since=since)
     was_unsure = state.status is not None and _code_of(state.status) is ReasonCode.TOO_UNSURE
     share = SURE_AGAIN_SHARE if was_unsure else UNSURE_SHARE

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from shared.domain.estimation.core import Core
 from shared.domain.estimation.gates import FaultKind
 from shared.domain.library import Gate, Library
+from shared.domain.library_state import Sensed
 from shared.domain.sight import moment, unix_s
 from shared.domain.status import GateFault
+
+SENSOR_SILENT_AFTER: Final = timedelta(minutes=20)
+"""As with gates of which nobody said how long they may be silent."""
 
 
 def heard_of(gate: Gate, last_report: Mapping[str, datetime], opened_at: datetime | None) -> datetime | None:
@@ -32,6 +37,13 @@ def all_silent_since(
         if last is None or at > last[1]:
             last = gate.id, at
     return last
+
+
+def sensed_at(library: Library, sensed: Mapping[str, Sensed]) -> Sensed | None:
+    """Return when sensors of occupancy last saw the whole library, all at once or place by place; None for never."""
+    places = [sensed[place] for place in library.places if place in sensed]
+    by_place = min(places) if len(places) == len(library.places) else None
+    return max((each for each in (sensed.get(""), by_place) if each is not None), default=None)
 
 
 def faults_at(

@@ -12,6 +12,7 @@ from shared.domain.ledger import Books, Ledger
 from shared.domain.occupancy import Estimate
 from shared.domain.queue_wait import Wait
 from shared.domain.reading import AnyReading
+from shared.domain.registers import Register
 from shared.domain.staff import StaffLog
 from shared.domain.status import Change, State, Status
 from shared.domain.timetable import Timetable
@@ -36,6 +37,9 @@ class Day:
     exits: int = 0
     corrected_entries: float = 0.0
     corrected_exits: float = 0.0
+    entries_in_gaps: int = 0
+    """People of differences of registers over more than one open day, the last of them this one. They are of none."""
+    exits_in_gaps: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     samples: list[Sample] = field(default_factory=list)
 
@@ -59,6 +63,18 @@ class Totals:
     too_late: int = 0
     ignored: int = 0
     """Readings that nothing could be made of, such as one of a gate that never came."""
+    in_gaps: int = 0
+    """People, both ways, of whom the registers cannot say on which day they came; in no other figure."""
+    not_believed: int = 0
+    """Differences of registers that are more than can have gone through a door; they count nobody."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Sensed:
+    """When a device last said how many people it sees, and which device."""
+
+    at: datetime
+    device: str
 
 
 @dataclass(slots=True)
@@ -78,6 +94,10 @@ class LibraryState:
     books: Books = field(default_factory=Books)
     last_report: dict[str, datetime] = field(default_factory=dict)
     """When each gate last reported, by the end of its latest window."""
+    registers: dict[str, Register] = field(default_factory=dict)
+    """What each register of a gate has shown, by `registers.register_name`."""
+    sensed: dict[str, Sensed] = field(default_factory=dict)
+    """The latest word of a sensor of occupancy by place, under "" of the whole library."""
     is_open: bool | None = None
     opened_at: datetime | None = None
     closed_at: datetime | None = None

@@ -82,7 +82,10 @@ def _crowd(old: Crowd, layout: Layout, kept: list[int | None]) -> Crowd:
     for number, gate in enumerate(kept):
         if gate is not None:
             same |= {places + 2 * number + lane: before + 2 * gate + lane for lane in (0, 1)}
-    same |= {new.hold_index + rest: old.hold_index + rest for rest in range(len(new.state.mean) - new.hold_index)}
+    same |= {new.hold_index: old.hold_index, new.stay_index: old.stay_index, new.hidden_index: old.hidden_index}
+    for number, sensor in enumerate(old.sensors):
+        if not sensor.place or sensor.place in layout.places:
+            same[new.bias_index(new.add_sensor(replace(sensor)))] = old.bias_index(number)
     if layout.capacity != old.layout.capacity:
         del same[new.hold_index]
     _take_over(new.state, old.state, same)

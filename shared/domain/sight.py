@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.estimation import looks
-from shared.domain.estimation.layout import NOWHERE, Layout, Passage
+from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Passage
 from shared.domain.estimation.observation import Observation
 from shared.domain.library import Library
 from shared.domain.reading import (
     Evacuation,
     HeadCount,
+    Occupancy,
     QueueAtMarker,
     QueueingTime,
     QueueLength,
@@ -73,6 +74,19 @@ def observation_of(reading: StaffReading, library: Library, now: datetime) -> Ob
             return Observation(at, "ticket", name, unix_s(reading.joined))
         case _:
             return None
+
+
+def place_of(seen: Occupancy, library: Library) -> str:
+    """Return the place that a sensor sees, "" for the whole library: the one place of it is the whole, too."""
+    return "" if seen.zone is None or len(library.places) == 1 else seen.zone
+
+
+def sensed_of(seen: Occupancy, library: Library, now: datetime) -> Observation:
+    """Return what a sensor of occupancy teaches the estimator: one look a minute, the last one of it."""
+    at, place = unix_s(min(seen.at, now)), place_of(seen, library)
+    return Observation(
+        at, "sensor", f"sensor {seen.device} {place} {at // MINUTE_S:.0f}", seen.people, place=place, sensor=seen.device
+    )
 
 
 def unix_s(at: datetime) -> float:

@@ -17,6 +17,8 @@ TIME = "2026-11-23T15:00:00+01:00"
 OF_EACH_KIND: dict[str, dict[str, Any]] = {
     "gate_count": {"gate": "front", "entries": 3, "exits": 1},
     "head_count": {"people": 42},
+    "gate_total": {"gate": "front", "entries": 70_012, "exits": 3, "wraps_at": 99_999, "daily": True},
+    "occupancy": {"people": 31, "zone": "hall"},
     "queue_at_marker": {"marker": "pillar"},
     "queue_length": {"people": 0},
     "queueing_time": {"minutes": 12.5},
@@ -129,4 +131,5 @@ def test_a_queueing_time_is_a_number_of_minutes_somebody_can_wait(minutes: Any) 
 
 def test_a_device_may_say_what_it_can_measure_and_no_more() -> None:
     key = Key(id="sensor", sha256="0" * 64, device="sensor", role="gate")
-    assert {kind for kind in OF_EACH_KIND if key.may_send(kind)} == {"gate_count", "queue_length", "queueing_time"}
+    counts = {"gate_count", "gate_total", "occupancy", "queue_length", "queueing_time"}
+    assert {kind for kind in OF_EACH_KIND if key.may_send(kind)} == counts

@@ -389,6 +389,8 @@ class Core:
         match observation.kind:
             case "count":
                 self._count_heads(observation, phase, sum(flow.entries + flow.exits for flow in flows))
+            case "sensor":
+                self._sense(observation, phase)
             case "evacuation":
                 self._hear_alarm(observation, phase)
             case "throttle" if phase is Phase.OPEN and observation.value and not self.queue.is_throttled:
@@ -468,6 +470,20 @@ class Core:
         crowd.observe(place, people, variance)
         kind = CorrectionKind.COUNTED if verdict is Verdict.EXPECTED else CorrectionKind.COUNTED_BY_SURPRISE
         self._note(count.at, kind, count.id, before, count)
+
+    def _sense(self, seen: Observation, phase: Phase) -> None:
+        """Take in how many people a sensor sees. It is no head-count: nobody mistypes it, and no ledger names it."""
+        if phase is Phase.CLOSED or self.alarm_min is not None:
+            return
+        number = self.crowd.sensor(seen.sensor, seen.place)
+        if number is None:
+            return
+        people = max(seen.value - (0 if seen.place else self.layout.staff_inside), 0.0)
+        # Where gates count, a sensor that contradicts them was covered or moved; where none do, it is all there is.
+        is_counted = any(each.is_outer for each in self.layout.passages)
+        self.crowd.sense(number, seen.at, people, is_doubted=self.is_known and is_counted)
+        seen_places = {each.place for each in self.crowd.sensors}
+        self.is_known = self.is_known or "" in seen_places or seen_places >= {*self.layout.places}
 
     def _weigh_turn(self, surplus: float, variance: float, most: float, at: float) -> bool:
         """Ask, at a moment when the people inside are known, whether a gate is the wrong way round; turn it if so."""

@@ -7,12 +7,21 @@ minutes may come in any grouping, and a step costs a few additions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import exp, log
 from typing import Final
 
 from shared.domain.estimation.gaussian import Gaussian, Weights
-from shared.domain.estimation.layout import NOWHERE, Layout, Passage
+from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Passage
+from shared.domain.estimation.sensors import (
+    BIAS_SD,
+    INCREDIBLE,
+    MOST_SENSORS,
+    Sensor,
+    look_variance,
+    slept,
+    wandered,
+)
 
 GATE_LEVEL: Final = 1.03
 """True crossings per counted one before anything is known: gates miss 1.5 to 5 %."""
@@ -65,6 +74,8 @@ STAY_NIGHT_SD: Final = 0.08
 SCALE_MEMORY: Final = 3.0
 """How many nights' surprises the noise scale remembers."""
 SCALE_RANGE: Final = (0.4, 16.0)
+ALWAYS_MIN: Final = 24 * 60.0
+"""A sensor not heard for so long is as one never heard."""
 
 
 @dataclass(slots=True)
@@ -73,7 +84,8 @@ class Crowd:
 
     The state vector: people by place; true crossings per counted entry and exit, by gate; people at which the door
     holds; log of the mean stay in minutes (used where a gate knows no direction); how many more a gate misses per
-    person a minute that goes through it, for people hide each other. Means are always up to date; covariances wait
+    person a minute that goes through it, for people hide each other; by sensor of occupancy the share by which it sees
+    too many. Means are always up to date; covariances wait
     for `settle`, which brings the sums since the last one to them.
     """
 
@@ -92,6 +104,8 @@ class Crowd:
     hours: float = 0.0
     scale: float = 1.0
     """How much noisier than usual these gates are, as a factor of variances."""
+    sensors: list[Sensor] = field(default_factory=list)
+    """In the order in which they were first heard."""
 
     def copy(self) -> Crowd:
         """Return an independent copy."""
@@ -105,6 +119,7 @@ class Crowd:
             self.fallen[:],
             self.hours,
             self.scale,
+            [replace(each) for each in self.sensors],
         )
 
     @property
@@ -121,6 +136,10 @@ class Crowd:
     def hidden_index(self) -> int:
         """The place in the state of the share that is missed per person a minute."""
         return self.hold_index + 2
+
+    def bias_index(self, sensor: int) -> int:
+        """Return the place in the state of the share by which a sensor (by number) sees too many."""
+        return self.hidden_index + 1 + sensor
 
     @property
     def everybody(self) -> Weights:
@@ -249,6 +268,47 @@ class Crowd:
         self.settle()
         self.state.observe([(place, 1.0)] if place is not None else self.everybody, people, variance)
 
+    def add_sensor(self, sensor: Sensor) -> int:
+        """Begin to listen to a sensor; return its number."""
+        self.sensors.append(sensor)
+        self.state.append(0.0, BIAS_SD**2)
+        return len(self.sensors) - 1
+
+    def sensor(self, name: str, place: str) -> int | None:
+        """Return the number of a sensor that sees a place, from now on if it is new; None where there are too many."""
+        for number, each in enumerate(self.sensors):
+            if (each.name, each.place) == (name, place):
+                return number
+        return self.add_sensor(Sensor(name, place)) if len(self.sensors) < MOST_SENSORS else None
+
+    def sense(self, number: int, at: float, people: float, *, is_doubted: bool) -> None:
+        """Take in how many people a sensor (by number) saw at a time (Unix seconds).
+
+        It sees N + bias x N of N people: an extended Kalman step, linear around what both together make of N. What is
+        far off is not believed at all if `is_doubted`, for others count these people too; else only little by little.
+        """
+        self.settle()
+        sensor, index = self.sensors[number], self.bias_index(number)
+        mean, covariance = self.state.mean, self.state.covariance
+        apart_min = (at - sensor.heard) / MINUTE_S if sensor.heard else ALWAYS_MIN
+        sensor.heard = max(sensor.heard, at)
+        covariance[index][index] = wandered(covariance[index][index], min(max(apart_min, 0.0), ALWAYS_MIN) / 60)
+        inside = [(self.layout.places.index(sensor.place), 1.0)] if sensor.place else self.everybody
+        expected, spread = self.state.sum_of(inside)
+        noise = look_variance(people, apart_min)
+        bias, unsure = mean[index], covariance[index][index]
+        trust = spread / (spread + noise + unsure * people**2)
+        around = max(expected + trust * (people / (1 + bias) - expected), 0.0)
+        seen: Weights = [*((place, 1 + bias) for place, _ in inside), (index, around)]
+        value = people + around * bias
+        foretold, variance = self.state.sum_of(seen)
+        least = (value - foretold) ** 2 / INCREDIBLE**2
+        if variance + noise < least:
+            if is_doubted:
+                return
+            noise = least - variance
+        self.state.observe(seen, value, noise)
+
     def expect(self, people: float, variance: float) -> None:
         """Take in what should be inside by another way of reckoning; what is far off makes our own figure less sure."""
         self.settle()
@@ -355,6 +415,8 @@ class Crowd:
         covariance[self.hold_index][self.hold_index] += (HOLD_NIGHT_SD_SHARE * self.layout.capacity) ** 2
         covariance[self.stay_index][self.stay_index] += STAY_NIGHT_SD**2
         covariance[self.hidden_index][self.hidden_index] += HIDDEN_NIGHT_SD**2
+        for index in range(self.bias_index(0), len(covariance)):
+            covariance[index][index] = slept(covariance[index][index])
         self.empty(EMPTY_SD_PEOPLE)
 
     def _learn_level(self) -> None:

@@ -96,6 +96,19 @@ class Estimator:
         self.window.observe(observation)
         self._redo_from(int(observation.at // MINUTE_S))
 
+    def sense(self, observation: Observation) -> None:
+        """Add what a sensor saw in a minute: of more words with one id the last stands, of one past the window none."""
+        minute = int(observation.at // MINUTE_S)
+        if minute < self.window.start:
+            return
+        before = self.window.named(observation.id, minute)
+        if before is not None:
+            if observation <= before:
+                return
+            self.window.take_back(before.id)
+        self.window.observe(observation)
+        self._redo_from(minute)
+
     def take_back(self, observation_id: str) -> bool:
         """Take an observation back; tell whether it could still be taken out."""
         observation = self.window.take_back(observation_id)

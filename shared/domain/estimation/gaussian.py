@@ -56,6 +56,13 @@ class Gaussian:
         cut_mean, cut_deviation = truncated_moments(mean, sqrt(variance), low, high)
         self._pull(weights, (cut_mean - mean) / variance, (variance - cut_deviation**2) / variance**2)
 
+    def append(self, mean: float, variance: float) -> None:
+        """Add one number more, of which the others know nothing."""
+        for row in self.covariance:
+            row.append(0.0)
+        self.mean.append(mean)
+        self.covariance.append([0.0] * (len(self.mean) - 1) + [variance])
+
     def set(self, index: int, mean: float, variance: float) -> None:
         """Forget one number and its relations to the others, and say what it is now."""
         for row in self.covariance:

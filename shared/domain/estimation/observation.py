@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["count", "queue", "queueing_time", "throttle", "evacuation", "ticket"]
+Kind = Literal["count", "queue", "queueing_time", "throttle", "evacuation", "ticket", "sensor"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,6 +19,7 @@ class Observation:
     - `throttle`: the door lets one in for one out (`value` 1) or everybody (0)
     - `evacuation`: everybody is sent out (`value` 1); reopened (0)
     - `ticket`: somebody who joined at `value` (Unix seconds) has got in at `at`
+    - `sensor`: `value` people in `place` ("" for the whole library) by the device `sensor`, which looks all the time
     """
 
     at: float
@@ -28,3 +29,4 @@ class Observation:
     deviation: float = 0.0
     beyond: float = 0.0
     place: str = ""
+    sensor: str = ""

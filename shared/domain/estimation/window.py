@@ -107,6 +107,10 @@ class Window:
         """Add an observation in its place."""
         insort(self.observations, observation)
 
+    def named(self, observation_id: str, minute: int) -> Observation | None:
+        """Return the observation of a minute that has an id, or None."""
+        return next((each for each in self.seen_in(minute) if each.id == observation_id), None)
+
     def take_back(self, observation_id: str) -> Observation | None:
         """Remove an observation by its id and return it, None if it is not here."""
         for index, each in enumerate(self.observations):

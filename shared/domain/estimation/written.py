@@ -22,6 +22,7 @@ from shared.domain.estimation.journal import Correction, CorrectionKind
 from shared.domain.estimation.layout import Layout, Passage, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOTS, Profile
+from shared.domain.estimation.sensors import Sensor
 from shared.domain.estimation.window import Cell, Window
 
 LANE: Final = (
@@ -82,6 +83,7 @@ def write(core: Core, window: Window, sessions: Sequence[Session]) -> str:
                 core.last_count_at,
                 astuple(core.session) if core.session else None,
             ],
+            "sensors": [astuple(each) for each in core.crowd.sensors],
             "doubts": [astuple(each) for each in core.doubts],
             "journal": [astuple(each) for each in core.journal],
             "sessions": [astuple(each) for each in sessions],
@@ -97,6 +99,8 @@ def read(text: str) -> tuple[Core, Window, tuple[Session, ...]]:
     """Return what was written. Raises ValueError, KeyError or TypeError for anything else."""
     kept: dict[str, Any] = json.loads(text)
     core = core_of(_layout(kept["layout"]), kept["minute"])
+    for name, place, heard in kept.get("sensors", ()):  # there were none once
+        core.crowd.add_sensor(Sensor(name, place, heard))
     numbers = array("f", b85decode(kept["numbers"]))
     if len(numbers) != len(_numbers(core)):
         raise ValueError(f"{len(numbers)} figures do not fit the layout written beside them")
