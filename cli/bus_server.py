@@ -20,7 +20,7 @@ import nkeys
 from cli.leaf_bus import LeafListener, LeafRemote, Register, render_leaf_users, render_listener, render_remote
 from cli.lifeline import end_with_parent
 from shared.contracts import subjects
-from shared.contracts.leaf import AT_A_LEAF
+from shared.contracts.leaf import AT_A_LEAF, CONFIGURED_FROM_THE_CENTRE
 from shared.contracts.permissions import SERVICES, Permissions
 from shared.runtime.clock import monotonic_s, pause_s
 
@@ -151,7 +151,7 @@ def render_configuration(server: BusServer, users: dict[str, str], devices: Mapp
     """
     rendered = ",\n".join(
         [
-            *(_render_user(users[name], SERVICES[name]) for name in users),
+            *(_render_user(users[name], _rights_of(name, server)) for name in users),
             *(render_leaf_users(Register(server.home).read().leaves) if server.leaves else ()),
             *(_render_device(source, password) for source, password in (devices or {}).items()),
         ]
@@ -182,6 +182,15 @@ def _render_user(public_key: str, permissions: Permissions) -> str:
         "subscribe": {"allow": list(permissions.subscribe)},
     }
     return f"    {{ nkey: {public_key}, permissions: {json.dumps(rights)} }}"
+
+
+def _rights_of(user: str, server: BusServer) -> Permissions:
+    """Return what a user may say and hear. At a branch nobody but the centre writes the configuration."""
+    rights = SERVICES[user]
+    if server.centre is None or user == "operator":
+        return rights
+    written = {subjects.key_subject(bucket, ">") for bucket in CONFIGURED_FROM_THE_CENTRE}
+    return Permissions(tuple(each for each in rights.publish if each not in written), rights.subscribe)
 
 
 def _render_device(source: str, password_bcrypt: str) -> str:

@@ -379,6 +379,8 @@ class _House:
             environment["PLACELIBRE_LOG_LEVEL"] = "debug"
         if name == "carrier":
             environment["PLACELIBRE_LEAVES_FILE"] = str(self._register.file)
+        if self._bus.centre is not None:
+            environment["PLACELIBRE_LEAF"] = self._bus.centre.key.leaf
         if name == "ingest" and not self._is_branch:
             environment["PLACELIBRE_SIMULATION_KEY_SHA256"] = sha256_of_secret(self._folder.simulation_key())
         log_file = self._folder.log_file(name)

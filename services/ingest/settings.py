@@ -20,6 +20,9 @@ class Settings(ServiceSettings):
     max_device_body_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = Field(
         default=4 * 1024 * 1024, description="The largest body of a device taken; some send a picture with each count."
     )
+    leaf: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30})?$")] = Field(
+        default="", description="The branch this is, which fetches the sources of its own; empty at the centre."
+    )
     secrets_dir: Path = Field(
         default=Path("secrets"), description="A folder with credentials of sources, one file `source-<name>` each."
     )
