@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from services.ingest.positions import MAX_PLACE_BYTES
 from services.ingest.sources.polled.api import Answer
 from services.ingest.sources.polled.vea import API, Vea
-from services.ingest.sources.polled.windows import MAX_ROWS, MAX_SEEN, told_apart
+from services.ingest.sources.polled.windows import MAX_BODY_BYTES, MAX_DEVICES, MAX_SEEN, told_apart
 from shared.contracts.devices import PollSource
 
 BEGIN = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -170,13 +170,24 @@ def test_places_stay_small_and_bodies_too() -> None:
     rows = [row(number, 1, 1, f"zone-{zone}") for number in range(52) for zone in range(100)]
     question = way.ask(None, now)
     heard = way.heard(None, question, Answer(200, {}, json.dumps({"results": rows}).encode(), ""), now)
-    assert max(len(json.loads(each)["results"]) for each in heard.bodies) == MAX_ROWS
+    assert max(map(len, heard.bodies)) < MAX_BODY_BYTES + 100
+    parts = [json.loads(each)["results"] for each in heard.bodies]
+    assert sum(map(len, parts)) == len(rows)
+    assert max(len({each["zoneId"] for each in part}) for part in parts) <= 6  # those of one zone are together
+    for part in parts:
+        starts = {
+            zone: [each["recordDate_minute_15"] for each in part if each["zoneId"] == zone] for zone in ("zone-0",)
+        }
+        assert starts["zone-0"] == sorted(starts["zone-0"])
     assert len(json.dumps(heard.place)) < MAX_PLACE_BYTES * 0.9
     assert isinstance(heard.place, dict)
     assert isinstance(heard.place["seen"], dict)
     assert len(heard.place["seen"]) <= MAX_SEEN
     again = way.heard(heard.place, question, Answer(200, {}, json.dumps({"results": rows}).encode(), ""), now)
     assert not again.bodies
+    one_each = [row(0, 1, 1, f"zone-{zone}") for zone in range(60)]
+    heard = way.heard(None, question, Answer(200, {}, json.dumps({"results": one_each}).encode(), ""), now)
+    assert [len(json.loads(each)["results"]) for each in heard.bodies] == [MAX_DEVICES, MAX_DEVICES, 10]
 
 
 def test_the_hour_that_comes_twice_is_told_apart() -> None:

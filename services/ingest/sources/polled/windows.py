@@ -24,8 +24,10 @@ from shared.contracts.status import Wire
 
 MAX_SEEN: Final = 2500
 """Windows remembered of one source, of some 40 bytes each: three hours of a dozen gates by the minute."""
-MAX_ROWS: Final = 1000
-"""Of one body that is taken in."""
+MAX_BODY_BYTES: Final = 24 * 1024
+"""Of one body that is taken in: quarantine keeps 32 KiB of each, and what is cut off could not count after a claim."""
+MAX_DEVICES: Final = 25
+"""In one body: of many more that nobody has claimed, quarantine keeps it once and not for each."""
 REVISION: Final = "revision"
 """The key under which a row says the how manieth word on its window it is, where it is not the first."""
 LONGEST_BEHIND: Final = timedelta(days=30)
@@ -71,7 +73,7 @@ class Report:
     only: frozenset[str] = field(default=frozenset())
     """Ids of which the rows are wanted; empty for all."""
     ids: tuple[str, ...] = ()
-    """The fields that may hold such an id."""
+    """The fields that may hold such an id, the device's first."""
 
     def begin(self, place: JsonValue, now: datetime, first: datetime) -> ReportPlace:
         """Return where reading goes on; `first` for a source that was never read."""
@@ -103,9 +105,7 @@ class Report:
         until = min(question.until or now, now - self.settle)
         after = max(place.after, until - self.overlap) if is_last else place.after
         later = _later(after, seen)
-        bodies = tuple(
-            json.dumps(self.body_of(new[start : start + MAX_ROWS])).encode() for start in range(0, len(new), MAX_ROWS)
-        )
+        bodies = tuple(json.dumps(self.body_of(part)).encode() for part in self._parts(new))
         return Heard(bodies, "application/json", later.model_dump(mode="json"))
 
     def _news(self, raw: Any, place: ReportPlace, seen: dict[str, tuple[int, ...]], now: datetime) -> Iterator[Any]:
@@ -135,6 +135,24 @@ class Report:
         if any(grown):  # a count that has shrunk stays: what was told of people who passed is not taken back
             seen[token] = (end_s, word + 1, *(max(pair) for pair in pairs))
             yield {**raw, **dict(zip(self._names(raw), grown, strict=True)), REVISION: word + 1}
+
+    def _parts(self, rows: list[Any]) -> Iterator[list[Any]]:
+        """Yield the rows in parts that are not too large, those of one device together and in their order."""
+        part: list[Any] = []
+        size, devices = 0, set[str]()
+        for row in sorted(rows, key=self._device):
+            row_size = len(json.dumps(row)) + 2
+            if part and (size + row_size > MAX_BODY_BYTES or len(devices | {self._device(row)}) > MAX_DEVICES):
+                yield part
+                part, size, devices = [], 0, set()
+            part.append(row)
+            size += row_size
+            devices.add(self._device(row))
+        if part:
+            yield part
+
+    def _device(self, row: Any) -> str:
+        return next((str(row[each]) for each in self.ids if row.get(each)), "") if isinstance(row, dict) else ""
 
     def _names(self, raw: dict[str, Any]) -> list[str]:
         return [next((each for each in names if raw.get(each) is not None), names[0]) for names in self.counts]
