@@ -74,9 +74,10 @@ def normal_form(
         return normal
     _note_report(normal.state, known, report, received_at)
     chosen = _choose_meanings(normal, known, report)
+    seen_at = {each.line for each in report.measurements if each.meaning is Meaning.OCCUPANCY}
     for index, measurement in enumerate(report.measurements):
         line = _line_of(known, measurement)
-        if line is None:
+        if line is None or _is_one_of_many(line, measurement, seen_at):
             _line_state(normal.state, measurement).is_mapped = False
             continue
         is_counted = measurement.meaning not in COUNTING or chosen.get(measurement.line) is measurement.meaning
@@ -129,6 +130,12 @@ def _line_of(known: Known, measurement: Measurement) -> Line | None:
             if name and line.line == name and _fits(line, measurement.meaning):
                 return line
     return None
+
+
+def _is_one_of_many(line: Line, measurement: Measurement, seen_at: set[str]) -> bool:
+    """Tell whether a zone is led from any line while there are several, which would take turns in saying how full it is."""
+    is_occupancy = measurement.meaning is Meaning.OCCUPANCY
+    return is_occupancy and line.line == ANY_LINE and len(seen_at) > 1
 
 
 def _fits(line: Line, meaning: Meaning) -> bool:

@@ -63,10 +63,12 @@ PERSONAL: Final = frozenset(
 )
 """A field with one of these words in its name holds what is personal, or may."""
 PERSONAL_NAMES: Final = frozenset(
-    {"peopleid", "personid", "peopleids", "personids", "trackid", "tagid", "visitorid"}
+    {"peopleid", "personid", "peopleids", "personids", "visitorid"}
     | {"names", "triggerperson"}  # SpaceAPI: who is there, and who opened
     | {"histogramlogs"}  # Irisys: how tall people are
 )
+TRACKS: Final = frozenset({"trackid", "trackids", "tagid", "objectid"})
+"""Numbers of people as a camera follows them; in what is kept they are numbered anew, from 1, in each body."""
 MAX_DEPTH: Final = 60
 
 
@@ -132,7 +134,11 @@ def _scrub_parts(document: Document, removed: list[str]) -> Scrubbed:
 def is_personal(name: str) -> bool:
     """Tell whether a field of this name may hold what is personal."""
     words = {each.lower() for each in WORDS.findall(name)}
-    return bool(words & PERSONAL) or re.sub(r"[^a-z]", "", name.lower()) in PERSONAL_NAMES
+    return bool(words & PERSONAL) or _letters(name) in PERSONAL_NAMES
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())
 
 
 class _Cleaner:
@@ -140,18 +146,25 @@ class _Cleaner:
 
     def __init__(self) -> None:
         self.removed: list[str] = []
+        self._tracks: dict[str, int] = {}
 
     def cleaned(self, value: Any, depth: int) -> Any:
         if depth > MAX_DEPTH:
             return None
         if isinstance(value, dict):
-            return {name: self.cleaned(inner, depth + 1) for name, inner in value.items() if self._is_kept(name)}
+            return {name: self._inner(name, inner, depth) for name, inner in value.items() if self._is_kept(name)}
         if isinstance(value, list):
             return [self.cleaned(each, depth + 1) for each in value if not self._is_personal_item(each)]
         if isinstance(value, str) and RUN.search(value):
             self.removed.append("long runs of base64")
             return RUN.sub("", value)
         return value
+
+    def _inner(self, name: str, value: Any, depth: int) -> Any:
+        if _letters(name) in TRACKS and isinstance(value, str | int):
+            self.removed.append(f"what {name[:40]} said, but for which are the same")
+            return self._tracks.setdefault(str(value), len(self._tracks) + 1)
+        return self.cleaned(value, depth + 1)
 
     def _is_kept(self, name: str) -> bool:
         return not _noted(name, self.removed)

@@ -255,3 +255,11 @@ def test_flags_stay_until_the_device_takes_them_back() -> None:
     state = run(known(), window(), state=state).state
     assert state.flags == ("anomaly",)
     assert run(known(), state=state, says_flags=True).state.flags == ()
+
+
+def test_a_zone_is_not_led_from_any_line_where_there_are_several() -> None:
+    where = known({"zone": "ground"})
+    assert len(read(run(where, level(Meaning.OCCUPANCY, 3, "a")))) == 1
+    normal = run(where, level(Meaning.OCCUPANCY, 3, "a"), level(Meaning.OCCUPANCY, 9, "b"))
+    assert not normal.accepted
+    assert not normal.state.lines["b"].is_mapped

@@ -134,3 +134,9 @@ def test_figures_of_ages_and_heights_and_names_of_people_go_and_places_stay() ->
         "logics": [{"name": "Picture gallery", "counts": [{"name": "fw", "value": 3}]}],
         "value": [],
     }
+
+
+def test_people_whom_a_camera_follows_are_numbered_anew() -> None:
+    body = {"events": [{"track_id": 90017, "n": 1}, {"track_id": 90018, "n": 2}, {"track_id": 90017, "n": 3}]}
+    found = json.loads(scrubbed(json.dumps(body)).text)
+    assert [each["track_id"] for each in found["events"]] == [1, 2, 1]
