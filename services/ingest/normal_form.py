@@ -133,7 +133,7 @@ def _line_of(known: Known, measurement: Measurement) -> Line | None:
 
 
 def _is_one_of_many(line: Line, measurement: Measurement, seen_at: set[str]) -> bool:
-    """Tell whether a zone is led from any line while there are several, which would take turns in saying how full it is."""
+    """Tell whether a zone is led from any line while there are several; they would take turns in filling it."""
     is_occupancy = measurement.meaning is Meaning.OCCUPANCY
     return is_occupancy and line.line == ANY_LINE and len(seen_at) > 1
 

@@ -90,7 +90,6 @@ def test_a_radios_payload_is_kept_whole() -> None:
         "fw-male",
         "avgAge",
         "faceRect",
-        "trackID",
         "licensePlate",
         "Image",
     ],
