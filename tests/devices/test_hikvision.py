@@ -308,6 +308,13 @@ def test_an_alert_of_people_without_its_figures_is_refused(inside: str) -> None:
         devices.read(document, only.context)
 
 
+@pytest.mark.parametrize("kind", ["regionTargetNumberCounting", "framesPeopleCounting", "personDensityDetection"])
+def test_people_counted_in_other_ways_do_not_vanish_unseen(kind: str) -> None:
+    document = document_of(alert("<CountingList><humanCount>3</humanCount></CountingList>", kind=kind).encode(), XML)
+    with pytest.raises(Unreadable, match="in a way that is not read"):
+        devices.read(document, TestHikvision.cases[0].context)
+
+
 def test_one_bad_alert_of_a_stream_spoils_no_other() -> None:
     only = TestHikvision.cases[0]
     bad = alert(real_time(1, 1).replace("<enter>1<", "<enter>many<"))

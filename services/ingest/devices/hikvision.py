@@ -26,6 +26,8 @@ SERIALS: Final = ("macaddress", "deviceid", "serialnumber", "deviceserial")
 CUMULATIVE, WINDOWS = "realtime", ("timerange", "signaltrigger")
 QUEUE_DATA: Final = ("personqueuerealtimedata", "personqueuerealtimedate")
 """The second is how a firmware misspells the first."""
+COUNTS: Final = ("counting", "density")
+"""What the types of other events that hold numbers of people have in their names: they must not vanish unseen."""
 LONGEST_WAIT_S: Final = 12 * 3600.0
 
 
@@ -92,6 +94,8 @@ def _read_alert(gathering: Gathering, alert: Alert, place: str, context: Context
         device.measurements.append(_passages(alert, counting, f"{place}: peopleCounting", sent_at, context))
     elif kind.startswith("personqueue"):
         _read_queue(device, alert, place, sent_at, context)
+    elif any(word in kind for word in COUNTS):
+        raise Malformed(f"{place}: eventType", "it counts people in a way that is not read; PeopleCounting is")
     # Any other event is a sign of life: motion, a face, a disk. There is nothing in it to count.
 
 
