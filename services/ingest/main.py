@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from random import SystemRandom
+from secrets import token_hex
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
@@ -14,12 +17,17 @@ from starlette.types import ASGIApp
 from services.ingest import approvals, device_routes, inlet
 from services.ingest.claims import follow_claims
 from services.ingest.front import Front
+from services.ingest.listener import Listener
 from services.ingest.pages import site
+from services.ingest.positions import Positions
 from services.ingest.problems import BY_STATUS, PROBLEMS
 from services.ingest.recount import Recount
 from services.ingest.routes import Door, router
+from services.ingest.secrets import Secrets
 from services.ingest.senders import Senders
 from services.ingest.settings import Settings
+from services.ingest.sources.keeper import SourceKeeper
+from shared.contracts.devices import AnySource
 from shared.contracts.readings import READING
 from shared.runtime import logs, service
 from shared.runtime.applied_libraries import Shelves, follow
@@ -69,16 +77,29 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
 
 
 async def with_devices(bus: Bus, door: Door, readiness: Readiness) -> None:
-    """Do ingest's work on the bus, for ever: follow the configuration and claims, count what has been claimed."""
-    states = door.intake.connect(bus)
-    recount = Recount(door.intake)
-    door.registry.on_change.append(recount.wake)
+    """Do ingest's work on the bus, for ever: follow configuration and claims, fetch, listen, count what is claimed."""
+    registry, intake, settings = door.registry, door.intake, door.settings
+    states = intake.connect(bus)
+    recount = Recount(intake)
+    positions = Positions(bus, token_hex(8))
+    keeper = SourceKeeper(
+        intake, positions, Secrets(settings.secrets_dir), registry.library_zone, SystemRandom().random
+    )
+    registry.on_change += [recount.wake, lambda: keeper.follow(fetched_here(registry.sources(), settings.leaf))]
+    listener = Listener(bus, intake, registry.source, settings.max_device_body_bytes)
     door.bus = bus
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(follow(bus, Shelves((door.senders, door.registry)), readiness))
         tasks.create_task(follow_claims(bus, door.registry, readiness))
         tasks.create_task(states.run())
         tasks.create_task(recount.run(bus))
+        tasks.create_task(keeper.run())
+        tasks.create_task(listener.run())
+
+
+def fetched_here(sources: Mapping[str, AnySource], leaf: str) -> dict[str, AnySource]:
+    """Return the sources that are fetched at this branch, or at the centre (`leaf` empty): no device is asked twice."""
+    return {name: source for name, source in sources.items() if (source.leaf or "") == leaf}
 
 
 async def serve(settings: Settings) -> None:

@@ -81,6 +81,10 @@ class Registry:
         """Return the time zone of a source's times that come without one."""
         return ZoneInfo(source.time_zone or self._sources[source.id][0].time_zone)
 
+    def library_zone(self, source_id: str) -> ZoneInfo:
+        """Return the time zone of the library in which a source stands."""
+        return ZoneInfo(self._sources[source_id][0].time_zone)
+
     def find(self, source_id: str, serial: str) -> Known | None:
         """Return the device with this serial number behind a source.
 
