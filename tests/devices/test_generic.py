@@ -277,6 +277,15 @@ def test_what_is_there_twice_is_not_chosen_from(path: str) -> None:
         read({"data": [{"in": 1}, {"in": 2}]}, mapping(**{"in": path}))
 
 
+def test_a_number_and_nothing_else_is_a_body_too() -> None:
+    by = mapping(meaning="occupancy", value="$")
+    [found] = read("42\n", by)
+    assert [each.value for each in found.measurements] == [42.0]
+    for wrong in ("-1", "4,5", "42 people", "", "unavailable"):
+        with pytest.raises(Unreadable):
+            read(wrong, by)
+
+
 def test_a_broken_battery_spoils_no_count() -> None:
     [found] = read({**JSON_BODY, "box": {"serial": "A-7", "battery": 300}}, JSON_ROWS)
     assert len(found.measurements) == 2

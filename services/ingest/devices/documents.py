@@ -17,6 +17,8 @@ from defusedxml.ElementTree import fromstring
 
 MAX_DEPTH: Final = 40
 """Of nested JSON or XML; no device comes near."""
+CONTROLS: Final = re.compile("[\\x00-\\x08\\x0b\\x0e-\\x1f]")
+"""Characters that no text holds."""
 BARE_MULTIPART: Final = re.compile(rb"\s*--([^\s]{1,70})[ \t]*\r?\n[A-Za-z-]{1,40}:")
 """How a multipart body begins whose Content-Type, and so its boundary, got lost on the way: in a file, over MQTT."""
 
@@ -183,9 +185,7 @@ def _text_of(data: bytes) -> str | None:
         decoded = _decoded(data, "utf-8-sig")
         if decoded is None and b"\x00" not in data:
             decoded = data.decode("cp1252", errors="replace")
-    if decoded is None or any(character < " " and character not in "\t\r\n\f" for character in decoded):
-        return None
-    return decoded
+    return None if decoded is None or CONTROLS.search(decoded) else decoded
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:

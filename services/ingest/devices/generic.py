@@ -34,6 +34,8 @@ REGISTERS: Final = (Meaning.TOTAL, Meaning.DAY_TOTAL)
 LONGEST_WAIT_MIN: Final = 12 * 60.0
 MAX_PREAMBLE: Final = 50
 """Lines of a CSV before the one that names its columns."""
+NUMBER: Final = re.compile(r"^\s{0,9}\d{1,16}(?:\.\d{1,9})?\s{0,9}$")
+"""A body that is nothing but a figure, as on a topic of MQTT."""
 STEP: Final = re.compile(r"^(?:\.\.?|[^\W\d][\w.-]*)$")
 ATTRIBUTE: Final = re.compile(r"^@[^\W\d][\w.-]*$")
 KNOWN_TIMES: Final = ("iso", "unix", "unix_ms")
@@ -150,11 +152,12 @@ class _JsonRow:
 
 
 def _json_rows(document: Document, mapping: Mapping) -> Iterator[_Row]:
-    messages = [each for each in document.messages if each.json is not None]
-    if not messages:
+    bodies = [each.json for each in document.messages if each.json is not None]
+    if not bodies and NUMBER.match(document.text):
+        bodies = [document.text.strip()]
+    if not bodies:
         raise Unreadable("JSON is wanted")
-    for each in messages:
-        body = each.json
+    for body in bodies:
         rows = _found(mapping.rows, body) if mapping.rows else body if isinstance(body, list) else [body]
         if not rows and mapping.rows:
             raise Unreadable(f"there is nothing at {mapping.rows}")
@@ -189,7 +192,7 @@ def _elements(start: Element, steps: Sequence[str], above: dict[Element, Element
     found = [start]
     for step in steps:
         if step == "..":
-            found = [above[each] for each in found if each in above]
+            found = list(dict.fromkeys(above[each] for each in found if each in above))
         elif step != ".":
             found = [inner for each in found for inner in children(each, step)]
     return found
@@ -386,7 +389,7 @@ FORMATS: Final = (
         "json",
         "Any JSON, by a mapping",
         "Paths are JSONPath (RFC 9535), beginning with `$`; within a row that is the row. A list, or lines of JSON, are"
-        " rows by themselves where `rows` is left out.",
+        " rows by themselves where `rows` is left out. A topic of MQTT that holds a bare number is read by `$`.",
         "JSON",
         "lines of JSON",
     ),
