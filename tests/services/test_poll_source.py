@@ -7,7 +7,7 @@ import json
 import random
 from base64 import b64encode
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from services.ingest import devices
 from services.ingest.body import Body, Taken
 from services.ingest.devices.documents import document_of
 from services.ingest.devices.format import Context, Unreadable
-from services.ingest.positions import Positions
+from services.ingest.positions import Positions, TurnLost
 from services.ingest.secrets import NoCredentials, Secrets
 from services.ingest.sources.means import Backoff, Means, SourceFailed
 from services.ingest.sources.poll import Poll, run
@@ -34,6 +34,7 @@ from shared.contracts.devices import PollSource
 from shared.runtime.bus import Bus, BusUnavailable
 from tests.fakes.axis_camera import AxisCamera
 from tests.fakes.http_server import FAULTS, FakeServer, Fault, Request, Response, listening
+from tests.fakes.moody_bus import Moody
 from tests.fakes.openplus import OpenPlusServer
 from tests.fakes.trafsys import TrafsysServer, hour
 from tests.fakes.vea import VeaServer
@@ -52,10 +53,13 @@ class Ledger:
     unreadable: list[Body] = field(default_factory=list)
     refusals: deque[Exception] = field(default_factory=deque)
     """To be raised by the next bodies, one each, before anything is kept."""
+    is_away: bool = False
     dies: int = 0
     """So many of the next bodies are kept, and then the process dies."""
 
     async def take(self, body: Body) -> Taken:
+        if self.is_away:
+            raise BusUnavailable("away")
         if self.refusals:
             raise self.refusals.popleft()
         self.bodies.append(body)
@@ -396,7 +400,7 @@ class TestOpenPlus:
     def _source(world: World, server: OpenPlusServer, **options: Any) -> PollSource:
         world.secret("open", f"id:{SECRET}")
         options = {"token_url": f"{server.base}/connect/token"} | options
-        return world.source("openplus", server.base, credentials="open", options=options)
+        return world.source("openplus", f"{server.base}/v1/peoplecount", credentials="open", options=options)
 
 
 class TestAxisExport:
@@ -554,6 +558,27 @@ async def test_an_answer_that_is_not_as_expected_goes_to_quarantine_once_and_is_
         assert world.ledger.totals == sums
 
 
+async def test_a_bus_that_stays_away_for_longer_than_a_turn_loses_and_doubles_nothing(world: World) -> None:
+    bus = Moody(world.bus.client, "ingest")
+    async with listening(VeaServer()) as server:
+        sums = fill(server, 4)
+        source = vea_source(world, server).model_copy(update={"every_s": 0.01})
+        means = replace(world.means(), positions=Positions(bus, "one", lease_s=0.4, look_every_s=0.02))
+        lost: list[TurnLost] = []
+        task = asyncio.create_task(_again_and_again(source, means, lost))
+        await _until(lambda: world.ledger.totals == sums)
+        world.clock.at += timedelta(hours=1)
+        bus.is_away = world.ledger.is_away = True
+        more = fill(server, 4, first=4)
+        asked = len(server.reports)
+        await _until(lambda: bool(lost))
+        assert len(server.reports) <= asked + 1  # what was heard is held, and without a turn nobody is asked
+        bus.is_away = world.ledger.is_away = False
+        await _until(lambda: world.ledger.totals == (sums[0] + more[0], sums[1] + more[1]))
+        assert len(world.ledger.figures) == 8
+        await _ended(task)
+
+
 async def test_a_source_that_is_run_says_when_it_fails_and_when_it_works(world: World) -> None:
     async with listening(PlainServer(faults=deque(["503", "reset"]))) as server:
         source = world.source("plain", server.base).model_copy(update={"every_s": 0.01})
@@ -618,6 +643,20 @@ def test_a_row_of_json_keeps_its_other_fields() -> None:
     now = OPENING
     heard = way.heard(None, way.ask(None, now), Answer(200, {}, body, ""), now)
     assert json.loads(heard.bodies[0])["result"] == [record]
+
+
+async def _again_and_again(source: PollSource, means: Means, lost: list[TurnLost]) -> None:
+    while True:
+        try:
+            await run(source, means)
+        except TurnLost as error:
+            lost.append(error)
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.01)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -10,24 +10,9 @@ import pytest
 
 from services.ingest.positions import MAX_PLACE_BYTES, PlaceTooLarge, Position, Positions, TurnLost
 from shared.contracts import subjects
-from shared.runtime.bus import ACK_TIMEOUT_S, Bus, BusUnavailable
+from shared.runtime.bus import Bus
 from shared.runtime.clock import now, wait_s
-
-
-class Moody(Bus):
-    """A real connection whose writes can be made to fail, before or after they are done."""
-
-    is_away = False
-    loses_answers = 0
-
-    async def publish(self, subject: str, payload: bytes, **more: object) -> int:
-        if self.is_away:
-            raise BusUnavailable("away")
-        sequence = await super().publish(subject, payload, timeout_s=ACK_TIMEOUT_S, **more)  # type: ignore[arg-type]
-        if self.loses_answers:
-            self.loses_answers -= 1
-            raise BusUnavailable("the answer is lost")
-        return sequence
+from tests.fakes.moody_bus import Moody
 
 
 @pytest.fixture

@@ -68,9 +68,9 @@ class Poll:
 
     async def for_ever(self) -> None:
         """Ask again and again. Raises what intake raises, but for the bus being away, and TurnLost."""
-        begun_s = monotonic_s()
         await self._respect()
         while True:
+            begun_s = monotonic_s()
             try:
                 await self.once()
             except (SourceFailed, NoCredentials) as error:
@@ -78,9 +78,9 @@ class Poll:
             else:
                 self.backoff.succeeded()
                 self.means.works()
-                # From one beginning to the next, so that a slow answer does not make it rarer; never at once.
-                begun_s = max(begun_s + self.source.every_s, monotonic_s())
-                await wait_s(max(begun_s - monotonic_s(), min(self.source.every_s, 1.0)))
+                # From one beginning to the next, so that a slow answer does not make it rarer; but never at once.
+                left_s = begun_s + self.source.every_s - monotonic_s()
+                await wait_s(max(left_s, min(self.source.every_s, 1.0)))
 
     async def once(self) -> None:
         """Ask, and take in what is new. Raises SourceFailed, NoCredentials."""
@@ -153,7 +153,7 @@ class Poll:
         left_s = (not_before - self.means.now()).total_seconds() if not_before else 0.0
         # By a clock that was wrong it may be far away; nobody is asked to wait for longer than a server may ask.
         left_s = min(left_s, 3600.0)
-        await self._pause(left_s if left_s > 0 else SPREAD_S * self.means.random())
+        await self._pause(left_s if left_s > 0 else min(SPREAD_S, self.source.every_s) * self.means.random())
 
     async def _pause(self, seconds: float) -> None:
         await pause(seconds, self.means.secrets, self.source.credentials)

@@ -7,6 +7,7 @@ once, and both together there is not.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -96,7 +97,7 @@ def _make(source: PollSource, zone: ZoneInfo) -> OpenPlus:
         settle=timedelta(seconds=options.settle_s),
         overlap=timedelta(minutes=options.overlap_min),
     )
-    return OpenPlus(source.url.rstrip("/"), options, zone, report)
+    return OpenPlus(re.sub(r"(/v1(/peoplecount)?)?/?$", "", source.url), options, zone, report)
 
 
 def _made_at(raw: dict[str, Any], zone: ZoneInfo, period: timedelta) -> datetime:
