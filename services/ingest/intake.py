@@ -56,7 +56,8 @@ class Intake:
 
     async def take(self, body: Body) -> Taken:
         """Store what a body says. Raises BusUnavailable, BusFull: nothing is acknowledged; bring it again."""
-        taking = _Taking(self, body, document_of(body.data, body.media_type, body.topic))
+        encoding = body.source.mapping.encoding if body.source.mapping else ""
+        taking = _Taking(self, body, document_of(body.data, body.media_type, body.topic, encoding))
         taken = await taking.take()
         metrics.DEVICE_BODIES.labels(body.source.type, taking.outcome).inc()
         return taken

@@ -67,6 +67,21 @@ def test_what_is_no_json_is_text(body: str) -> None:
 
 TENFOLD = {n: f"&l{n};" * 10 for n in range(9)}
 NESTED = "".join(f'<!ENTITY l{n} "{TENFOLD[n - 1]}">' for n in range(1, 9))
+
+
+@pytest.mark.parametrize("encoding", ["cp850", "latin-1", "utf-16-le", "utf-16-be", "shift-jis"])
+def test_a_text_in_an_encoding_that_its_source_says(encoding: str) -> None:
+    text = "Entrées;3\r\n" if encoding != "shift-jis" else "入口;3\r\n"
+    assert document_of(text.encode(encoding), "text/csv", encoding=encoding).text == text
+    assert document_of(text.encode(), "text/csv", encoding=encoding).text == text
+
+
+@pytest.mark.parametrize("encoding", ["", "cp1252", "utf-8", "no-such", "base64", "utf-16"])
+def test_an_encoding_that_does_not_fit_does_no_harm(encoding: str) -> None:
+    assert document_of("Entrées".encode("cp1252"), "text/csv", encoding=encoding).text == "Entrées"
+    assert document_of(PICTURE + b"\x00\x01", "", encoding=encoding).is_binary
+
+
 ENTITIES = f'<!DOCTYPE a [<!ENTITY l0 "lol">{NESTED}'
 
 

@@ -50,11 +50,11 @@ class Document:
         return self.parts or (self,)
 
 
-def document_of(data: bytes, media_type: str, topic: str = "") -> Document:
+def document_of(data: bytes, media_type: str, topic: str = "", encoding: str = "") -> Document:
     """Take a body apart by what it is, not by what it says it is: devices send JSON as text/plain, XML as a form.
 
     Of a multipart body the parts that are JSON or XML count, the first one before all; the others are left aside.
-    Lines of JSON are a list.
+    Lines of JSON are a list. `encoding` is that of a text which is not UTF-8, where the source says so.
     """
     kind = media_type.partition(";")[0].strip().lower()
     if kind.startswith("multipart/"):
@@ -65,7 +65,7 @@ def document_of(data: bytes, media_type: str, topic: str = "") -> Document:
     if bare is not None:
         boundary = bare[1].decode("ascii", "replace").replace('"', "")
         return _multipart(data, f'multipart/mixed; boundary="{boundary}"', topic)
-    return _single(data, kind, topic)
+    return _single(data, kind, topic, encoding)
 
 
 def together(messages: Sequence[tuple[str, str]]) -> str:
@@ -106,8 +106,8 @@ def descendants(element: Element, name: str) -> list[Element]:
     return [each for each in element.iter() if local(str(each.tag)) == name]
 
 
-def _single(data: bytes, kind: str, topic: str) -> Document:
-    text = _text_of(data)
+def _single(data: bytes, kind: str, topic: str, encoding: str = "") -> Document:
+    text = _text_of(data, encoding)
     if text is None:
         return Document(kind, topic, is_binary=True, data=data)
     start = text.lstrip()[:1]
@@ -174,25 +174,28 @@ def _form(data: bytes, kind: str, topic: str) -> Document:
     return Document(kind, topic, whole.text, json=dict(fields) if fields else None, data=data)
 
 
-def _text_of(data: bytes) -> str | None:
+def _text_of(data: bytes, encoding: str) -> str | None:
     """Return a body's text whatever its encoding, or None for bytes that are none."""
     if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        decoded = _decoded(data, "utf-16")
+        tried = ["utf-16"]
     elif data[:4] in {b"<\x00?\x00", b'{\x00"\x00'}:
-        decoded = _decoded(data, "utf-16-le")
+        tried = ["utf-16-le"]
     else:
-        data = data.rstrip(b"\x00")  # where C ends its strings
-        decoded = _decoded(data, "utf-8-sig")
-        if decoded is None and b"\x00" not in data:
-            decoded = data.decode("cp1252", errors="replace")
-    return None if decoded is None or CONTROLS.search(decoded) else decoded
+        tried = ["utf-8-sig", encoding or "utf-8-sig"]
+    for each in tried:
+        # Where C ends its strings is a zero, which is half a character elsewhere.
+        text = _decoded(data.rstrip(b"\x00") if each == "utf-8-sig" else data, each)
+        if text is not None:
+            return text
+    return None if b"\x00" in data.rstrip(b"\x00") else _decoded(data.rstrip(b"\x00"), "cp1252", "replace")
 
 
-def _decoded(data: bytes, encoding: str) -> str | None:
+def _decoded(data: bytes, encoding: str, errors: str = "strict") -> str | None:
     try:
-        return data.decode(encoding)
-    except UnicodeDecodeError:
+        text = data.decode(encoding, errors)
+    except (ValueError, LookupError):
         return None
+    return None if CONTROLS.search(text) else text
 
 
 def _json(text: str) -> Any:
