@@ -32,6 +32,8 @@ ONLY_LINE: Final = "1"
 """The line of a mapping that names none."""
 REGISTERS: Final = (Meaning.TOTAL, Meaning.DAY_TOTAL)
 LONGEST_WAIT_MIN: Final = 12 * 60.0
+CLOCK_AHEAD: Final = timedelta(minutes=2)
+"""By which a window may end before it seems to, because of the other side's clock."""
 MAX_PREAMBLE: Final = 50
 """Lines of a CSV before the one that names its columns."""
 NUMBER: Final = re.compile(r"^\s{0,9}\d{1,16}(?:\.\d{1,9})?\s{0,9}$")
@@ -350,7 +352,7 @@ class _Reader:
         A window that comes alone counts as it is: then it is the device's clock that is ahead.
         """
         rows = Counter(each.line for each in found)
-        now = self.context.received_at
+        now = self.context.received_at + CLOCK_AHEAD
         return [
             each for each in found if each.start is None or each.end is None or each.end <= now or rows[each.line] == 1
         ]
