@@ -133,7 +133,7 @@ def write_key(file: Path, library: str, made: NewKey) -> None:
         )
     for finding in checked.findings:
         warn(f"{file}: {finding}")
-    _replace(file.resolve(), text)
+    replace_file(file.resolve(), text)
 
 
 def with_key(text: str, library: int, table: str) -> str:
@@ -149,7 +149,7 @@ def with_key(text: str, library: int, table: str) -> str:
     return "".join([*lines[:end], "\n", table, *lines[end:]])
 
 
-def _replace(file: Path, text: str) -> None:
+def replace_file(file: Path, text: str) -> None:
     """Put a new text in a file's place at once: whoever reads meanwhile has the old or the new one."""
     beside = file.with_name(f".{file.name}.{token_hex(4)}")
     try:

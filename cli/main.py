@@ -16,6 +16,7 @@ COMMANDS: Final = (
     "check",
     "apply",
     "keys",
+    "devices",
     "doctor",
     "explain",
     "posts",

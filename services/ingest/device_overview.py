@@ -258,11 +258,6 @@ def hours_of(libraries: Mapping[str, LibraryConfig]) -> dict[str, OpeningHours]:
     return found
 
 
-def time_zone_of(library: LibraryConfig, source: AnySource) -> ZoneInfo:
-    """Return the time zone of a source's times that come without one."""
-    return ZoneInfo(source.time_zone or library.time_zone)
-
-
 def lines_of(device: Device, state: DeviceState) -> Iterator[tuple[Line | None, LineState]]:
     """Yield each line that a device has shown, with where it is led."""
     by_name = {each.line: each for each in device.lines}

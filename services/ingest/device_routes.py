@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,7 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.ingest.claiming import claim, claim_of, device_id, fault_of_claim, release
-from services.ingest.device_overview import hours_of, look, overview, time_zone_of, values_of
+from services.ingest.device_overview import hours_of, look, overview, values_of
 from services.ingest.device_view import view
 from services.ingest.front import BEARER
 from services.ingest.pages.site import words_of
@@ -26,6 +27,7 @@ from shared.contracts.readings import Slug
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import now
 from shared.runtime.formats import formats_for
+from shared.runtime.opening_hours import OsmOpeningHours
 from shared.runtime.problem import answer
 
 LOOKS_AT_ONCE: Final = 2
@@ -127,7 +129,7 @@ async def _devices(door: Door, library: LibraryConfig, lang: str, accept_languag
         found = await look(bus, library.id)
         seen = overview(libraries, found, hours_of({library.id: library}), at)
         own = [each for each in seen.unclaimed if each.library == library.id]
-        previews = await _previews(bus, library, own[:PREVIEWS_MAX])
+        previews = await _previews(bus, library, own[:PREVIEWS_MAX], at)
     except BusUnavailable:
         return _come_back()
     words = words_of(lang, accept_language)
@@ -135,13 +137,16 @@ async def _devices(door: Door, library: LibraryConfig, lang: str, accept_languag
     return JSONResponse(view(library, seen, previews, words, formats, at), headers=NO_STORE)
 
 
-async def _previews(bus: Bus, library: LibraryConfig, boxes: list[Waiting]) -> dict[tuple[str, str], Preview]:
+async def _previews(
+    bus: Bus, library: LibraryConfig, boxes: list[Waiting], at: datetime
+) -> dict[tuple[str, str], Preview]:
     sources = {each.id: each for each in library.sources}
+    domain = library.to_domain(OsmOpeningHours)
     found: dict[tuple[str, str], Preview] = {}
     for box in boxes:
         source = sources[box.source]
         bodies = await bodies_of(bus, box.library, box.source, box.token, newest=BODIES_READ)
-        by_serial = await asyncio.to_thread(preview, bodies, source, time_zone_of(library, source), now())
+        by_serial = await asyncio.to_thread(preview, bodies, source, domain, at)
         seen = by_serial.get(box.last.serial)
         if seen is not None:
             found[box.source, box.token] = seen

@@ -16,12 +16,12 @@ from services.ingest import devices
 from services.ingest.devices.documents import document_of
 from services.ingest.devices.format import Context, DeviceReport, Measurement, Unreadable
 from shared.contracts.devices import AnySource, QuarantinedBody
+from shared.domain.library import Library
 from shared.domain.meaning import COUNTING, Meaning
 from shared.domain.reading import HORIZON
+from shared.domain.registers import Declared, Register, credit
 
 MAX_PROBLEMS: Final = 5
-NEAR_END: Final = 0.1
-"""A register that falls from its last tenth into its first has wrapped."""
 REGISTERS: Final = frozenset({Meaning.TOTAL, Meaning.DAY_TOTAL})
 
 
@@ -80,16 +80,17 @@ class Preview:
 
 
 def preview(
-    bodies: Iterable[QuarantinedBody], source: AnySource, time_zone: ZoneInfo, now: datetime
+    bodies: Iterable[QuarantinedBody], source: AnySource, library: Library, now: datetime
 ) -> dict[str, Preview]:
-    """Return what would be counted, by serial number. `time_zone` is of times that come without one."""
+    """Return what would be counted for a library, by serial number."""
+    time_zone = ZoneInfo(source.time_zone) if source.time_zone else library.time_zone
     found: dict[str, _Gathered] = {}
     for kept in bodies:
         data = bytes.fromhex(kept.body) if kept.is_hex else kept.body.encode()
         try:
             format_name, reports = read_body(data, kept.media_type, kept.topic, source, time_zone, kept.received_at)
         except Unreadable as error:
-            gathered = found.setdefault(kept.serial, _Gathered(kept.serial))
+            gathered = found.setdefault(kept.serial, _Gathered(kept.serial, library))
             gathered.bodies += 1
             gathered.unreadable += 1
             gathered.note(gathered.problems, str(error))
@@ -97,7 +98,7 @@ def preview(
         # A body that speaks of several devices is kept once for each of them; it counts for that one only.
         for report in reports:
             if kept.serial in {"", report.serial}:
-                found.setdefault(report.serial, _Gathered(report.serial)).take(kept, format_name, report, now)
+                found.setdefault(report.serial, _Gathered(report.serial, library)).take(kept, format_name, report, now)
     return {serial: each.preview() for serial, each in sorted(found.items())}
 
 
@@ -116,11 +117,13 @@ def read_body(
     ]
 
 
-def preview_of(reports: Iterable[tuple[str, DeviceReport]], received_at: datetime) -> dict[str, Preview]:
+def preview_of(
+    reports: Iterable[tuple[str, DeviceReport]], library: Library, received_at: datetime
+) -> dict[str, Preview]:
     """Return what would be counted of reports, each with its format, by serial number; nothing is too old."""
     found: dict[str, _Gathered] = {}
     for format_name, report in reports:
-        gathered = found.setdefault(report.serial, _Gathered(report.serial))
+        gathered = found.setdefault(report.serial, _Gathered(report.serial, library))
         gathered.read(format_name, report, received_at, None)
     return {serial: each.preview() for serial, each in sorted(found.items())}
 
@@ -133,8 +136,8 @@ class _Sum:
     forward: int | None = None
     backward: int | None = None
     value: float | None = None
-    registers: dict[str, tuple[int, datetime]] = field(default_factory=dict)
-    """What each way showed last, and when."""
+    registers: dict[str, Register] = field(default_factory=dict)
+    """What each way has shown."""
 
 
 @dataclass(slots=True)
@@ -142,6 +145,7 @@ class _Gathered:
     """One device, so far."""
 
     serial: str
+    library: Library
     format: str = ""
     model: str = ""
     bodies: int = 0
@@ -205,7 +209,9 @@ class _Gathered:
             if people is None:
                 continue
             if measurement.meaning in REGISTERS:
-                people = _step(total, way, people, at, measurement)
+                declared = Declared(measurement.wraps_at, measurement.meaning is Meaning.DAY_TOTAL)
+                register = total.registers.setdefault(way, Register())
+                people = credit(register, at.timestamp(), people, declared, self.library).days.total()
             setattr(total, way, (getattr(total, way) or 0) + people)
 
     def preview(self) -> Preview:
@@ -220,20 +226,6 @@ class _Gathered:
             removed=tuple(self.removed),
             lines=tuple(_line(name, self.labels[name], sums) for name, sums in self.sums.items()),
         )
-
-
-def _step(total: _Sum, way: str, shown: int, at: datetime, measurement: Measurement) -> int:
-    """Return how many a register has counted since it was read last: nobody at first, and nobody if it comes late."""
-    before, then = total.registers.get(way, (shown, at))
-    if at < then:
-        return 0
-    total.registers[way] = (shown, at)
-    if shown >= before:
-        return shown - before
-    wraps_at = measurement.wraps_at
-    if wraps_at is not None and before > wraps_at * (1 - NEAR_END) and shown < wraps_at * NEAR_END:
-        return shown + wraps_at + 1 - before
-    return shown  # it has begun anew at 0, after a power cut or at midnight
 
 
 def _line(name: str, label: str, sums: dict[Meaning, _Sum]) -> LinePreview:

@@ -183,7 +183,7 @@
       element("h3", { text: box.title }),
       element("ul", { class: "facts" }, box.facts.map(function (each) { return element("li", { text: each }); })),
       box.lines.length ? figures(box) : element("p", { class: "findings", text: words.unreadable }),
-      box.problems.length ? element("ul", { class: "findings" }, box.problems.map(function (each) {
+      box.problems.length ? element("ul", { class: "hint", lang: "en" }, box.problems.map(function (each) {
         return element("li", { text: each });
       })) : null,
       part,

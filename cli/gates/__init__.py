@@ -1,0 +1,1 @@
+"""What `placelibre devices` does: listing, previews, sources and claims. The command itself is `cli.devices`."""
