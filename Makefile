@@ -23,6 +23,9 @@ test: install ## Run the test suite (real bus, real processes)
 test-slow: install ## Run the tests that take their time: recorded weeks, killed processes, whole days
 	@SLOW_TESTS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m slow tests $(ARGS)
 
+test-devices: install ## Fuzz the formats of devices: ten thousand bodies each, a thousand of them over HTTP into the real bus
+	@FUZZED_BODIES=10000 $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900 tests/devices $(ARGS)
+
 servers: install ## Install real servers for the tests of channels into .servers (some minutes the first time)
 	@$(BIN)/python -m tests.servers.install
 
@@ -60,4 +63,4 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
 
-.PHONY: help install up test test-slow servers test-channels browser check simulate bench accuracy fix docs lock
+.PHONY: help install up test test-slow test-devices servers test-channels browser check simulate bench accuracy fix docs lock

@@ -99,7 +99,7 @@ class FormatSuite:
 
     def test_fuzzed_bodies_never_count_what_cannot_be(self) -> None:
         generator = random.Random(self.format)  # so that a failure comes again
-        for number, (case, body) in enumerate(_fuzzed(self.cases, generator, FUZZED)):
+        for number, (case, body) in enumerate(fuzzed(self.cases, generator, FUZZED)):
             for report in self._read_if_it_can_be(case, body):
                 for each in report.measurements:
                     fault = _fault_of(each)
@@ -153,7 +153,7 @@ def _fault_of(each: Measurement) -> str:
     return ""
 
 
-def _fuzzed(cases: Sequence[Case], generator: random.Random, count: int) -> Iterator[tuple[Case, bytes]]:
+def fuzzed(cases: Sequence[Case], generator: random.Random, count: int) -> Iterator[tuple[Case, bytes]]:
     """Yield bodies with something broken: values of other kinds, keys gone, bytes turned, parts doubled or cut."""
     for _ in range(count):
         case = generator.choice(cases)
