@@ -23,6 +23,7 @@ from shared.domain.estimation.layout import DAY_S, MINUTE_S, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOT_MIN, Profile, slot_of
 from shared.domain.estimation.queue import Queue, queue_of
+from shared.domain.estimation.sensors import Beside
 from shared.domain.estimation.turning import Balance
 from shared.domain.estimation.window import TICK_S, TICKS, Cell
 
@@ -55,6 +56,8 @@ EVENING_EVIDENCE: Final = 6.0
 DOUBT_MATCH: Final = 2.0
 """A second count confirms a doubted one if both are off by the same, within this many deviations."""
 CONFINE_EVERY_MIN: Final = 5
+HEARD_LATELY_S: Final = 20 * 60
+"""A gate that was not heard for so long, and one interval more, does not contradict a sensor."""
 
 
 class Phase(Enum):
@@ -479,11 +482,26 @@ class Core:
         if number is None:
             return
         people = max(seen.value - (0 if seen.place else self.layout.staff_inside), 0.0)
-        # Where gates count, a sensor that contradicts them was covered or moved; where none do, it is all there is.
-        is_counted = any(each.is_outer for each in self.layout.passages)
-        self.crowd.sense(number, seen.at, people, is_doubted=self.is_known and is_counted)
+        sensor = self.crowd.sensors[number]
+        if sensor.is_stuck(seen.value, sum(sum(watch.counted) for watch in self.watches)):
+            return
+        beside = self._counted_beside(seen.at)
+        if beside is Beside.NOTHING:
+            self.crowd.miss_gates((seen.at - sensor.heard) / MINUTE_S)
+        self.crowd.sense(number, seen.at, people, beside if self.is_known else Beside.NOTHING)
         seen_places = {each.place for each in self.crowd.sensors}
         self.is_known = self.is_known or "" in seen_places or seen_places >= {*self.layout.places}
+
+    def _counted_beside(self, at: float) -> Beside:
+        """Return what counts people at a time besides sensors: gates heard lately, of what kind."""
+        heard = [
+            passage
+            for passage, watch in zip(self.layout.passages, self.watches, strict=True)
+            if passage.is_outer and at - watch.heard_until < HEARD_LATELY_S + (passage.interval_s or 0)
+        ]
+        if not heard:
+            return Beside.NOTHING
+        return Beside.BEAMS if any(each.is_beam for each in heard) else Beside.GATES
 
     def _weigh_turn(self, surplus: float, variance: float, most: float, at: float) -> bool:
         """Ask, at a moment when the people inside are known, whether a gate is the wrong way round; turn it if so."""

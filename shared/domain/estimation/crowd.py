@@ -12,11 +12,12 @@ from math import exp, log
 from typing import Final
 
 from shared.domain.estimation.gaussian import Gaussian, Weights
-from shared.domain.estimation.layout import MINUTE_S, NOWHERE, Layout, Passage
+from shared.domain.estimation.layout import DAY_S, MINUTE_S, NOWHERE, Layout, Passage
 from shared.domain.estimation.sensors import (
     BIAS_SD,
     INCREDIBLE,
     MOST_SENSORS,
+    Beside,
     Sensor,
     look_variance,
     slept,
@@ -74,8 +75,6 @@ STAY_NIGHT_SD: Final = 0.08
 SCALE_MEMORY: Final = 3.0
 """How many nights' surprises the noise scale remembers."""
 SCALE_RANGE: Final = (0.4, 16.0)
-ALWAYS_MIN: Final = 24 * 60.0
-"""A sensor not heard for so long is as one never heard."""
 
 
 @dataclass(slots=True)
@@ -281,33 +280,57 @@ class Crowd:
                 return number
         return self.add_sensor(Sensor(name, place)) if len(self.sensors) < MOST_SENSORS else None
 
-    def sense(self, number: int, at: float, people: float, *, is_doubted: bool) -> None:
+    def miss_gates(self, minutes: float) -> None:
+        """Take in that for so many minutes no gate has counted, though the library has some."""
+        if any(each.is_outer for each in self.layout.passages):
+            self.widen(UNCOUNTED_SD_SHARE * self.layout.capacity * (min(max(minutes, 0.0), 60.0) / 60) ** 0.5)
+
+    def sense(self, number: int, at: float, people: float, beside: Beside) -> None:
         """Take in how many people a sensor (by number) saw at a time (Unix seconds).
 
-        It sees N + bias x N of N people: an extended Kalman step, linear around what both together make of N. What is
-        far off is not believed at all if `is_doubted`, for others count these people too; else only little by little.
+        It sees N + bias x N of N people: an extended Kalman step. `beside` says what else counts these people: if
+        anything does, what is far off is not believed at all; else little by little. The biases are only learned
+        beside gates that know directions. Elsewhere people who come look like a bias that grows, so there the biases
+        stay what they are, and make the rest unsure (Schmidt 1966: a filter that considers what it does not estimate).
         """
         self.settle()
         sensor, index = self.sensors[number], self.bias_index(number)
         mean, covariance = self.state.mean, self.state.covariance
-        apart_min = (at - sensor.heard) / MINUTE_S if sensor.heard else ALWAYS_MIN
+        is_new = at - sensor.heard > DAY_S / 2
+        apart_min = (at - sensor.heard) / MINUTE_S
+        if not is_new:
+            covariance[index][index] = wandered(covariance[index][index], max(apart_min, 0.0) / 60)
         sensor.heard = max(sensor.heard, at)
-        covariance[index][index] = wandered(covariance[index][index], min(max(apart_min, 0.0), ALWAYS_MIN) / 60)
         inside = [(self.layout.places.index(sensor.place), 1.0)] if sensor.place else self.everybody
         expected, spread = self.state.sum_of(inside)
         noise = look_variance(people, apart_min)
-        bias, unsure = mean[index], covariance[index][index]
-        trust = spread / (spread + noise + unsure * people**2)
-        around = max(expected + trust * (people / (1 + bias) - expected), 0.0)
+        bias = mean[index]
+        around = expected
+        if is_new:  # nothing ties it to our figure yet, which may be no better than a guess
+            trust = spread / (spread + noise + covariance[index][index] * people**2)
+            around += trust * (people / (1 + bias) - expected)
+        around = max(around, 0.0)
         seen: Weights = [*((place, 1 + bias) for place, _ in inside), (index, around)]
         value = people + around * bias
         foretold, variance = self.state.sum_of(seen)
         least = (value - foretold) ** 2 / INCREDIBLE**2
         if variance + noise < least:
-            if is_doubted:
+            if beside is not Beside.NOTHING:
                 return
             noise = least - variance
+        if beside is Beside.BEAMS:
+            # A gate without directions adds up guesses, and is less sure than it says: as much as makes this ordinary.
+            surplus = (value - foretold) ** 2 - (variance + noise)
+            if surplus > 0:
+                place = inside[0][0] if sensor.place else None
+                self.widen(surplus**0.5, place)
+        first = self.bias_index(0)
+        kept = mean[first:], [row[first:] for row in covariance[first:]]
         self.state.observe(seen, value, noise)
+        if beside is not Beside.GATES:
+            mean[first:] = kept[0]
+            for row, before in zip(covariance[first:], kept[1], strict=True):
+                row[first:] = before
 
     def expect(self, people: float, variance: float) -> None:
         """Take in what should be inside by another way of reckoning; what is far off makes our own figure less sure."""

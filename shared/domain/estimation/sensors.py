@@ -9,21 +9,35 @@ beside it, tell what it is. What is left are errors of a few minutes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
-BIAS_SD: Final = 0.10
+BIAS_SD: Final = 0.12
 """Of what a sensor sees, as a share, before anything is known of it."""
 BIAS_WANDER_SD: Final = 0.02
 """Per square root of an hour: light, seats moved, where people stand."""
 BIAS_NIGHT_SD: Final = 0.03
 NOISE_SHARE: Final = 0.04
 NOISE_PEOPLE: Final = 1.5
-ALIKE_MIN: Final = 5.0
+ALIKE_MIN: Final = 10.0
 """Looks nearer to each other than this share their error; together they are worth one."""
 INCREDIBLE: Final = 4.0
 """A look off by more deviations than this is no miscount: a sensor that was covered, moved, or began anew."""
 MOST_SENSORS: Final = 12
 """Of one library; another one is not listened to, for each costs time at every step."""
+
+
+STUCK_CROSSINGS: Final = 40
+"""So many people through the gates change what a sensor sees, or it sees nothing."""
+
+
+class Beside(Enum):
+    """What counts people besides a sensor."""
+
+    NOTHING = "nothing"
+    BEAMS = "beams"
+    """Gates of which at least one knows no direction."""
+    GATES = "gates"
 
 
 @dataclass(slots=True)
@@ -33,6 +47,16 @@ class Sensor:
     name: str
     place: str
     heard: float = 0.0
+    value: float = -1.0
+    """What it said last."""
+    crossings: int = 0
+    """People through the gates since the house was empty, when it said something else for the last time."""
+
+    def is_stuck(self, value: float, crossings: int) -> bool:
+        """Tell whether it says the same again though many have gone through the gates; note what it says."""
+        if value != self.value or crossings < self.crossings:
+            self.value, self.crossings = value, crossings
+        return crossings - self.crossings >= STUCK_CROSSINGS
 
 
 def look_variance(people: float, apart_min: float) -> float:

@@ -99,8 +99,8 @@ def read(text: str) -> tuple[Core, Window, tuple[Session, ...]]:
     """Return what was written. Raises ValueError, KeyError or TypeError for anything else."""
     kept: dict[str, Any] = json.loads(text)
     core = core_of(_layout(kept["layout"]), kept["minute"])
-    for name, place, heard in kept.get("sensors", ()):  # there were none once
-        core.crowd.add_sensor(Sensor(name, place, heard))
+    for fields in kept.get("sensors", ()):  # there were none once
+        core.crowd.add_sensor(Sensor(*fields))
     numbers = array("f", b85decode(kept["numbers"]))
     if len(numbers) != len(_numbers(core)):
         raise ValueError(f"{len(numbers)} figures do not fit the layout written beside them")
