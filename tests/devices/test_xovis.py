@@ -77,7 +77,7 @@ QUEUE = logic(
     1000,
     "Desk",
     "ZONE",
-    record({"queue-length": 6, "outflow": 8, "queueing-time": 4_800.0}),
+    record({"queue-length": 6, "outflow": 8, "queueing-time": 600.0}),
     record({"queue-length": 2, "outflow": 0, "queueing-time": 0}, 1),
 )
 OF_ROOM = state("logic 1001 balance", Meaning.OCCUPANCY, 14, "Room")

@@ -177,7 +177,7 @@ def _queue_record(line: str, label: str, record: dict[str, Any], place: str) -> 
         )
     if TIME not in counts:
         return
-    served = fields.people(counts.get(OUTFLOW), f"{place}.{OUTFLOW}")
+    served = fields.optional_people(counts.get(OUTFLOW), f"{place}.{OUTFLOW}")
     seconds = fields.number(counts[TIME], f"{place}.{TIME}")
     if served == 0:
         return  # nobody came through, so nobody knows how long it takes: that is not 0 minutes
@@ -185,9 +185,7 @@ def _queue_record(line: str, label: str, record: dict[str, Any], place: str) -> 
         line=f"{line} {TIME}",
         label=label,
         meaning=Meaning.QUEUEING_TIME,
-        # The counter adds up the times of all who left the queue, as its live events show (`counter_value` grows by
-        # each `amount`); the wait of one of them is the mean.
-        value=seconds / served / 60,
+        value=seconds / 60,  # of one of those who left the queue: decision 23
         end=end,
         is_complete=is_complete,
     )
