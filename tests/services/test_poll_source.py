@@ -29,7 +29,7 @@ from services.ingest.sources.means import Backoff, Means, SourceFailed
 from services.ingest.sources.poll import Poll, run
 from services.ingest.sources.polled import api_of, apis, faults
 from services.ingest.sources.polled.api import MAX_ANSWER_BYTES, Answer
-from services.ingest.sources.polled.exchange import MAX_RETRY_AFTER_S, retry_after_s
+from services.ingest.sources.polled.exchange import MAX_RETRY_AFTER_S, client, retry_after_s
 from shared.contracts.devices import PollSource
 from shared.runtime.bus import Bus, BusUnavailable
 from tests.fakes.axis_camera import AxisCamera
@@ -133,9 +133,9 @@ class World:
         """Hold the turn of a source, as `run` does, and ask it step by step."""
         means, api = self.means(holder), api_of(source)
         way, authority = api.make(source, PARIS), api.authority(source, means.secrets)
-        timeout = httpx.Timeout(read_s)
-        async with means.positions.turn(source.id) as turn, httpx.AsyncClient(timeout=timeout) as client:
-            yield Poll(source, means, turn, client, way, authority, Backoff(means.random, 0.01, 0.02))
+        async with means.positions.turn(source.id) as turn, client() as asking:
+            asking.timeout = httpx.Timeout(read_s)
+            yield Poll(source, means, turn, asking, way, authority, Backoff(means.random, 0.01, 0.02))
 
     async def place(self) -> Any:
         return await Positions(self.bus, "looker").place(self.source_id)
@@ -217,6 +217,17 @@ class TestVea:
                 await poll.once()
             assert not world.troubles
             assert world.ledger.totals == (sums[0] + 10, sums[1])
+
+    async def test_a_client_that_is_replaced_has_a_token_of_its_own_at_once(self, world: World) -> None:
+        async with listening(VeaServer()) as server:
+            fill(server, 6)
+            async with world.polling(vea_source(world, server)) as poll:
+                await poll.once()
+                server.client, server.secret = "client-2", "another"
+                world.secret("vea", "client-2:another")
+                await poll.once()
+            assert len(server.token_requests) == 2
+            assert b"client-2" in server.token_requests[1].body
 
     async def test_a_new_token_that_is_refused_is_no_reason_for_a_storm_of_them(self, world: World) -> None:
         async with listening(VeaServer(refuses_tokens=True)) as server:

@@ -17,24 +17,18 @@ from pydantic import AwareDatetime, JsonValue, ValidationError
 from services.ingest.body import Body
 from services.ingest.positions import Turn
 from services.ingest.secrets import NoCredentials
+from services.ingest.sources.handing import hand_over
 from services.ingest.sources.means import Backoff, Means, Runner, SourceFailed, pause
 from services.ingest.sources.polled import api_of, faults
 from services.ingest.sources.polled.api import Answer, Authority, Heard, Question, Way
 from services.ingest.sources.polled.exchange import Refused, client, exchange
 from shared.contracts.devices import PollSource
 from shared.contracts.status import Wire
-from shared.runtime.bus import BusUnavailable
 from shared.runtime.clock import monotonic_s, wait_s
-from shared.runtime.logs import logger
-
-log = logger(__name__)
 
 SHORTEST_PAUSE_S: Final = 10.0
 """After a failure; a source that is asked more often than that is tried again as soon as it would be."""
 LONGEST_PAUSE_S: Final = 300.0
-BUS_PAUSE_S: Final = 1.0
-LONGEST_BUS_PAUSE_S: Final = 15.0
-"""What was heard is held while the bus is away, and brought again; shorter than a turn lasts without the bus."""
 SPREAD_S: Final = 5.0
 """Within which sources begin, that all are started at once."""
 MAX_PAGES: Final = 1000
@@ -129,16 +123,7 @@ class Poll:
         raise SourceFailed(heard.odd)
 
     async def _take(self, data: bytes, media_type: str, received_at: datetime) -> None:
-        """Hand a body to intake; while the bus is away it is held, so that the source is not asked for it again."""
-        body = Body(self.source, data, media_type, received_at)
-        waiting = Backoff(self.means.random, BUS_PAUSE_S, LONGEST_BUS_PAUSE_S)
-        while True:
-            try:
-                await self.means.intake.take(body)
-            except BusUnavailable:
-                await wait_s(waiting.failed())
-            else:
-                return
+        await hand_over(Body(self.source, data, media_type, received_at), self.means)
 
     async def _failed(self, error: SourceFailed | NoCredentials) -> None:
         self.means.trouble(str(error))
