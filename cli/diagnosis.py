@@ -14,6 +14,7 @@ from nats.js.errors import APIError, NotFoundError
 from pydantic import ValidationError
 
 from cli import judgement
+from cli.gates.sight import sight
 from cli.judgement import Finding, look, ok, wrong
 from cli.probe import what_is_missing
 from shared.contracts import subjects
@@ -40,6 +41,7 @@ async def of_bus(bus: Bus, here: datetime) -> list[Finding]:
         findings += await _clocks(bus, here)
         findings += await _leaves(bus, here)
         findings += [each async for each in _libraries(bus, here)]
+        findings += await _devices(bus, here)
     except (BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, TimeoutError, OSError) as error:
         findings.append(
             wrong(
@@ -117,7 +119,7 @@ async def _streams(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
     names = [each.name for each in wanted.streams] + [subjects.bucket_stream(each.name) for each in wanted.buckets]
     for name in names:
         try:
-            by_subject = {"subjects_filter": ">"} if name == subjects.DEAD else {}
+            by_subject = {"subjects_filter": ">"} if name in {subjects.DEAD, subjects.QUARANTINE} else {}
             info = await bus.jetstream.stream_info(name, **by_subject)
         except NotFoundError:
             continue  # said already
@@ -125,7 +127,9 @@ async def _streams(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
         if name == subjects.DEAD:
             yield judgement.of_dead_letters(info.state.subjects or {})
         if name == subjects.QUARANTINE:
-            yield judgement.of_quarantine(info.state.messages)
+            of_devices = subjects.quarantined_body("", "", "").rstrip(".")
+            counts = info.state.subjects or {}
+            yield judgement.of_quarantine(sum(n for each, n in counts.items() if not each.startswith(f"{of_devices}.")))
 
 
 async def _durables(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
@@ -173,6 +177,11 @@ async def _libraries(bus: Bus, here: datetime) -> AsyncIterator[Finding]:
         yield look("libraries", "none is applied", "there is nothing to watch", "run `placelibre apply`")
 
 
+async def _devices(bus: Bus, here: datetime) -> list[Finding]:
+    seen = (await sight(bus, here)).overview
+    return list(judgement.of_devices(seen, here))
+
+
 def of_services(addresses: dict[str, str], logs: Path) -> Iterator[Finding]:
     """Yield what each service says of itself, and how fast the road is."""
     for name, address in addresses.items():
@@ -192,6 +201,8 @@ def _of_metrics(name: str, address: str) -> Iterator[Finding]:
         meaning = "its figures are unknown just now"
         yield look(f"service {name}", f"/metrics does not answer ({type(error).__name__})", meaning, "look again")
         return
+    if name == "ingest":
+        yield from judgement.of_sources(metrics)
     if name == "aggregator":
         yield from judgement.of_lag(metrics)
         delay = "placelibre_reading_to_status_seconds"

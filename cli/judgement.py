@@ -10,11 +10,16 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from services.ingest.device_overview import Overview
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.leaf import LeafState
 from shared.contracts.status import PublicStatus
+from shared.domain.catalog.devices import DEVICE_WORDS
+from shared.domain.device_health import Standing, standing
+from shared.domain.device_words import sentence
 from shared.domain.library import ClockKind
 from shared.domain.status import ReasonCode, State
+from shared.runtime.formats import formats_for
 
 FILL_LOOK_SHARE: Final = 0.7
 FILL_WRONG_SHARE: Final = 0.9
@@ -26,6 +31,8 @@ TICK_AGE_WRONG: Final = timedelta(seconds=60)
 CLOCKS_APART_LOOK: Final = timedelta(seconds=2)
 CLOCKS_APART_WRONG: Final = timedelta(seconds=60)
 BEFORE_THIS_PROJECT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+DEVICES_NAMED: Final = 20
+"""Devices in trouble that are told one by one; with more of them something else is wrong."""
 DISK_LOOK_BYTES: Final = 8 * 2**30
 """The bus may fill 6 GB; with less free it is the disk that fills first, and only a restart mends that."""
 DISK_WRONG_BYTES: Final = 2**30
@@ -123,15 +130,59 @@ def of_dead_letters(by_subject: Mapping[str, int]) -> Finding:
 
 
 def of_quarantine(count: int) -> Finding:
-    """Judge the bodies nobody could read."""
+    """Judge what senders with a key sent and nobody could read; boxes without one are judged in `of_devices`."""
     if not count:
         return ok("quarantine", "empty")
     return look(
         "quarantine",
         f"{count} bodies",
-        "a device sent what could not be read, or under a name nobody knows; it was not counted",
-        "see the log of ingest for the device and the reason; the bodies are kept for 7 days",
+        "requests with a key held readings that could not be read; those were not counted",
+        "their sender was told which and why in the answer; the bodies are kept for 7 days",
     )
+
+
+def of_devices(seen: Overview, now: datetime) -> Iterator[Finding]:
+    """Judge the devices: those in trouble each by itself, and the boxes that nobody has claimed together."""
+    troubled = [row for row in seen.rows if row.ailments]
+    if seen.rows and not troubled:
+        yield ok("devices", f"{len(seen.rows)} count, nothing is wrong with them")
+    for row in troubled[:DEVICES_NAMED]:
+        words, formats = DEVICE_WORDS["en"].health, formats_for("en", row.library.time_zone)
+        is_wrong = standing(row.ailments) is Standing.WRONG
+        yield (wrong if is_wrong else look)(
+            f"device {row.key}",
+            " ".join(sentence(each, words, formats, now) for each in row.ailments),
+            "people are not counted there, or wrong"
+            if is_wrong
+            else "it may stop counting, or something of it is lost",
+            f"mend it; `placelibre devices show {row.key}` says all that is known of it",
+        )
+    if len(troubled) > DEVICES_NAMED:
+        more = f"{len(troubled) - DEVICES_NAMED} more are in trouble"
+        yield look("devices", more, "they are not named here", "`placelibre devices` has them all")
+    if seen.unclaimed:
+        named = [f"{each.source}: {each.bodies} ({each.last.code})" for each in seen.unclaimed[:3]]
+        more = f" and {len(seen.unclaimed) - 3} more" if len(seen.unclaimed) > 3 else ""
+        yield look(
+            "boxes without a claim",
+            f"{len(seen.unclaimed)} send and count nowhere: {', '.join(named)}{more}",
+            "nobody has said where they hang, or what they send cannot be read; it is kept for 7 days",
+            "`placelibre devices` lists them, `placelibre devices claim` lets one count",
+        )
+
+
+def of_sources(metrics: str) -> Iterator[Finding]:
+    """Judge from ingest's metrics whether the sources that are fetched can be."""
+    for family in text_string_to_metric_families(metrics):
+        if family.name == "placelibre_sources_failing":
+            failing = {sample.labels["type"]: int(sample.value) for sample in family.samples if sample.value}
+            if failing:
+                yield look(
+                    "sources",
+                    f"failing: {', '.join(f'{count} of type {kind}' for kind, count in sorted(failing.items()))}",
+                    "what they would bring is not counted yet; they are tried again every few minutes",
+                    "the log of ingest names each with the reason (`source_failed`); look at its address and secrets",
+                )
 
 
 def of_clocks(bus_now: datetime | None, aggregator_now: datetime | None, here: datetime) -> Iterator[Finding]:

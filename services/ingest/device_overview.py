@@ -153,7 +153,7 @@ def overview(
 
 def judge(library: LibraryConfig, rows: Sequence[Row], hours: OpeningHours | None, now: datetime) -> Iterator[Row]:
     """Yield the devices of one library with what is wrong with each."""
-    sights = [sight_of(row, now) for row in rows]
+    sights = [sight_of(row, hours, now) for row in rows]
     house = house_of(library, rows, hours, now)
     over_all = device_health.imbalance(sights, house)
     for row, sight in zip(rows, sights, strict=True):
@@ -195,7 +195,14 @@ def opened_at(hours: OpeningHours, now: datetime) -> datetime | None:
     return next((start for start, end in spans if start <= now < end), None)
 
 
-def sight_of(row: Row, now: datetime) -> DeviceSight:
+def open_after(hours: OpeningHours | None, at: datetime | None) -> datetime | None:
+    """Return the first instant from then on at which it was or will be open."""
+    if hours is None or at is None:
+        return None
+    return at if hours.is_open(at) else hours.next_change(at)
+
+
+def sight_of(row: Row, hours: OpeningHours | None, now: datetime) -> DeviceSight:
     """Return a device as far as its health goes."""
     state, device = row.state, row.device
     common = {
@@ -224,6 +231,7 @@ def sight_of(row: Row, now: datetime) -> DeviceSight:
     return DeviceSight(
         **common,  # type: ignore[arg-type]  # likewise
         last_seen=heard_at(state),
+        due_since=open_after(hours, heard_at(state)),
         last_counted=state.last_counted or heard_at(state, of_counted=True),
         skew=None if state.skew_s is None else timedelta(seconds=state.skew_s),
         battery_percent=state.battery_percent,

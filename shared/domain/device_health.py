@@ -27,6 +27,8 @@ HALF_HOUR: Final = timedelta(minutes=30)
 BATTERY_LOW_PERCENT: Final = 20.0
 """Weeks to months for a box that reports by radio: time to order batteries and to bring a ladder."""
 BATTERY_EMPTY_PERCENT: Final = 5.0
+DAILY: Final = timedelta(hours=24)
+"""A device that may be silent for longer brings what happened by the day, after closing."""
 LOST_REPORTS: Final = 10
 """A radio loses one now and then; a day on which ten are missing has a cause."""
 
@@ -120,6 +122,8 @@ class DeviceSight:
     last_counted: datetime | None = None
     silent_after: timedelta = timedelta(minutes=20)
     """The shortest silence that its gates call one."""
+    due_since: datetime | None = None
+    """Of a device that is heard once a day: when it was first open after that, so that there is something to bring."""
     is_source_there: bool = True
     missing_target: str = ""
     """The gate or zone it is led to that the library does not have."""
@@ -208,14 +212,20 @@ def _presence(device: DeviceSight, house: HouseSight, now: datetime) -> list[Ail
     if device.last_seen is None:
         found.append(Ailment(HealthCode.NEVER_HEARD))
         return found
-    # Overnight many a box is switched off with the lights: silence begins to count when the doors open.
-    if house.is_open and house.opened_at is not None:
-        quiet_since = max(device.last_seen, house.opened_at)
-        if now - quiet_since >= device.silent_after:
-            found.append(Ailment(HealthCode.SILENT, since=device.last_seen))
+    if _is_silent(device, house, now):
+        found.append(Ailment(HealthCode.SILENT, since=device.last_seen))
     if device.last_counted is None and not device.missing_target:
         found.append(Ailment(HealthCode.NEVER_COUNTED))
     return found
+
+
+def _is_silent(device: DeviceSight, house: HouseSight, now: datetime) -> bool:
+    if not house.is_open or device.last_seen is None:
+        return False
+    if device.silent_after >= DAILY:
+        return device.due_since is not None and now - device.due_since >= device.silent_after
+    # Overnight many a box is switched off with the lights: silence begins to count when the doors open.
+    return house.opened_at is not None and now - max(device.last_seen, house.opened_at) >= device.silent_after
 
 
 def _ways(device: DeviceSight, house: HouseSight, now: datetime) -> list[Ailment]:

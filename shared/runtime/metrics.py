@@ -43,6 +43,27 @@ DEVICE_QUARANTINED: Final = Counter(
 DEVICE_RECOUNTED: Final = Counter(
     "placelibre_device_recounted", "Quarantined bodies read again after their device was claimed."
 )
+DEVICES: Final = Gauge(
+    "placelibre_devices",
+    "Devices by what is wrong with them, `well` where nothing is; one with two faults stands under both. All processes"
+    " of ingest say the same.",
+    ["health"],
+)
+DEVICES_UNCLAIMED: Final = Gauge(
+    "placelibre_devices_unclaimed", "Boxes that send, that nobody has claimed, and that count nowhere."
+)
+DEVICE_SOURCES_UNUSED: Final = Gauge(
+    "placelibre_device_sources_unused", "Sources on which nothing has come in the last seven days."
+)
+DEVICE_CLOCK_SKEW_S: Final = Gauge(
+    "placelibre_device_clock_skew_seconds", "How far the clock of a device is off, slow or fast, at the most."
+)
+DEVICE_BATTERY_PERCENT: Final = Gauge(
+    "placelibre_device_battery_percent", "The lowest battery of any device; NaN where none has one."
+)
+DEVICES_JUDGED_AT: Final = Gauge(
+    "placelibre_devices_judged_timestamp_seconds", "When the devices were last judged, in Unix seconds."
+)
 
 SOURCES: Final = Gauge("placelibre_sources", "Sources that this process reads or waits to read, by type.", ["type"])
 SOURCES_FAILING: Final = Gauge("placelibre_sources_failing", "Sources that do not work now, by type.", ["type"])
