@@ -229,12 +229,14 @@ def _warnings_of_keys(library: LibraryConfig, now: datetime) -> Iterator[tuple[L
     live = [key for key in library.keys if key.expires is None or key.expires > now]
     roles = {key.role for key in live}
     command = f"placelibre keys new {library.id} --device"
-    if not live:
+    has_devices = bool(library.sources or library.devices)
+    if not live and not has_devices:
         words = "nothing can report: the library has no live key"
         yield ("keys",), (words, f"run `{command} front-tablet --role staff`")
-    elif library.gates and "gate" not in roles:
-        yield ("gates",), ("no live key may report the gates", f"run `{command} front --role gate`")
-    elif not library.gates and "staff" not in roles:
+    elif library.gates and "gate" not in roles and not has_devices:
+        remedy = f"run `{command} front --role gate`, or `placelibre devices new {library.id}` for a counter"
+        yield ("gates",), ("no live key may report the gates", remedy)
+    elif not library.gates and "staff" not in roles and not has_devices:
         words = "there are no gates and no live staff key: nothing can be counted"
         yield ("keys",), (words, f"run `{command} front-tablet --role staff`")
     for index, key in enumerate(library.keys):

@@ -464,6 +464,11 @@ def test_an_expired_key_is_named_and_counts_as_none() -> None:
     assert problems == ["nothing can report: the library has no live key", "the key has expired on 2026-11-01"]
 
 
+def test_a_library_whose_counters_send_by_themselves_needs_no_key() -> None:
+    source = f'[[libraries.sources]]\nid = "box"\ntype = "url"\ntoken_sha256 = "{"0" * 64}"\n'
+    assert not check_text(GOOD[: GOOD.index("[[libraries.keys]]")] + source, NOW).findings
+
+
 def test_several_faults_are_all_named_in_the_order_of_their_lines() -> None:
     text = replaced("Europe/Paris", "Paris").replace("capacity = 120", "capacity = -1").replace('"gate"', '"door"')
     assert [each.line for each in check_text(text, NOW).findings] == [4, 8, 18]
