@@ -21,6 +21,7 @@ from cli.estimation.lines import (
 from cli.estimation.setup import HOUSE, Setup
 from shared.domain.estimation.device_clock import DeviceClock
 from shared.domain.estimation.estimator import Estimator
+from shared.domain.estimation.layout import MINUTE_S
 from shared.domain.estimation.looks import at_marker, counted
 from shared.domain.estimation.observation import Observation
 
@@ -54,6 +55,9 @@ class Reader:
         """Hand one event to the estimator. Raises MalformedLine, having handed over nothing, if it makes no sense."""
         if event.get("type") == "gate":
             self._count(event, received, estimator)
+            return
+        if event.get("type") == "occupancy":
+            estimator.sense(_sensed(event, received, self.setup))
             return
         read = KINDS.get(text(event, "type"))
         if read is None:
@@ -89,12 +93,27 @@ class Reader:
 
 
 def _head_count(event: Fields, identity: str, received: float, setup: Setup) -> Observation:
+    at, place = _seen_at(event, "t", received), _place(event, setup)
+    return Observation(at, "count", identity, number(event, "value"), place=place)
+
+
+def _sensed(event: Fields, received: float, setup: Setup) -> Observation:
+    """Return what a device saw that says how many are inside; one look of a minute counts, the last."""
+    at, place = _seen_at(event, "t", received), _place(event, setup)
+    sensor = text(event, "sensor") if event.get("sensor") is not None else "sensor"
+    if len(setup.layout.places) == 1:
+        place = ""
+    name = f"sensor {sensor} {place} {at // MINUTE_S:.0f}"
+    return Observation(at, "sensor", name, number(event, "value"), place=place, sensor=sensor)
+
+
+def _place(event: Fields, setup: Setup) -> str:
     zone = HOUSE if event.get("zone") is None else text(event, "zone")
     if zone == HOUSE:
-        zone = ""
-    elif zone not in setup.layout.places:
+        return ""
+    if zone not in setup.layout.places:
         raise MalformedLine(f"there is no zone {shown(zone)}")
-    return Observation(_seen_at(event, "t", received), "count", identity, number(event, "value"), place=zone)
+    return zone
 
 
 def _queue(event: Fields, identity: str, received: float, setup: Setup) -> Observation:

@@ -11,6 +11,7 @@ from cli.explanation.levels import LevelAccount, level_of
 from cli.explanation.past import Past
 from cli.explanation.publication import Publication
 from cli.explanation.queueing import QueueAccount, queue_of
+from cli.explanation.sensing import SensorAccount, sensors_of
 from shared.domain.estimation import estimator
 from shared.domain.estimation.journal import RULES
 from shared.domain.library import Library
@@ -53,6 +54,8 @@ class Explanation:
     publication: Publication | None
     """None where there is no bus to compare with."""
     gates: tuple[GateAccount, ...]
+    sensors: tuple[SensorAccount, ...]
+    """Devices that say how many they see, in the order in which they were first heard."""
     sum: Sum | None
     """None when nobody can be inside, by the hours."""
     corrections: tuple[Correction, ...]
@@ -92,6 +95,7 @@ def explain(past: Past, asked_for: datetime, publication: Publication | None) ->
         is_expired=asked_for > status.valid_until,
         publication=publication,
         gates=gates,
+        sensors=() if is_shut else sensors_of(core, beginning.at),
         sum=total,
         corrections=corrections,
         queue=queue_of(core, library, state.staff, beginning.at, status.wait)
@@ -127,6 +131,8 @@ def _readings(past: Past, begins: datetime, *, is_from_empty: bool) -> Readings:
             totals.duplicates - before.duplicates,
             totals.too_late - before.too_late,
             totals.ignored - before.ignored,
+            totals.in_gaps - before.in_gaps,
+            totals.not_believed - before.not_believed,
         ),
         all=totals,
         waiting=len(past.state.unplaced),

@@ -21,7 +21,7 @@ STATES: Final = {
 }
 REASONS: Final = {
     ReasonCode.NEVER_KNOWN: "nobody has counted heads, and the house was never seen empty since the log begins",
-    ReasonCode.GATE_SILENT: "every outer gate is silent",
+    ReasonCode.GATE_SILENT: "every outer gate, and whatever else counts people, is silent",
     ReasonCode.RECOUNT_OLD: "no outer gate counts, and the last head-count is too old",
     ReasonCode.TOO_UNSURE: "the figure could as well be half of it or twice as many",
     ReasonCode.CLOSED_BY_HOURS: "by the opening hours",

@@ -176,5 +176,16 @@ def _readings(explanation: Explanation) -> Iterator[str]:
 def _totals(totals: Totals) -> str:
     return (
         f"{totals.applied:,} used, {totals.duplicates:,} came twice and were dropped, {totals.too_late:,} came more"
-        f" than a day late, {totals.ignored:,} meant nothing known"
+        f" than a day late, {totals.ignored:,} meant nothing known{_of_registers(totals)}"
     )
+
+
+def _of_registers(totals: Totals) -> str:
+    parts = (
+        (
+            totals.in_gaps,
+            f"; {totals.in_gaps:,} people are in no figure: registers rose by them over more than one day",
+        ),
+        (totals.not_believed, f"; {totals.not_believed:,} times a register rose by more than can be"),
+    )
+    return "".join(words for is_so, words in parts if is_so)

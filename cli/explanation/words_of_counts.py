@@ -11,7 +11,7 @@ from cli.explanation.account import Explanation
 from cli.explanation.corrections import Correction
 from cli.explanation.counting import GateAccount, Sum, Ways
 from cli.explanation.past import FaultSpan
-from cli.explanation.phrasing import CORRECTIONS, FAULTS, both, clock, missed, people, signed
+from cli.explanation.phrasing import CORRECTIONS, FAULTS, both, clock, missed, people, percent, signed
 from shared.domain.estimation.journal import CorrectionKind
 
 LEAST_PUT_IN: Final = 0.5
@@ -33,8 +33,9 @@ def counted(explanation: Explanation) -> Iterator[str]:
         yield from _gate(gate, as_of, zone)
     if not explanation.gates:
         yield "  the library has no gates"
+    yield from _sensors(explanation)
     yield "So:"
-    yield from _sum(total)
+    yield from _sum(total, has_sensors=bool(explanation.sensors))
     told = explanation.status.people
     if told is None:
         yield "This figure was told to nobody (see 1)."
@@ -68,6 +69,18 @@ def _gate(gate: GateAccount, as_of: datetime, zone: ZoneInfo) -> Iterator[str]:
     )
 
 
+def _sensors(explanation: Explanation) -> Iterator[str]:
+    zone, as_of = explanation.library.time_zone, explanation.status.as_of
+    for each in explanation.sensors:
+        where = f" in {each.place}" if each.place else ""
+        ways = "too many" if each.too_many >= 0 else "too few"
+        yield f"  {each.device} saw {people(each.people)} people{where} at {clock(each.at, zone, beside=as_of)}"
+        yield (
+            f"    it is taken to see {percent(abs(each.too_many))} {ways}, give or take {percent(each.deviation)};"
+            f" it is no head-count, and put nothing right in 3"
+        )
+
+
 def _put_in(gate: GateAccount) -> str:
     return f"{people(gate.put_in.entries)} crossings" if gate.is_beam else both(gate.put_in)
 
@@ -79,7 +92,7 @@ def _fault(span: FaultSpan, as_of: datetime, zone: ZoneInfo) -> str:
     return f"from {since} to {clock(span.seen_until, zone, beside=as_of)} it {FAULTS[span.kind]}"
 
 
-def _sum(total: Sum) -> Iterator[str]:
+def _sum(total: Sum, *, has_sensors: bool) -> Iterator[str]:
     rows = (
         ("counted", total.counted, total.counted.net),
         ("put in for gates that did not count", total.put_in, total.put_in.net),
@@ -93,9 +106,10 @@ def _sum(total: Sum) -> Iterator[str]:
     yield f"  {'people inside':<42}{'':>22}{people(total.people):>10}"
     yield f"Entries and exits in all, corrected: {both(total.corrected)}."
     if total.other:
+        seen = "what sensors see, " if has_sensors else ""
         yield (
-            "(Other evidence: whom a crowd at the door hides, that a full house does not grow and an empty one does not"
-            " shrink, how people usually leave, and what the gates' factors were before they were learned.)"
+            f"(Other evidence: {seen}whom a crowd at the door hides, that a full house does not grow and an empty one"
+            " does not shrink, how people usually leave, and what the gates' factors were before they were learned.)"
         )
 
 

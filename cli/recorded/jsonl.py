@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from cli.recorded.recording import Recording, RefusedRow, boot_of, id_of, recording
 from cli.wire import WireFields
-from shared.contracts.readings import READING, AnyWireReading, GateCount
+from shared.contracts.readings import READING, AnyWireReading, GateCount, GateTotal
 
 
 def read_jsonl(text: str, *, file: str) -> Recording:
@@ -38,7 +38,7 @@ def read_jsonl(text: str, *, file: str) -> Recording:
 
 def _identified(reading: AnyWireReading, text: str, line: int) -> WireFields:
     fields: WireFields = json.loads(reading.model_dump_json(exclude_none=True))
-    device = reading.device or (reading.gate if isinstance(reading, GateCount) else "recorded")
+    device = reading.device or (reading.gate if isinstance(reading, GateCount | GateTotal) else "recorded")
     fields["device"] = device
     if reading.id is not None:
         return fields

@@ -470,3 +470,17 @@ def test_an_estimator_goes_on_from_its_checkpoint_as_if_nothing_had_happened(sce
         if place and place % (len(lines) // 7) == 0:
             assert stopped.estimator is not None
             stopped.estimator = unpacked(packed(stopped.estimator))
+
+
+def seen(people: float, at: float, **fields: Any) -> dict[str, Any]:
+    return event(**{"type": "occupancy", "value": people, "t": at, "recv": at + 5, **fields})
+
+
+def test_a_sensor_of_occupancy_is_heard_once_a_minute_whatever_the_order() -> None:
+    looks = [seen(60 + second / 60, OPEN + HOUR_S + second) for second in range(0, 1800, 20)]
+    one = session_of(config(gates=[]), *looks)
+    other = session_of(config(gates=[]), *looks[::-1], *looks)
+    at = OPEN + HOUR_S + 1900
+    assert people(one, at) == people(other, at) == pytest.approx(88, abs=8)
+    with pytest.raises(MalformedLine, match="there is no zone 'attic'"):
+        one.handle(seen(5, at, zone="attic"))
