@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import stat
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ KEEPALIVE_S: Final = 15
 KEEPALIVES_LOST: Final = 3
 """A line that is dead is noticed within a minute."""
 NANOSECONDS: Final = 10**9
+
+logging.getLogger("asyncssh").setLevel(logging.WARNING)  # it tells of each connection and of each file
 
 
 @dataclass(frozen=True, slots=True)
