@@ -167,10 +167,7 @@ class _Taking:
                 kept.state.lines = normal.state.lines
                 await states.store(known)
             await self._store(normal.accepted)
-            if is_new:
-                kept.state = normal.state
-            else:
-                kept.state.lines = normal.state.lines
+            kept.state = normal.state
             for each in normal.accepted:
                 kept.remember(each.reading.id or "")
             states.touch(known)

@@ -72,7 +72,8 @@ def normal_form(
     if misled:
         normal.faults.append(Fault(0, "refused", misled))
         return normal
-    _note_report(normal.state, known, report, received_at)
+    day = received_at.astimezone(ZoneInfo(known.library.time_zone)).date().isoformat()
+    _note_report(normal.state, known, report, received_at, day)
     chosen = _choose_meanings(normal, known, report)
     seen_at = {each.line for each in report.measurements if each.meaning is Meaning.OCCUPANCY}
     for index, measurement in enumerate(report.measurements):
@@ -93,7 +94,7 @@ def normal_form(
         reading = {**fields, "library": known.library.id, "time": reckoned.at, "id": identity}
         normal.accepted.append(Accepted(index, READING.validate_python(reading)))
         if is_counted and identity not in seen:
-            _note_count(normal.state, measurement, reckoned)
+            _note_count(normal.state, measurement, reckoned, day)
     return normal
 
 
@@ -234,15 +235,14 @@ def _iso(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).isoformat()
 
 
-def _note_report(state: DeviceState, known: Known, report: DeviceReport, received_at: datetime) -> None:
-    day = received_at.astimezone(ZoneInfo(known.library.time_zone)).date().isoformat()
-    if state.day != day:
+def _note_report(state: DeviceState, known: Known, report: DeviceReport, received_at: datetime, day: str) -> None:
+    if day > state.day:  # what is read again later, out of quarantine, may be of an earlier one
         state.day, state.lost, state.quarantined = day, 0, 0
         for each in state.lines.values():
             each.forward = each.backward = 0
     state.device, state.source = known.device.id, known.device.source
     state.serial, state.model = report.serial, report.model or state.model
-    state.last_seen = received_at
+    state.last_seen = received_at if state.last_seen is None else max(state.last_seen, received_at)
     newest = max((each.end for each in report.measurements if each.end is not None), default=None)
     told = report.sent_at or newest
     if told is not None:
@@ -277,8 +277,9 @@ def _line_state(state: DeviceState, measurement: Measurement) -> LineState:
     return found
 
 
-def _note_count(state: DeviceState, measurement: Measurement, reckoned: Reckoned) -> None:
+def _note_count(state: DeviceState, measurement: Measurement, reckoned: Reckoned, day: str) -> None:
     state.last_counted = state.last_seen
+    is_today = day == state.day
     of_line = _line_state(state, measurement)
     of_line.is_mapped = True
     if of_line.counted_until is None or reckoned.at > of_line.counted_until:
@@ -289,8 +290,8 @@ def _note_count(state: DeviceState, measurement: Measurement, reckoned: Reckoned
             if now is None:
                 continue
             step = now - (getattr(of_line, name) if getattr(of_line, name) is not None else now)
-            setattr(of_line, way, getattr(of_line, way) + max(step, 0))
+            setattr(of_line, way, getattr(of_line, way) + max(step, 0) * is_today)
             setattr(of_line, name, now)
     elif measurement.meaning in COUNTING:
-        of_line.forward += measurement.forward or 0
-        of_line.backward += measurement.backward or 0
+        of_line.forward += (measurement.forward or 0) * is_today
+        of_line.backward += (measurement.backward or 0) * is_today

@@ -68,7 +68,8 @@ class Recount:
             readings += await self.intake.take_again(body, known)
             bodies += 1
             metrics.DEVICE_RECOUNTED.inc()
-        kept.state.recounted = known.fingerprint
+        async with kept.busy:
+            kept.state.recounted = known.fingerprint
         await states.store(known)
         if bodies:
             log.info("quarantine_counted", device=known.device.id, bodies=bodies, readings=readings)

@@ -263,3 +263,11 @@ def test_a_zone_is_not_led_from_any_line_where_there_are_several() -> None:
     normal = run(where, level(Meaning.OCCUPANCY, 3, "a"), level(Meaning.OCCUPANCY, 9, "b"))
     assert not normal.accepted
     assert not normal.state.lines["b"].is_mapped
+
+
+def test_what_is_of_an_earlier_day_is_not_in_todays_sums() -> None:
+    state = run(known(), window()).state
+    yesterday = DeviceReport(measurements=(window(ago=1440),))
+    again = normal_form(known(), yesterday, state, NOW - timedelta(days=1))
+    assert (again.state.day, again.state.lines["1"].forward) == (state.day, 3)
+    assert again.state.last_seen == NOW
