@@ -51,6 +51,8 @@ class Stage:
     running: Counter[str] = field(default_factory=Counter)
     most_at_once: Counter[str] = field(default_factory=Counter)
     begun: asyncio.Condition = field(default_factory=asyncio.Condition)
+    end_s: float = 0.0
+    """How long a run takes to end."""
     look: Callable[[], str] = str
     """What is looked at when a run begins; what was seen then is kept."""
     seen: list[tuple[str, str]] = field(default_factory=list)
@@ -69,6 +71,7 @@ class Stage:
             means.works()
             await asyncio.Event().wait()
         finally:
+            await asyncio.sleep(self.end_s)
             self.running[source.id] -= 1
 
     async def wait(self, is_so: Callable[[], bool]) -> None:
@@ -114,7 +117,7 @@ async def running(keeper: SourceKeeper) -> AsyncIterator[None]:
 async def test_sources_are_started_left_alone_started_anew_when_changed_and_stopped(
     standing: Bus, tmp_path: Path
 ) -> None:
-    stage = Stage()
+    stage = Stage(end_s=0.05)
     keeper = keeper_of(standing, tmp_path, stage)
     async with running(keeper):
         keeper.follow({"a": source("a"), "b": source("b")})
