@@ -19,6 +19,8 @@ log = logger(__name__)
 
 EVERY_S: Final = 60.0
 """What is judged takes minutes to be true; the alert rules wait for ten of them."""
+SOON_S: Final = 5.0
+"""At the start, until the configuration has been read, and while the bus is away."""
 WELL: Final = "well"
 
 
@@ -26,15 +28,17 @@ async def watch(door: Door) -> None:
     """Judge the devices for ever; while the bus is away the gauges stay as they were, and their time says so."""
     metrics.DEVICE_BATTERY_PERCENT.set(nan)
     while True:
+        pause_s = SOON_S
         bus = door.bus
         if bus is not None and bus.is_connected and door.senders.libraries:
             at = now()
             try:
                 libraries = dict(door.senders.libraries)
                 show(overview(libraries, await look(bus), hours_of(libraries), at), at)
+                pause_s = EVERY_S
             except BusUnavailable as error:
                 log.debug("devices_not_judged", reason=str(error))
-        await wait_s(EVERY_S)
+        await wait_s(pause_s)
 
 
 def show(seen: Overview, at: datetime) -> None:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from services.ingest import approvals, device_routes, inlet
 from services.ingest.claims import follow_claims
+from services.ingest.device_watch import watch
 from services.ingest.front import Front
 from services.ingest.listener import Listener
 from services.ingest.pages import site
@@ -95,6 +96,7 @@ async def with_devices(bus: Bus, door: Door, readiness: Readiness) -> None:
         tasks.create_task(recount.run(bus))
         tasks.create_task(keeper.run())
         tasks.create_task(listener.run())
+        tasks.create_task(watch(door))
 
 
 def fetched_here(sources: Mapping[str, AnySource], leaf: str) -> dict[str, AnySource]:
