@@ -97,7 +97,7 @@ class MqttUsers:
             self._open(restart)
             return
         self._seen, self._trouble = sight, ""
-        if is_new_start or users != self._admitted:
+        if users != self._admitted or (users and is_new_start):
             self.bus.prepare(users)
             reload()
             self._tell(users)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,8 @@ from tests.e2e.test_up import Up
 from tests.fakes.transports import Takings
 
 CANARY = b"CANARY-4f1d-picture-of-somebody"
+PICTURE = json.dumps({"camera": "door", "image": b64encode(b"\xff\xd8\xff\xe0" + os.urandom(2000)).decode()}).encode()
+"""As a camera sends one along; ingest keeps what else is in the body, in quarantine."""
 PASSWORD = "door-secret"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 DEVICES = {"door": HASH, "gate-2": HASH}
@@ -139,17 +142,17 @@ async def texts_of(bus: Bus) -> dict[str, list[bytes]]:
     return found
 
 
-async def say_everything(house: House) -> None:
-    """Publish the canary in every way that MQTT has."""
+async def say_everything(house: House, body: bytes = CANARY) -> None:
+    """Publish a body in every way that MQTT has."""
     async with house.client(identifier="door-1", clean_session=False) as client:
         for qos in (0, 1, 2):
             for is_retained in (False, True):
-                await client.publish(f"devices/door/q{qos}", CANARY, qos=qos, retain=is_retained)
-        await client.publish("devices/door", CANARY, qos=1)
-        await client.publish("devices/gate-2/of-another", CANARY, qos=2, retain=True)
-        await client.publish("spBv1.0/group/NBIRTH/node", CANARY, qos=0)
+                await client.publish(f"devices/door/q{qos}", body, qos=qos, retain=is_retained)
+        await client.publish("devices/door", body, qos=1)
+        await client.publish("devices/gate-2/of-another", body, qos=2, retain=True)
+        await client.publish("spBv1.0/group/NBIRTH/node", body, qos=0)
     for qos in (0, 1, 2):
-        will = aiomqtt.Will(f"devices/door/will{qos}", CANARY, qos=qos, retain=True)
+        will = aiomqtt.Will(f"devices/door/will{qos}", body, qos=qos, retain=True)
         client = house.client(identifier=f"will-{qos}", will=will)
         await client.__aenter__()
         network = client._client.socket()
@@ -158,22 +161,25 @@ async def say_everything(house: House) -> None:
         with pytest.raises(aiomqtt.MqttError):
             async for _ in client.messages:
                 pass
-    stranded(house)
+    stranded(house, body)
 
 
-def stranded(house: House) -> None:
+def stranded(house: House, body: bytes) -> None:
     """Send with QoS 2 and never release it, as a device that loses its power does."""
     assert house.server.mqtt is not None
 
     def text(value: bytes) -> bytes:
         return len(value).to_bytes(2, "big") + value
 
+    def length(packet: bytes) -> bytes:
+        return bytes([len(packet) % 128 | 0x80, len(packet) // 128]) if len(packet) > 127 else bytes([len(packet)])
+
     connect = text(b"MQTT") + b"\x04\xc2\x00\x3c" + text(b"stranded") + text(b"door") + text(PASSWORD.encode())
-    publish = text(b"devices/door/stranded") + b"\x00\x07" + CANARY
+    publish = text(b"devices/door/stranded") + b"\x00\x07" + body
     with socket.create_connection(("127.0.0.1", house.server.mqtt.port), 5) as network:
         network.sendall(b"\x10" + bytes([len(connect)]) + connect)
         assert network.recv(4) == b"\x20\x02\x00\x00"
-        network.sendall(b"\x34" + bytes([len(publish)]) + publish)
+        network.sendall(b"\x34" + length(publish) + publish)
         assert network.recv(4) == b"\x50\x02\x00\x07"  # received, and now it waits to be released
 
 
@@ -461,14 +467,18 @@ async def test_up_lets_in_whom_the_applied_configuration_names(up: Up) -> None:
     assert up.pid_of("nats-server") not in {0, bus}
     async with home.operator() as operator:
         before = await operator.last_sequence(subjects.DEVICE_BODIES)
-        await say_everything(home)
+        await say_everything(home, PICTURE)
         async with asyncio.timeout(20):
             while await operator.last_sequence(subjects.DEVICE_BODIES) < before + 10:
                 await asyncio.sleep(0.05)
+        await until_nothing_is_left(operator)
         storage = {info.config.name: info.config.storage for info in await operator.jetstream.streams_info()}
         assert {storage[each.name] for each in MQTT_STREAMS} == {"memory"}
+        found = await texts_of(operator)
+        assert any(b"camera" in each for each in found[subjects.QUARANTINE])  # nobody has claimed it
+        assert not any(PICTURE[100:130] in each for each in found[subjects.QUARANTINE])
     assert files_with(up.folder, PASSWORD.encode()) == []
-    assert [path for path in files_with(up.folder, CANARY) if "jetstream" in path.parts or "logs" in path.parts] == []
+    assert files_with(up.folder, PICTURE[100:130]) == []
     apply(up, "gate-2")
     async with asyncio.timeout(20):
         while await home.admits("door"):
