@@ -24,8 +24,9 @@ MOST_PER_MIN: Final = 120
 MOST_PEOPLE: Final = 100_000
 WRAP_SHARE: Final = 0.1
 """A register that would have risen by more than this share of its range is not taken to have wrapped."""
-PROMPT: Final = timedelta(hours=1)
-"""A difference over at most so long is a window like any other gate's. For a longer one the hours are asked."""
+PROMPT: Final = timedelta(minutes=75)
+"""A difference over at most so long, such as an hourly report that is late, is a window like any other gate's, of the
+day on which it ends. For a longer one the hours are asked."""
 LATE_MIDNIGHT: Final = timedelta(hours=1)
 """A daily register that has not fallen so soon after midnight has a slow clock, and not begun anew."""
 KEPT_WHOLE: Final = 96
