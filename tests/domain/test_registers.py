@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from services.aggregator.checkpoint import dump, restore
 from services.aggregator.fold import Kept, Partition
 from shared.contracts.configuration import LibraryConfig
-from shared.domain.advance import advance
+from shared.domain.advance import advance, reconfigure
 from shared.domain.counting import forget_registers
 from shared.domain.library_state import LibraryState
 from shared.domain.reading import GateTotal
@@ -249,6 +249,16 @@ def test_registers_of_a_gate_that_nobody_knows_wait_for_it() -> None:
     show(told, "10:01", 17, gate="side")
     assert len(told.state.unplaced) == 2
     assert "side" not in told.state.last_report
+    config = LibraryConfig.model_validate(
+        {"id": "branch", "name": "Branch", "time_zone": "Europe/Paris", "country": "FR", **LONG_DAY}
+    )
+    body = dump(Partition(0, libraries={"branch": Kept(1, config, told.library, told.state)}))
+    partition = restore(0, 0, body, OsmOpeningHours)
+    assert partition is not None
+    state = partition.libraries["branch"].state
+    assert state.unplaced == told.state.unplaced
+    reconfigure(state, make_library(**{**LONG_DAY, "gates": [{"id": "side"}]}), at("10:02"))
+    assert (state.unplaced, state.days[MONDAY].entries) == ([], 7)
 
 
 def test_memory_is_bounded() -> None:

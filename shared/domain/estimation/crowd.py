@@ -387,8 +387,9 @@ class Crowd:
         times = min(times, MOST_DOUBT)
         _, variance = self.state.sum_of(self.everybody)
         if variance * times < self.layout.capacity**2:  # less sure than that nobody can be
-            for row in self.state.covariance:
-                row[:] = [value * times for value in row]
+            first = self.bias_index(0)  # the gates' faults are no sensor's
+            for row in self.state.covariance[:first]:
+                row[:first] = [value * times for value in row[:first]]
         self.scale = min(self.scale * times, SCALE_RANGE[1])
 
     def empty(self, people_sd: float) -> None:
