@@ -134,7 +134,8 @@ async def _devices(door: Door, library: LibraryConfig, lang: str, accept_languag
         return _come_back()
     words = words_of(lang, accept_language)
     formats = formats_for(words.language, library.time_zone)
-    return JSONResponse(view(library, seen, previews, words, formats, at), headers=NO_STORE)
+    fields = view(library, seen, previews, words, formats, at, troubles=door.source_troubles)
+    return JSONResponse(fields, headers=NO_STORE)
 
 
 async def _previews(

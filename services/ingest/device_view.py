@@ -11,6 +11,7 @@ from services.ingest.claiming import Suggestion, direction_of, suggested
 from services.ingest.device_overview import Overview, Row, heard_at
 from services.ingest.preview import LinePreview, Preview
 from services.ingest.quarantined import Waiting
+from services.ingest.sources.keeper import Trouble
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import AnySource, Line, QuarantinedBody
 from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords
@@ -31,10 +32,13 @@ def view(
     words: DeviceWords,
     formats: Formats,
     now: datetime,
+    *,
+    troubles: Mapping[str, Trouble],
 ) -> Fields:
     """Return the devices of one library and what nobody has claimed of its sources.
 
-    `previews` are by source and token of the serial number; a box without one is shown without figures.
+    `previews` are by source and token of the serial number; a box without one is shown without figures. `troubles` are
+    of sources that are fetched, by their ids.
     """
     page = words.page
     return {
@@ -48,10 +52,21 @@ def view(
             for each in seen.unclaimed
             if each.library == library.id
         ],
+        "failing": [
+            {
+                "source": source.id,
+                "name": source.name or source.id,
+                "reason": troubles[source.id].reason,
+                "since": troubles[source.id].since.isoformat(),
+                "since_words": page.failing_since.format(time=when(troubles[source.id].since, formats, now)),
+            }
+            for source in library.sources
+            if source.id in troubles
+        ],
         "unused": [
             {"source": source.id, "type": source.type, "words": source.name or source.id}
             for where, source in seen.unused
-            if where == library.id
+            if where == library.id and source.id not in troubles
         ],
     }
 

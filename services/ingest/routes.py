@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -17,6 +18,7 @@ from services.ingest.problems import PROBLEMS
 from services.ingest.registry import Registry
 from services.ingest.senders import Sender, Senders
 from services.ingest.settings import Settings
+from services.ingest.sources.keeper import Trouble
 from services.ingest.store import quarantine, store
 from shared.contracts.readings import READING
 from shared.runtime import metrics
@@ -42,6 +44,8 @@ class Door:
     bus: Bus | None = None
     in_hand: int = 0
     registry: Registry = field(default_factory=Registry)
+    source_troubles: Mapping[str, Trouble] = field(default_factory=dict)
+    """What is wrong with sources that are fetched, by their ids."""
     intake: Intake = field(init=False)
 
     def __post_init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from cli.bus_server import BusServer
 from services.ingest.pages import site
+from services.ingest.sources.keeper import Trouble
 from shared.contracts import subjects
 from shared.contracts.devices import Claim
 from shared.domain.catalog.devices import DEVICE_WORDS
@@ -134,6 +136,15 @@ async def test_a_source_on_which_nothing_came_is_shown_as_unused(inlet: Inlet) -
     assert [each["source"] for each in (await seen(inlet))["unused"]] == [f"{inlet.name}-box"]
     await inlet.send(passage(1))
     assert (await seen(inlet))["unused"] == []
+
+
+async def test_a_source_that_cannot_be_fetched_is_shown_with_the_reason(inlet: Inlet) -> None:
+    name = f"{inlet.name}-box"
+    inlet.door.source_troubles = {name: Trouble("the password is refused", datetime.now(UTC), "poll")}
+    shown = await seen(inlet)
+    [failing] = shown["failing"]
+    assert (failing["source"], failing["reason"]) == (name, "the password is refused")
+    assert shown["unused"] == []
 
 
 async def test_only_staff_of_the_library_see_and_claim_its_devices(inlet: Inlet, standing: Bus) -> None:

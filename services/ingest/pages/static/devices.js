@@ -107,16 +107,18 @@
 
   function draw() {
     if (editing || !latest) return;
-    var wanted = JSON.stringify([latest.devices, latest.unclaimed, latest.unused, latest.places]);
+    var wanted = JSON.stringify([latest.devices, latest.unclaimed, latest.failing, latest.unused, latest.places]);
     if (wanted === shown) return;
     shown = wanted;
     var focused = document.activeElement && document.activeElement.id;
     fill("devices", latest.devices.map(deviceCard));
     fill("unclaimed", latest.unclaimed.map(boxCard));
+    fill("failing", latest.failing.map(failingCard));
     fill("unused", latest.unused.map(function (each) { return element("li", { text: each.words }); }));
     byId("no-devices").hidden = latest.devices.length > 0;
     byId("no-unclaimed").hidden = latest.unclaimed.length > 0;
     byId("unclaimed-intro").hidden = latest.unclaimed.length === 0;
+    byId("failing-section").hidden = latest.failing.length === 0;
     byId("unused-section").hidden = latest.unused.length === 0;
     if (focused && byId(focused)) byId(focused).focus();
   }
@@ -315,7 +317,15 @@
     };
   }
 
-  // What both have in common
+  function failingCard(source) {
+    return element("li", { class: "card is-wrong" }, [
+      element("h3", { text: source.name }),
+      element("ul", { class: "facts" }, [element("li", { text: source.since_words })]),
+      element("p", { class: "findings", lang: "en", text: source.reason }),
+    ]);
+  }
+
+  // What all have in common
 
   function replace(part, children) {
     while (part.firstChild) part.removeChild(part.firstChild);

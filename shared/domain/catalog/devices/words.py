@@ -118,6 +118,10 @@ class DevicePageWords:
     """{gate}"""
     zone: str
     """{zone}"""
+    failing: str
+    failing_intro: str
+    failing_since: str
+    """{time}"""
     unused: str
     unused_intro: str
 
