@@ -25,6 +25,8 @@ def count_at_scrape(fold: Fold) -> None:
         metrics.AGGREGATOR_READINGS.labels(outcome).set_function(total(of))
     metrics.AGGREGATOR_CROSSINGS.labels("entries").set_function(total(lambda kept: kept.state.totals.entries))
     metrics.AGGREGATOR_CROSSINGS.labels("exits").set_function(total(lambda kept: kept.state.totals.exits))
+    metrics.AGGREGATOR_IN_GAPS.set_function(total(lambda kept: kept.state.totals.in_gaps))
+    metrics.AGGREGATOR_NOT_BELIEVED.set_function(total(lambda kept: kept.state.totals.not_believed))
     for state in State:
         metrics.AGGREGATOR_LIBRARIES.labels(state.value).set_function(total(_is_in(state)))
 

@@ -447,6 +447,12 @@ class DayHistory(Wire):
         default=None, description="With what the gates miss put right; null where nobody has worked it out."
     )
     corrected_exits: int | None = None
+    entries_in_gaps: int = Field(
+        default=0,
+        description="People of whom a register tells that they came since it was heard last, on this day or an earlier"
+        " one; they are in no other figure.",
+    )
+    exits_in_gaps: int = 0
     corrections: tuple[Correction, ...] = ()
     samples: tuple[HistorySample, ...]
 
@@ -464,6 +470,8 @@ class DayHistory(Wire):
             exits=day.exits,
             corrected_entries=round(day.corrected_entries),
             corrected_exits=round(day.corrected_exits),
+            entries_in_gaps=day.entries_in_gaps,
+            exits_in_gaps=day.exits_in_gaps,
             corrections=tuple(Correction.of(each, zone) for each in day.ledger.entries),
             samples=tuple(
                 HistorySample(

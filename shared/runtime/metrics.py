@@ -81,6 +81,14 @@ AGGREGATOR_CROSSINGS: Final = Gauge(
     "People counted at outer gates of the owned libraries, since the beginning of their state.",
     ["direction"],
 )
+AGGREGATOR_IN_GAPS: Final = Gauge(
+    "placelibre_aggregator_in_gaps",
+    "People whom registers tell of without a day on which they came, since the beginning of their libraries' state.",
+)
+AGGREGATOR_NOT_BELIEVED: Final = Gauge(
+    "placelibre_aggregator_not_believed",
+    "Rises of registers that no door lets through, and that were not counted, since the beginning of the state.",
+)
 AGGREGATOR_CHANGES: Final = Counter("placelibre_aggregator_changes", "Changes of status published.")
 AGGREGATOR_LIBRARIES: Final = Gauge("placelibre_aggregator_libraries", "Libraries owned, by state.", ["state"])
 AGGREGATOR_APPLIED: Final = Gauge(
