@@ -6,6 +6,7 @@ and read from it, and taken into the library's state.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -28,7 +29,8 @@ from shared.runtime.opening_hours import OsmOpeningHours
 from tests.devices.boxes import BOXES, Box, Eurecam, Imbuildings, Irisys, Minute, Sent, Spreadsheet, afternoon
 
 NOON = datetime(2026, 11, 19, 15, 0, tzinfo=UTC)
-SEEDS = 6
+SEEDS = int(os.environ.get("SEQUENCE_SEEDS", "2"))
+"""Afternoons of each box and kind of chaos; `make test-devices` plays twenty."""
 
 
 @dataclass
