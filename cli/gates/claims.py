@@ -54,16 +54,18 @@ def lines_for(seen: Preview, library: LibraryConfig, wishes: Wishes) -> tuple[Li
     Raises:
         Trouble: somebody has to say more, or what was said names no line of the device.
     """
-    found = {each.line: each for each in _chosen(seen, library, wishes)}
+    labels = {each.label: each.line for each in seen.lines if each.label}  # people say what stands on the device's page
+    found = {each.line: each for each in _chosen(seen, library, wishes, labels)}
     known = {*found, *(each.line for each in seen.lines)}
     for option, pairs in (("--meaning", wishes.meanings), ("--direction", wishes.directions)):
         for each in pairs:
             name, value = _pair(each, option, f"LINE={'window' if option == '--meaning' else 'in'}")
             field = option.removeprefix("--")
-            led = _led(name, found, known, option)
-            found[name] = _changed(led, field, value)
+            led = _led(labels.get(name, name), found, known, option)
+            found[led.line] = _changed(led, field, value)
     for name in wishes.inverted:
-        found[name] = _changed(_led(name, found, known, "--invert"), "invert", value=True)
+        led = _led(labels.get(name, name), found, known, "--invert")
+        found[led.line] = _changed(led, "invert", value=True)
     return tuple(found.values())
 
 
@@ -97,9 +99,10 @@ def claim_for(library: str, device: Device, at: datetime) -> Claim:
     return Claim(library=library, device=device, by="placelibre devices", at=at)
 
 
-def _chosen(seen: Preview, library: LibraryConfig, wishes: Wishes) -> Sequence[Line]:
+def _chosen(seen: Preview, library: LibraryConfig, wishes: Wishes, labels: Mapping[str, str]) -> Sequence[Line]:
     if wishes.lines:
-        return [_line(*_pair(each, "--line", "LINE=GATE")) for each in wishes.lines]
+        pairs = [_pair(each, "--line", "LINE=GATE") for each in wishes.lines]
+        return [_line(labels.get(name, name), target) for name, target in pairs]
     suggestion = suggested(seen, library, wishes.gate, wishes.zone)
     if suggestion.open:
         gates = ", ".join(each.id for each in library.gates) or "none yet"

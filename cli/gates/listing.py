@@ -15,7 +15,7 @@ from services.ingest.claiming import direction_of
 from services.ingest.device_overview import Row, heard_at, lines_of
 from services.ingest.device_view import place_of, preview_fields, title_of
 from services.ingest.devices.format import FLAGS, DeviceReport
-from services.ingest.preview import Figures, Preview
+from services.ingest.preview import Figures, LinePreview, Preview
 from services.ingest.quarantined import Waiting
 from shared.contracts.devices import Device, Line
 from shared.domain.catalog.devices import DEVICE_WORDS
@@ -142,20 +142,20 @@ def show_preview(seen: Preview) -> None:
     if not seen.lines:
         say("nothing in it can be counted")
     else:
-        table = Table("line", "meaning", "figures", "in", "out", "swapped", "", box=SIMPLE)
+        table = Table(box=SIMPLE)
+        table.add_column("line", overflow="fold")
+        for heading in ("meaning", "figures", "in", "out", "swapped", ""):
+            table.add_column(heading)
         for line in seen.lines:
             for number, figures in enumerate(line.figures):
-                name = (
-                    (f"{line.line} ({line.label})" if line.label and line.label != line.line else line.line)
-                    if not number
-                    else ""
+                is_first = number == 0
+                label = f" ({line.label})" if line.label and line.label != line.line else ""
+                table.add_row(
+                    f"{line.line}{label}" if is_first else "", *_row(figures), "would count" if is_first else ""
                 )
-                table.add_row(name, *_row(figures), "would count" if not number else "")
         OUT.print(table)
         for line in seen.lines:
-            way = direction_of(line)
-            only = f"; it seems to count {way} only (--direction {line.line}={way})" if way != "both" else ""
-            say(f"line {line.line}: {line.recommended.meaning} is recommended, for {line.why}{only}")
+            _show_advice(line)
     if seen.too_old:
         say(f"{seen.too_old} figures are older than a day; they are kept, and would not count")
     if seen.unreadable:
@@ -164,6 +164,18 @@ def show_preview(seen: Preview) -> None:
         say(f"  {each}")
     for each in seen.removed:
         say(f"cut out before it was kept: {each}")
+
+
+def _show_advice(line: LinePreview) -> None:
+    if len(line.figures) > 1:
+        say(f"line {line.line}: {line.recommended.meaning} is recommended, for {line.why}")
+    way = direction_of(line)
+    if way != "both":
+        say(f"line {line.line}: it seems to count {way} only; say --direction '{line.line}={way}'")
+    for figures in line.figures:
+        if figures.showed != (None, None):
+            shown = "/".join(_amount(each) for each in figures.showed)
+            say(f"line {line.line}: its register shows {shown}; only how far it moves from then on counts")
 
 
 def show_reports(reports: Sequence[DeviceReport]) -> None:

@@ -116,6 +116,9 @@ def preview_fields(seen: Preview) -> Fields:
                         "in": figures.forward,
                         "out": figures.backward,
                         "value": figures.value,
+                        "registers": {"in": figures.showed[0], "out": figures.showed[1]}
+                        if figures.showed != (None, None)
+                        else None,
                     }
                     for figures in each.figures
                 ],

@@ -37,6 +37,8 @@ class Figures:
     backward: int | None
     value: float | None
     """The latest, of an occupancy or a queue."""
+    showed: tuple[int | None, int | None] = (None, None)
+    """What its registers showed last, forward and backward; people are counted by how far they have moved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,11 @@ class _Sum:
     registers: dict[str, Register] = field(default_factory=dict)
     """What each way has shown."""
 
+    def showed(self, way: str) -> int | None:
+        """Return what a register showed last, None where there is none."""
+        register = self.registers.get(way)
+        return register.shown[-1].value if register else None
+
 
 @dataclass(slots=True)
 class _Gathered:
@@ -230,7 +237,14 @@ class _Gathered:
 
 def _line(name: str, label: str, sums: dict[Meaning, _Sum]) -> LinePreview:
     figures = tuple(
-        Figures(meaning, each.count, each.forward, each.backward, each.value)
+        Figures(
+            meaning,
+            each.count,
+            each.forward,
+            each.backward,
+            each.value,
+            (each.showed("forward"), each.showed("backward")),
+        )
         for meaning, each in sorted(sums.items(), key=lambda item: list(Meaning).index(item[0]))
     )
     return LinePreview(name, label, figures, _why(figures))

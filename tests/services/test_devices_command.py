@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import re
 import tomllib
@@ -19,14 +20,19 @@ from typer.testing import CliRunner, Result
 from cli.bus_server import BusServer
 from cli.configuration_check import check_text
 from cli.devices import app
+from cli.gates.claims import Wishes, lines_for
 from cli.gates.libraries_file import add_gate
 from cli.terminal import Trouble
+from services.ingest.preview import Figures, LinePreview, Preview
 from services.ingest.registry import Registry
 from shared.contracts import subjects
 from shared.contracts.devices import Claim, DeviceState
+from shared.domain.meaning import Meaning
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
-from tests.services.test_device_inlet import Inlet, passage, running
+from tests.conftest import ROOT
+from tests.devices.suite import FormatSuite
+from tests.services.test_device_inlet import Inlet, configuration, passage, running
 
 LIBRARY = """\
 [[libraries]]
@@ -112,10 +118,11 @@ async def test_a_preview_shows_what_would_be_counted_both_ways_round(console: Co
     await inlet.send([passage(1), passage(2, MetricId=2), passage(3), passage(4)])
     shown = await console.said("preview", f"{inlet.name}-box")
     assert re.search(r"crossing\s+4\s+3\s+1\s+1/3\s+would count", shown)
-    assert "crossing is recommended" in shown
     told = await console.told("preview", f"{inlet.name}-box")
     [line] = told["preview"]["lines"]
-    assert line["meanings"] == [{"meaning": "crossing", "figures": 4, "in": 3, "out": 1, "value": None}]
+    assert line["meanings"] == [
+        {"meaning": "crossing", "figures": 4, "in": 3, "out": 1, "value": None, "registers": None}
+    ]
 
 
 async def test_one_line_and_one_gate_need_no_option_and_what_came_before_counts(console: Console) -> None:
@@ -145,6 +152,17 @@ async def test_options_lead_each_line_where_it_belongs(console: Console) -> None
         ("1", "front", False, "crossing"),
         ("2", "garden", True, None),
     ]
+
+
+def test_a_line_may_be_named_as_the_device_s_own_page_has_it() -> None:
+    figures = Figures(Meaning.CROSSING, 1, 1, 0, None)
+    seen = Preview(
+        "S1", lines=(LinePreview("uuid-1", "Left", (figures,), ""), LinePreview("uuid-2", "", (figures,), ""))
+    )
+    wishes = Wishes(("Left=front", "uuid-2=garden"), inverted=("Left",), directions=("Left=in",))
+    [left, right] = lines_for(seen, configuration("lib"), wishes)
+    assert (left.line, left.gate, left.invert, left.direction) == ("uuid-1", "front", True, "in")
+    assert (right.line, right.gate, right.invert) == ("uuid-2", "garden", False)
 
 
 async def test_a_gate_that_is_not_there_is_made_in_the_file_and_on_the_bus(console: Console, tmp_path: Path) -> None:
@@ -293,6 +311,23 @@ def test_a_captured_body_is_read_without_a_bus(tmp_path: Path) -> None:
     assert device["lines"][0]["recommended"] == "crossing"
 
 
+def test_a_body_of_every_format_is_read(tmp_path: Path) -> None:
+    for module in (ROOT / "tests" / "devices").glob("test_*.py"):
+        importlib.import_module(f"tests.devices.{module.stem}")
+    suites = FormatSuite.__subclasses__()
+    assert len(suites) > 20
+    for suite in suites:
+        case = next((each for each in suite.cases if each.mapping is None), None)
+        if case is None:
+            continue
+        path = tmp_path / suite.format
+        path.write_bytes(case.body)
+        options = ["--media-type", case.media_type, *(["--topic", case.topic] if case.topic else [])]
+        result = CliRunner().invoke(app, ["read", str(path), "--format", suite.format, *options])
+        assert result.exit_code == 0, f"{suite.format}: {result.stdout} {result.exception}"
+        assert suite.format in result.stdout
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
@@ -309,6 +344,15 @@ def test_an_unreadable_body_says_why_and_what_to_do(tmp_path: Path, body: str | 
     assert result.exit_code == 1
     assert words in result.stdout
     assert "--format" in result.stdout
+
+
+def test_what_a_register_shows_is_told_for_one_reading_counts_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "capture.json"
+    total = {"in_counted": 8442, "out_counted": 15583, "capacity_counted": -7141}
+    body = {"device_info": {"device_sn": "6537F2854522"}, "line_total_data": [{"line": 1, "total": total}]}
+    path.write_text(json.dumps(body))
+    result = CliRunner().invoke(app, ["read", str(path), "--format", "milesight"])
+    assert "its register shows 8442/15583" in result.stdout
 
 
 def test_a_file_or_a_zone_that_is_not_there_is_said_to_be(tmp_path: Path) -> None:
