@@ -17,7 +17,10 @@ MIB: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class MqttStreamSpec:
-    """A stream of the MQTT listener. Where `is_refusing`, a full one refuses what comes; others drop the oldest."""
+    """A stream of the MQTT listener; no age, 0, is no limit of its own.
+
+    Where `is_refusing`, a full one refuses what comes; others drop the oldest.
+    """
 
     name: str
     subject: str
@@ -33,9 +36,9 @@ MQTT_STREAMS: Final = (
     MqttStreamSpec(
         "$MQTT_sess",
         "$MQTT.sess.>",
-        timedelta(days=7),
+        timedelta(0),  # one that is forgotten while its device is connected costs it one attempt to come back
         8 * MIB,
-        "sessions of devices: their client ids; one that is forgotten begins anew",
+        "sessions of devices: their client ids, no bodies; some forty thousand",
         is_one_per_subject=True,
     ),
     MqttStreamSpec(

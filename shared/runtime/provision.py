@@ -133,7 +133,7 @@ def _mqtt_config(spec: MqttStreamSpec, replicas: int) -> StreamConfig:
         max_bytes=spec.max_bytes,
         max_msgs=-1,
         max_msgs_per_subject=1 if spec.is_one_per_subject else -1,
-        duplicate_window=min(DUPLICATE_WINDOW, spec.max_age).total_seconds(),
+        duplicate_window=min(DUPLICATE_WINDOW, spec.max_age or DUPLICATE_WINDOW).total_seconds(),
         num_replicas=replicas,
     )
 
