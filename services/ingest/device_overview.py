@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
 
-from services.ingest.quarantined import ANY, InQuarantine, Waiting, waiting
+from services.ingest.quarantined import ANY, READ_S, InQuarantine, Waiting, waiting
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import (
@@ -110,7 +111,7 @@ async def values_of(bus: Bus, bucket: str, keys: str, model: type[Model]) -> dic
         raise BusUnavailable("not connected to the bus")
     found: dict[str, Model] = {}
     try:
-        async with aclosing(watch(bus, bucket, keys)) as all_updates:
+        async with asyncio.timeout(READ_S), aclosing(watch(bus, bucket, keys)) as all_updates:
             async for updates in all_updates:
                 for update in updates.updates:
                     value = _read(update.entry.value, model) if update.entry else None
@@ -122,6 +123,8 @@ async def values_of(bus: Bus, bucket: str, keys: str, model: type[Model]) -> dic
                     break
     except LogReset as error:
         raise BusUnavailable(f"{bucket} was replaced meanwhile") from error
+    except TimeoutError as error:
+        raise BusUnavailable(f"{bucket} was not read within {READ_S:.0f} s") from error
     return found
 
 

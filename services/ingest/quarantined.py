@@ -21,6 +21,8 @@ from shared.runtime.log_reader import LogReader
 DEVICES_MAX: Final = 500
 """Devices in quarantine that are looked at one by one; whoever has more has one source that speaks for all of them."""
 AT_ONCE: Final = 16
+READ_S: Final = 10.0
+"""The reader below waits for a bus that is away; whoever looks at a page does not. Two thousand bodies take one."""
 ANY: Final = "*"
 
 
@@ -46,7 +48,7 @@ class InQuarantine:
     left_out: int = 0
 
 
-async def waiting(bus: Bus, library: str = ANY) -> InQuarantine:
+async def waiting(bus: Bus, library: str = ANY, most: int = DEVICES_MAX) -> InQuarantine:
     """Return what waits of each device, of the sources of one library or of all; the fullest first.
 
     It costs one question for all subjects and two for each of them. Raises BusUnavailable.
@@ -56,11 +58,11 @@ async def waiting(bus: Bus, library: str = ANY) -> InQuarantine:
         info = await bus.jetstream.stream_info(subjects.QUARANTINE, subjects_filter=wanted)
         counts = sorted((info.state.subjects or {}).items(), key=lambda each: (-each[1], each[0]))
         free = asyncio.Semaphore(AT_ONCE)
-        looks = [_waiting(bus, subject, count, free) for subject, count in counts[:DEVICES_MAX]]
+        looks = [_waiting(bus, subject, count, free) for subject, count in counts[:most]]
         found = await asyncio.gather(*looks)
     except (nats.errors.Error, APIError, TimeoutError, OSError) as error:
         raise BusUnavailable(f"no word of quarantine: {type(error).__name__}") from error
-    return InQuarantine(tuple(each for each in found if each is not None), max(len(counts) - DEVICES_MAX, 0))
+    return InQuarantine(tuple(each for each in found if each is not None), max(len(counts) - most, 0))
 
 
 async def bodies_of(bus: Bus, library: str, source: str, token: str, *, newest: int) -> list[QuarantinedBody]:
@@ -69,11 +71,14 @@ async def bodies_of(bus: Bus, library: str, source: str, token: str, *, newest: 
         raise BusUnavailable("not connected to the bus")
     kept: deque[bytes] = deque(maxlen=newest)
     reader = LogReader(bus, subjects.QUARANTINE, [subjects.quarantined_body(library, source, token)])
-    async with aclosing(reader.batches()) as batches:
-        async for batch in batches:
-            kept.extend(message.data for message in batch.messages)
-            if batch.is_caught_up:
-                break
+    try:
+        async with asyncio.timeout(READ_S), aclosing(reader.batches()) as batches:
+            async for batch in batches:
+                kept.extend(message.data for message in batch.messages)
+                if batch.is_caught_up:
+                    break
+    except TimeoutError as error:
+        raise BusUnavailable(f"quarantine was not read within {READ_S:.0f} s") from error
     return [body for data in kept if (body := _read(data)) is not None]
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from cli import diagnosis, judgement
 from cli.bus_server import BusServer
 from cli.judgement import Severity
+from services.ingest import quarantined
 from services.ingest.device_overview import Found, Overview, overview
 from services.ingest.device_watch import show, watch
 from services.ingest.quarantined import InQuarantine, Waiting
@@ -154,6 +156,23 @@ def test_a_source_that_brings_seldom_is_not_silent_sooner(source: dict[str, Any]
     at = NOW - timedelta(hours=hours)
     [row] = seen(config, {"lib.cam": state(last_seen=at)}).rows
     assert (HealthCode.SILENT in {each.code for each in row.ailments}) == silent
+
+
+async def test_a_look_into_quarantine_is_bounded_and_says_what_it_left_out(standing: Bus) -> None:
+    name = f"full-{token_hex(4)}"
+    for number, bodies in ((1, 1), (2, 3), (3, 2)):
+        for each in range(bodies):
+            subject = subjects.quarantined_body(name, "box", serial_token(str(number)))
+            last = waiting("box", str(number)).last.model_copy(update={"reason": f"{each}"})
+            await standing.publish(subject, last.model_dump_json().encode())
+    found = await quarantined.waiting(standing, name, 2)
+    assert [(each.last.serial, each.bodies, each.last.reason) for each in found.devices] == [
+        ("2", 3, "2"),
+        ("3", 2, "1"),
+    ]
+    assert found.left_out == 1
+    newest = await quarantined.bodies_of(standing, name, "box", serial_token("2"), newest=2)
+    assert [each.reason for each in newest] == ["1", "2"]
 
 
 def all_metrics() -> set[str]:
