@@ -11,6 +11,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from services.ingest.devices.format import DeviceReport
+from services.ingest.normalise import MAX_AHEAD
 from services.ingest.registry import Known
 from shared.contracts import subjects
 from shared.contracts.devices import DeviceState
@@ -23,6 +24,10 @@ log = logger(__name__)
 
 FLUSH_EVERY_S: Final = 5.0
 """What is known of a device may be so old for others; what a line means is stored at once."""
+AHEAD_S: Final = MAX_AHEAD.total_seconds()
+AGES_S: Final = 366 * 86_400.0
+USUAL_S: Final = 120.0
+"""Reports of the last minute that come a little late say nothing bad of a clock."""
 MAX_IDS: Final = 512
 """Ids of late readings remembered per device, so that a body that comes again is not in today's sums twice."""
 
@@ -42,6 +47,16 @@ class Kept:
         self.ids[identity] = None
         if len(self.ids) > MAX_IDS:
             self.ids.popitem(last=False)
+
+    def skew(self, difference_s: float | None) -> float | None:
+        """Return by how much the device's clock is behind, judged by its latest report; None while that is not clear.
+
+        A report from the future, or of before such devices were made, is a clock at once. One from earlier may have
+        been kept back while a line was down; it is a clock once the reports of some minutes agree.
+        """
+        if difference_s is None or difference_s < -AHEAD_S or difference_s > AGES_S or abs(difference_s) <= USUAL_S:
+            return difference_s
+        return self.clock.offset_s or None
 
     def offset(self, report: DeviceReport, received_s: float) -> timedelta:
         """Return what must be added to the device's times, by when its reports have been arriving."""

@@ -182,6 +182,7 @@ class _Taking:
         else:
             offset = kept.offset(report, received_at.timestamp())
             normal = normal_form(known, report, state, received_at, offset, kept.ids)
+            normal.state.skew_s = kept.skew(normal.state.skew_s)
         normal.state.format = self.format
         return normal
 

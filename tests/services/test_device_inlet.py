@@ -310,7 +310,11 @@ async def test_nothing_of_a_picture_or_a_person_reaches_any_stream(inlet: Inlet)
 async def test_what_a_line_means_is_kept_over_a_restart(standing: Bus, bus_server: BusServer) -> None:
     name = f"lib-{token_hex(4)}"
     end = datetime.now(UTC)
-    window: dict[str, Any] = {"EventStartTime": int(end.timestamp()) - 60, "EventEndTime": int(end.timestamp()), "Count": 5}
+    window: dict[str, Any] = {
+        "EventStartTime": int(end.timestamp()) - 60,
+        "EventEndTime": int(end.timestamp()),
+        "Count": 5,
+    }
     async with running(bus_server, standing, name, devices=[device(name)]) as first:
         await first.send(passage(1))
         await first.send(passage(2, **window))
@@ -326,6 +330,17 @@ async def test_without_the_bus_nothing_is_acknowledged(inlet: Inlet) -> None:
     answer = await inlet.send(passage(1))
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_a_clock_is_wrong_when_it_must_be_and_not_when_a_line_was_down(inlet: Inlet) -> None:
+    await inlet.configure(devices=[device(inlet.name)])
+    states = inlet.door.intake.states
+    assert states is not None
+    for ago_s, skew in ((10, 10), (3000, None), (-3600, -3600)):
+        at = datetime.now(UTC) - timedelta(seconds=ago_s)
+        await inlet.send(passage(1, EventEndUTCTime=at.isoformat()))
+        [state] = [each for key, each in states.all().items() if key.startswith(inlet.name)]
+        assert state.skew_s == (None if skew is None else pytest.approx(skew, abs=5))
 
 
 async def test_what_is_known_of_a_device_is_on_the_bus(inlet: Inlet) -> None:
