@@ -17,7 +17,7 @@ from typing import Final
 
 import nkeys
 
-from cli.leaf_bus import LeafListener, LeafRemote, Register, render_leaf_users, render_listener, render_remote
+from cli.leaf_bus import LeafRemote, render_remote
 from cli.lifeline import end_with_parent
 from shared.contracts import subjects
 from shared.contracts.leaf import AT_A_LEAF, CONFIGURED_FROM_THE_CENTRE
@@ -57,8 +57,6 @@ class BusServer:
     sync: str = "always"
     host: str = field(default="127.0.0.1")
     mqtt: MqttListener | None = None
-    leaves: LeafListener | None = None
-    """Where branches with a bus of their own connect; who may is in the register beside the bus."""
     centre: LeafRemote | None = None
     """Set for the bus of such a branch."""
 
@@ -81,8 +79,6 @@ class BusServer:
         (self.home / "jetstream").mkdir(parents=True, exist_ok=True)
         self.home.chmod(0o700)
         users = {name: self._public_key(name) for name in (SERVICES if self.centre is None else AT_A_LEAF)}
-        if self.leaves is not None:
-            Register(self.home).certificate("localhost")
         path = self.home / "nats-server.conf"
         new = path.with_suffix(".new")
         new.touch(mode=0o600)  # a branch's holds its key to the centre
@@ -126,10 +122,7 @@ class BusServer:
         Raises:
             BusServerFailed: the program is missing.
         """
-        program = Path(sys.executable).parent / "nats-server"
-        if not program.exists():
-            raise BusServerFailed(f"{program.name} is not installed beside this Python; run `make install`")
-        return [str(program), "-c", str(self.home / "nats-server.conf")]
+        return nats_server(self.home / "nats-server.conf")
 
     def _public_key(self, user: str) -> str:
         path = self.seed_file(user)
@@ -143,6 +136,18 @@ class BusServer:
         return key.decode()
 
 
+def nats_server(configuration: Path) -> list[str]:
+    """Return the program and its arguments.
+
+    Raises:
+        BusServerFailed: the program is missing.
+    """
+    program = Path(sys.executable).parent / "nats-server"
+    if not program.exists():
+        raise BusServerFailed(f"{program.name} is not installed beside this Python; run `make install`")
+    return [str(program), "-c", str(configuration)]
+
+
 def render_configuration(server: BusServer, users: dict[str, str], devices: Mapping[str, str] | None = None) -> str:
     """Return nats-server's configuration: loopback, JetStream on disk, one nkey user per service.
 
@@ -152,7 +157,6 @@ def render_configuration(server: BusServer, users: dict[str, str], devices: Mapp
     rendered = ",\n".join(
         [
             *(_render_user(users[name], _rights_of(name, server)) for name in users),
-            *(render_leaf_users(Register(server.home).read().leaves) if server.leaves else ()),
             *(_render_device(source, password) for source, password in (devices or {}).items()),
         ]
     )
@@ -209,9 +213,7 @@ def _render_domain(centre: LeafRemote | None) -> str:
 
 
 def _render_leaf_node(server: BusServer) -> str:
-    if server.centre is not None:
-        return render_remote(server.centre, server.home)
-    return "" if server.leaves is None else render_listener(server.leaves, Register(server.home))
+    return "" if server.centre is None else render_remote(server.centre, server.home)
 
 
 def _render_mqtt(listener: MqttListener | None) -> str:

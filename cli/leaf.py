@@ -113,7 +113,7 @@ def remove(name: NameArgument, *, data: DataOption = DATA) -> None:
     register = Register(DataFolder(data.absolute()).bus_home)
     _known(register, name)
     register.remove(name)
-    say(f"The branch {name} may connect no more.")
+    say(f"The branch {name} may connect no more; nothing is fetched from it any more.")
 
 
 @app.command("list", epilog=examples("placelibre leaf list", "placelibre leaf list --json"))

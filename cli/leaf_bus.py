@@ -25,13 +25,25 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
 from cli.terminal import Trouble
-from shared.contracts.leaf import CONNECTION, Leaf, LeafName, Leaves, domain_of, permissions_of
+from shared.contracts.leaf import (
+    CARRIER_AT_THE_GATE,
+    CONNECTION,
+    Leaf,
+    LeafName,
+    Leaves,
+    domain_of,
+    permissions_of,
+    token_of,
+)
+from shared.contracts.permissions import Permissions
 
 LEAF_PORT: Final = 7422
 """NATS's own for leaf nodes."""
 CERTIFICATE_DAYS: Final = 3650
 """The authority is ours alone and its key never leaves the folder; a line that fails in some years helps nobody."""
 HANDSHAKE_S: Final = 10
+MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
+"""As on either bus."""
 RECONNECT_S: Final = 1
 PING_S: Final = 20
 """A line that is cut in silence is noticed after three of these; a router forgets an idle connection after minutes."""
@@ -70,7 +82,7 @@ class LeafRemote:
     @property
     def domain(self) -> str:
         """The JetStream domain of the branch's bus."""
-        return domain_of(self.key.leaf)
+        return domain_of(token_of(self.key.leaf, public_half(self.key.seed)))
 
 
 class Register:
@@ -165,9 +177,21 @@ class Register:
 
 def new_seed() -> tuple[SecretStr, str]:
     """Return a new nkey: its seed, and its public half."""
-    seed = bytes(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
-    public: bytes = nkeys.from_seed(bytearray(seed)).public_key
-    return SecretStr(seed.decode()), public.decode()
+    seed = SecretStr(bytes(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)).decode())
+    return seed, public_half(seed)
+
+
+def public_half(seed: SecretStr) -> str:
+    """Return the public half of an nkey.
+
+    Raises:
+        Trouble: the seed is none.
+    """
+    try:
+        public: bytes = nkeys.from_seed(bytearray(seed.get_secret_value().encode())).public_key
+    except (nkeys.NkeysError, ValueError) as error:
+        raise Trouble("the key's seed is damaged", "give the file from the centre, as it is") from error
+    return public.decode()
 
 
 def read_key(path: Path) -> LeafKey:
@@ -216,33 +240,74 @@ def write_secret(path: Path, content: bytes) -> None:
         raise
 
 
-def render_leaf_users(leaves: Iterable[Leaf]) -> list[str]:
-    """Return the users of leaves, for nats-server's configuration at the centre."""
-    return [_render_leaf_user(leaf) for leaf in leaves]
+@dataclass(frozen=True, slots=True)
+class LeafGate:
+    """The nats-server to which leaves connect. It stores nothing, and the centre's bus is another process.
 
+    nats-server takes acknowledgements and service replies from a leaf whatever its rights say; here there is nothing
+    to acknowledge and no service. `port` is for the carrier, on this machine.
+    """
 
-def _render_leaf_user(leaf: Leaf) -> str:
-    permissions = permissions_of(leaf.name)
-    rights = {
-        "publish": {"allow": list(permissions.publish)},
-        "subscribe": {"allow": list(permissions.subscribe)},
-    }
-    kinds = json.dumps([CONNECTION])
-    return f"    {{ nkey: {leaf.nkey}, allowed_connection_types: {kinds}, permissions: {json.dumps(rights)} }}"
+    register: Register
+    listener: LeafListener
+    port: int
 
+    @property
+    def url(self) -> str:
+        """The address for the carrier."""
+        return f"nats://127.0.0.1:{self.port}"
 
-def render_listener(listener: LeafListener, register: Register) -> str:
-    """Return the part of the centre's configuration that listens for leaves."""
-    file = json.dumps(str(register.certificate_file))
-    return f"""\
+    @property
+    def seed_file(self) -> Path:
+        """The carrier's nkey seed at the gate."""
+        return self.register.home / "nkeys" / "carrier-at-the-gate.nk"
+
+    @property
+    def configuration(self) -> Path:
+        """The file that nats-server is started with."""
+        return self.register.home / "leaf-gate.conf"
+
+    def prepare(self) -> None:
+        """Write the configuration with the leaves that may connect now. Raises OSError, Trouble."""
+        self.register.certificate("localhost")
+        if not self.seed_file.exists():
+            self.seed_file.parent.mkdir(parents=True, exist_ok=True)
+            write_secret(self.seed_file, new_seed()[0].get_secret_value().encode())
+        carrier = _render_user(public_half(SecretStr(self.seed_file.read_text().strip())), CARRIER_AT_THE_GATE)
+        leaves = [
+            _render_user(each.nkey, permissions_of(each.token), CONNECTION) for each in self.register.read().leaves
+        ]
+        write_secret(self.configuration, self._render([carrier, *leaves]).encode())
+
+    def _render(self, users: list[str]) -> str:
+        file = json.dumps(str(self.register.certificate_file))
+        rendered = ",\n".join(users)
+        return f"""\
+server_name: placelibre-leaf-gate
+listen: "127.0.0.1:{self.port}"
+max_payload: {MAX_PAYLOAD_BYTES}
 ping_interval: "{PING_S}s"
 leafnodes {{
-  listen: {json.dumps(f"{listener.host}:{listener.port}")}
+  listen: {json.dumps(f"{self.listener.host}:{self.listener.port}")}
   # A branch goes where it was told to go; addresses of this machine's networks are no business of its.
   no_advertise: true
   tls {{ cert_file: {file}, key_file: {file}, handshake_first: true, timeout: {HANDSHAKE_S} }}
 }}
+authorization {{
+  users: [
+{rendered}
+  ]
+}}
 """
+
+
+def _render_user(nkey: str, permissions: Permissions, connection: str = "STANDARD") -> str:
+    rights = {
+        "publish": {"allow": list(permissions.publish)},
+        "subscribe": {"allow": list(permissions.subscribe)},
+    }
+    kinds = json.dumps([connection])
+    return f"    {{ nkey: {nkey}, allowed_connection_types: {kinds}, permissions: {json.dumps(rights)} }}"
 
 
 def render_remote(remote: LeafRemote, home: Path) -> str:

@@ -71,11 +71,6 @@ class MqttUsers:
         self._seen = None
         self.bus.prepare()
 
-    def rewrite(self, reload: Callable[[], None]) -> None:
-        """Write the configuration again with whom it lets in now, for something else in it has changed."""
-        self.bus.prepare(self._admitted if self._seen is not None else None)
-        reload()
-
     def look(self, starts: int, reload: Callable[[], None], restart: Callable[[], None]) -> None:
         """Let in whom the applied configuration names, if anything has changed since the last look.
 

@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,11 +18,11 @@ from rich.text import Text
 
 from cli.applying import carry_out, plan
 from cli.bus_access import BusAddress, operator_bus
-from cli.bus_server import BusServer, BusServerFailed, MqttListener, is_listening, tail
+from cli.bus_server import BusServer, BusServerFailed, MqttListener, is_listening, nats_server, tail
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
-from cli.leaf_bus import LEAF_PORT, LeafListener, LeafRemote, Register, host_and_port, read_key
+from cli.leaf_bus import LEAF_PORT, LeafGate, LeafListener, LeafRemote, Register, host_and_port, read_key
 from cli.mqtt_users import MqttUsers, listener_users
 from cli.probe import what_is_missing
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
@@ -60,6 +60,7 @@ class Ports:
     nats_port: int
     nats_monitor_port: int
     carrier_port: int
+    gate_port: int
 
     def of_service(self, name: str) -> int:
         """Return the port of a service."""
@@ -67,7 +68,8 @@ class Ports:
         return port
 
 
-ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name != "carrier_port")
+FOR_LEAVES: Final = ("carrier_port", "gate_port")
+ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name not in FOR_LEAVES)
 
 
 @app.command(
@@ -90,6 +92,9 @@ def up(
     nats_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus.")] = 4222,
     nats_monitor_port: Annotated[int, typer.Option(min=1, max=65535, help="Of the bus's own figures.")] = 8222,
     carrier_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8004,
+    gate_port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Of the gate for branches, on this machine, for the carrier.")
+    ] = 4223,
     leaf_port: Annotated[
         int | None,
         typer.Option(
@@ -133,7 +138,9 @@ def up(
 
     With --leaf-key it is a branch that runs: a bus and ingest, which keep what is counted while the line is down.
     """
-    ports = Ports(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port)
+    ports = Ports(
+        port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port, gate_port
+    )
     folder = DataFolder(data.absolute())
     mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
     if leaf_of or leaf_key is not None:
@@ -148,8 +155,9 @@ def up(
     is_mqtt_wanted = mqtt_port is not None or bool(listener_users(libraries))
     leaves = LeafListener(leaf_port or LEAF_PORT, leaf_host)
     with folder.held():
-        is_leaf_wanted = leaf_port is not None or bool(Register(folder.bus_home).read().leaves)
-        _refuse_taken_ports(ports, *(["carrier_port"] if is_leaf_wanted else []))
+        gate = LeafGate(Register(folder.bus_home), leaves, gate_port)
+        is_leaf_wanted = leaf_port is not None or bool(gate.register.read().leaves)
+        _refuse_taken_ports(ports, *(FOR_LEAVES if is_leaf_wanted else ()))
         if is_mqtt_wanted:
             _refuse_taken_port(mqtt.host, mqtt.port, "--mqtt-port")
         if is_leaf_wanted:
@@ -157,9 +165,8 @@ def up(
         bus = BusServer(
             *(folder.bus_home, nats_port, nats_monitor_port),
             mqtt=mqtt if is_mqtt_wanted else None,
-            leaves=leaves if is_leaf_wanted else None,
         )
-        house = _House(folder, ports, bus, mqtt, leaves, is_verbose=verbose)
+        house = _House(folder, ports, bus, mqtt, gate, is_open_to_leaves=is_leaf_wanted, is_verbose=verbose)
         with house.stopped_at_the_end():
             house.start(libraries)
             house.wait_until_ready()
@@ -177,8 +184,9 @@ class _House:
         ports: Ports,
         bus: BusServer,
         mqtt: MqttListener,
-        leaves: LeafListener | None,
+        gate: LeafGate | None = None,
         *,
+        is_open_to_leaves: bool = False,
         is_verbose: bool,
     ) -> None:
         self._folder = folder
@@ -190,10 +198,10 @@ class _House:
         operator = BusAddress(self._bus.url, folder.seed_file("operator"))
         make = provision_leaf if self._is_branch else provision
         self._mqtt_users = MqttUsers(self._bus, operator, mqtt, _tell, make)
-        self._leaves = leaves
-        """Where to listen for leaves once there is one; None at a branch."""
-        self._register = Register(folder.bus_home)
-        self._register_seen = self._register.changed_at_ns()
+        self._gate = gate
+        """To be opened once there is a leaf; None at a branch."""
+        self._is_open_to_leaves = is_open_to_leaves
+        self._leaves_seen = (0, frozenset[str]()) if gate is None else _seen(gate.register)
         self._addresses = Addresses(
             pid=os.getpid(),
             nats=self._bus.url,
@@ -206,7 +214,7 @@ class _House:
     def _services(self) -> tuple[str, ...]:
         if self._is_branch:
             return ("ingest",)
-        return (*_SERVICES, "carrier") if self._bus.leaves is not None else _SERVICES
+        return (*_SERVICES, "carrier") if self._is_open_to_leaves else _SERVICES
 
     def _address_of(self, service: str) -> str:
         return f"http://{HOST}:{self._ports.of_service(service)}"
@@ -230,6 +238,8 @@ class _House:
         if self._children.is_stopping:
             return
         asyncio.run(self._prepare_bus(libraries))
+        if self._is_open_to_leaves:
+            self._start_gate()
         for name in self._services:
             self._children.add(self._service(name))
         self._folder.write_addresses(self._addresses)
@@ -280,32 +290,47 @@ class _House:
             )
 
     def _look_after_leaves(self) -> None:
-        """Let in a leaf that `placelibre leaf` has added, and the one it has removed no more."""
-        changed = self._register.changed_at_ns()
-        if self._leaves is None or changed == self._register_seen:
+        """Let in a leaf that `placelibre leaf` has added, and put out one that it has removed."""
+        gate = self._gate
+        if gate is None or gate.register.changed_at_ns() == self._leaves_seen[0]:
             return
-        self._register_seen = changed
+        before = self._leaves_seen[1]
         try:
-            names = [each.name for each in self._register.read().leaves]
-            if self._bus.leaves is None:
-                self._open_to_leaves(self._leaves)
-            else:
-                self._mqtt_users.rewrite(lambda: self._children.send_signal("bus", signal.SIGHUP))
+            self._leaves_seen = _seen(gate.register)
+            names = [each.name for each in gate.register.read().leaves]
+            if self._is_open_to_leaves:
+                gate.prepare()
+                # A reload lets new ones in, but leaves those that are gone connected; only a new start ends that.
+                is_one_gone = bool(before - self._leaves_seen[1])
+                self._children.send_signal("leaf-gate", signal.SIGTERM if is_one_gone else signal.SIGHUP)
+            elif names:
+                self._open_to_leaves(gate)
         except (Trouble, BusServerFailed, OSError) as error:
+            self._leaves_seen = (gate.register.changed_at_ns(), before)
             _tell(f"the leaves stay as they were: {error}")
             return
         _tell(f"leaves that may connect: {', '.join(names) or 'none'}")
 
-    def _open_to_leaves(self, leaves: LeafListener) -> None:
-        _refuse_taken_port(leaves.host, leaves.port, "--leaf-port")
+    def _open_to_leaves(self, gate: LeafGate) -> None:
+        _refuse_taken_port(gate.listener.host, gate.listener.port, "--leaf-port")
+        _refuse_taken_port(HOST, gate.port, "--gate-port")
         _refuse_taken_port(HOST, self._ports.carrier_port, "--carrier-port")
-        _tell(f"the first leaf: the bus starts anew, with a listener on port {leaves.port}")
-        self._bus = replace(self._bus, leaves=leaves)
-        self._mqtt_users.bus = replace(self._mqtt_users.bus, leaves=leaves)
-        self._children.send_signal("bus", signal.SIGTERM)
+        self._start_gate()
         self._children.add(self._service("carrier"))
+        self._is_open_to_leaves = True
         self._addresses = self._addresses.model_copy(update={"carrier": self._address_of("carrier")})
         self._folder.write_addresses(self._addresses)
+
+    def _start_gate(self) -> None:
+        gate = self._gate
+        assert gate is not None
+        try:
+            gate.prepare()
+            command = nats_server(gate.configuration)
+        except (BusServerFailed, OSError) as error:
+            raise Trouble(f"the gate for branches cannot be started: {error}", "see its log") from error
+        log_file = self._folder.log_file("leaf-gate")
+        self._children.add(Program("leaf-gate", command, inherited_environment(), log_file, STAGE_BUS))
 
     def _start_bus(self) -> None:
         log_file = self._folder.log_file("bus")
@@ -377,8 +402,10 @@ class _House:
         )
         if self._is_verbose:
             environment["PLACELIBRE_LOG_LEVEL"] = "debug"
-        if name == "carrier":
-            environment["PLACELIBRE_LEAVES_FILE"] = str(self._register.file)
+        if name == "carrier" and self._gate is not None:
+            environment["PLACELIBRE_LEAVES_FILE"] = str(self._gate.register.file)
+            environment["PLACELIBRE_GATE_URL"] = self._gate.url
+            environment["PLACELIBRE_GATE_SEED_FILE"] = str(self._gate.seed_file)
         if self._bus.centre is not None:
             environment["PLACELIBRE_LEAF"] = self._bus.centre.key.leaf
         if name == "ingest" and not self._is_branch:
@@ -428,6 +455,11 @@ def _mqtt_listener(host: str, port: int, certificate: Path | None, key: Path | N
     return MqttListener(port, host, certificate.absolute(), key.absolute())
 
 
+def _seen(register: Register) -> tuple[int, frozenset[str]]:
+    """Return what tells a register from what it was: when it was written, and the keys in it. Raises Trouble."""
+    return register.changed_at_ns(), frozenset(each.nkey for each in register.read().leaves)
+
+
 def _centre(address: str, key_file: Path | None) -> LeafRemote:
     if key_file is None:
         raise Trouble("a branch needs its key", "make one at the centre with `placelibre leaf new`, give --leaf-key")
@@ -446,7 +478,9 @@ def _refuse_what_a_branch_has_not(context: typer.Context) -> None:
         raise Trouble("a branch plays no simulated days", "leave --simulate out; the centre does")
     if "leaf_port" in given:
         raise Trouble("a branch has no branches of its own", "leave --leaf-port out")
-    without_use = sorted(given & {"config", "port", "aggregator_port", "publisher_port", "carrier_port", "speed"})
+    without_use = sorted(
+        given & {"config", "port", "aggregator_port", "publisher_port", "carrier_port", "gate_port", "speed"}
+    )
     if without_use:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in without_use)
         warn(f"{options}: of no use at a branch; the configuration, the page and the rest are at the centre")
@@ -468,7 +502,7 @@ def _run_branch(
             mqtt=mqtt if is_mqtt_wanted else None,
             centre=centre,
         )
-        house = _House(folder, ports, bus, mqtt, None, is_verbose=is_verbose)
+        house = _House(folder, ports, bus, mqtt, is_verbose=is_verbose)
         with house.stopped_at_the_end():
             house.start(())
             house.wait_until_ready()

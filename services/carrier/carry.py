@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import nats.errors
@@ -24,7 +24,7 @@ from shared.contracts import subjects
 from shared.contracts.leaf import Carried, Leaf, LeafState, Place, place_key, state_key
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable
-from shared.runtime.clock import monotonic_s, now, wait_s
+from shared.runtime.clock import heed_cancellation, monotonic_s, now, wait_s
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -48,6 +48,9 @@ KEPT: Final = timedelta(days=7)
 CROWDED: Final = 0.5
 """From so full a log on, what has been carried makes room at once."""
 PURGE_S: Final = 3600.0
+HELD_BYTES: Final = 6 * 1024 * 1024
+"""Fetched before it is stored together: a day of ten gates that report every minute."""
+NEVER: Final = datetime.min.replace(tzinfo=UTC)
 BATCH_S: Final = 20.0
 """A batch of two megabytes on a slow disk, with one sync."""
 DEAD_EVERY_S: Final = 10.0
@@ -57,22 +60,48 @@ QUARANTINE_AT_ONCE: Final = 32
 
 
 @dataclass
+class Held:
+    """What has been fetched of a leaf's log after a sequence and is not stored yet."""
+
+    born: datetime
+    after: int
+    messages: list[Stored] = field(default_factory=list)
+    size: int = 0
+
+    @property
+    def until(self) -> int:
+        """The last sequence that has been fetched."""
+        return self.messages[-1].sequence if self.messages else self.after
+
+    def goes_on(self, born: datetime, after: int) -> bool:
+        """Whether this is what follows after a sequence of a stream."""
+        return self.born == born and self.after == after
+
+    def take(self, messages: list[Stored]) -> None:
+        """Add what follows."""
+        self.messages += messages
+        self.size += sum(len(each.data) for each in messages)
+
+
+@dataclass
 class Carrier:
-    """Carries for one leaf until it is cancelled. `bus` is a connection for this leaf alone."""
+    """Carries for one leaf until it is cancelled: `bus` is the centre's, `gate` a connection for this leaf alone."""
 
     leaf: Leaf
     bus: Bus
+    gate: Bus
     wanted: Wanted
     state: LeafState = field(init=False)
     _refused: int = 0
     _dead_at_s: float = -DEAD_EVERY_S
     _purged_at_s: float = -PURGE_S
+    _held: Held = field(default_factory=lambda: Held(NEVER, 0))
     _is_told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         """Begin as one that has not been heard of."""
         self.state = LeafState(at=now(), is_connected=False, since=now())
-        self._remote = LeafBus(self.bus, self.leaf.name)
+        self._remote, self._beside, self._shelf = (LeafBus(self.gate, self.leaf.token) for _ in range(3))
 
     async def run(self) -> None:
         """Carry, for ever."""
@@ -89,6 +118,7 @@ class Carrier:
         One piece `decides` whether the leaf counts as connected: where the log is, the rest can wait.
         """
         while True:
+            heed_cancellation()
             try:
                 await work()
             except LeafAway as away:
@@ -105,22 +135,27 @@ class Carrier:
     # The log
 
     async def _carry_log(self) -> None:
+        """Fetch until there is no more, and store that together; a line that fails meanwhile costs nothing fetched."""
         note, revision = await self._last_note()
         look = await self._look()
         looked_s = monotonic_s()
         after = note.sequence if note is not None and note.born == look.born else 0
+        held = self._held if self._held.goes_on(look.born, after) else Held(look.born, after)
+        self._held = held
         while True:
+            heed_cancellation()
             self._is_here(look, after)
-            stored = await self._remote.read(subjects.READINGS, after)
+            stored = await self._remote.read(subjects.READINGS, held.until)
             if stored or monotonic_s() - looked_s >= LOOK_S:
-                born = look.born
                 look, looked_s = await self._look(), monotonic_s()
-                if look.born != born:  # another stream: what was read may be of either
+                if look.born != held.born:  # another stream: what was read may be of either
                     log.warning("leaf_began_anew", leaf=self.leaf.name)
                     return
-            if stored:
-                revision = await self._store(stored, look.born, revision)
-                after = stored[-1].sequence
+            held.take(stored)
+            if held.messages and (held.until >= look.last or not stored or held.size >= HELD_BYTES):
+                revision = await self._store(held.messages, look.born, revision)
+                after = held.until
+                held = self._held = Held(look.born, after)
                 self.state = self.state.model_copy(update={"carried_at": now()})
             await self._make_room(look, after)
             if not stored:
@@ -142,18 +177,19 @@ class Carrier:
         at = now()
         packs = []
         for message in stored:
-            judged = rules.pack(self.leaf, message.subject, message.data, message.headers, at)
+            judged = rules.pack(self.leaf, message.subject, message.data, at)
             if isinstance(judged, rules.Refused):
                 await self._refuse(message, judged.reason)
             else:
-                packs.append((judged.subject, judged.body, judged.headers))
+                packs.append((message.subject, judged, message.headers))
+        carried = [(each.subject, each.body, each.headers) for each in rules.together(packs)]
         note = Carried(born=born, sequence=stored[-1].sequence, at=at).model_dump_json().encode()
         # The note goes first, so that the last message of a batch is one that the aggregator reads.
         follows = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
-        batch = [(subjects.carried(self.leaf.name), note, follows), *packs]
+        batch = [(subjects.carried(self.leaf.name), note, follows), *carried]
         last = await self.bus.publish_together(batch, timeout_s=BATCH_S)
         metrics.LEAF_CARRIED.labels("pack").inc(len(packs))
-        return last - len(packs)
+        return last - len(carried)
 
     async def _refuse(self, message: Stored, reason: str) -> None:
         self._refused += 1
@@ -184,6 +220,7 @@ class Carrier:
     async def _carry_beside(self) -> None:
         """Carry bodies in quarantine and what is known of devices, slowly."""
         while True:
+            heed_cancellation()
             is_more = await self._carry_stream(subjects.QUARANTINE, self._take_quarantined)
             is_more = await self._carry_stream(subjects.bucket_stream(subjects.DEVICES), self._take_device) or is_more
             await wait_s(POLL_S if is_more else SLOW_POLL_S)
@@ -191,7 +228,7 @@ class Carrier:
     async def _carry_stream(self, stream: str, take: Callable[[Stored, datetime], Awaitable[None]]) -> bool:
         """Carry the next messages of a stream; return whether there are more."""
         positions, key = self.bus.bucket(subjects.POSITIONS), place_key(self.leaf.name, stream)
-        look = await self._remote.look(stream)
+        look = await self._beside.look(stream)
         entry = await positions.get(key)
         try:
             place = Place.model_validate_json(entry.value) if entry else None
@@ -200,7 +237,7 @@ class Carrier:
         after = place.sequence if place is not None and place.born == look.born else 0
         if look.last <= after:
             return False
-        stored = (await self._remote.read(stream, after))[:QUARANTINE_AT_ONCE]
+        stored = (await self._beside.read(stream, after))[:QUARANTINE_AT_ONCE]
         for message in stored:
             await take(message, look.born)
         reached = stored[-1].sequence if stored else look.last
@@ -234,9 +271,10 @@ class Carrier:
         there = {bucket: await self._present(bucket) for bucket in self.wanted.buckets}
         compared_s = monotonic_s()
         while monotonic_s() - compared_s < COMPARE_S:
+            heed_cancellation()
             for bucket, present in there.items():
                 for key, value in self.wanted.differences(self.leaf, bucket, present):
-                    await self._remote.put(bucket, key, value)
+                    await self._shelf.put(bucket, key, value)
                     if value is None:
                         del present[key]
                     else:
@@ -248,7 +286,7 @@ class Carrier:
         stream, start = subjects.bucket_stream(bucket), subjects.key_subject(bucket, "")
         present: dict[str, bytes] = {}
         after = 0
-        while stored := await self._remote.read(stream, after):
+        while stored := await self._shelf.read(stream, after):
             after = stored[-1].sequence
             for message in stored:
                 key = message.subject.removeprefix(start)
@@ -299,6 +337,7 @@ class Carrier:
     async def _tell(self) -> None:
         """Write what is known of the leaf for whoever asks: when it comes or goes, and now and then."""
         while True:
+            heed_cancellation()
             self._is_told.clear()
             value = self.state.model_copy(update={"at": now()}).model_dump_json().encode()
             try:

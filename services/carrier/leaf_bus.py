@@ -64,13 +64,16 @@ class StreamLook:
 
 
 class LeafBus:
-    """One leaf's JetStream, seen from the centre over a connection that serves this leaf alone."""
+    """One leaf's JetStream, seen from the centre over a connection that serves this leaf alone.
 
-    def __init__(self, bus: Bus, name: str) -> None:
-        """Take a connection whose inboxes are `inbox_of(name)`."""
+    It reads one thing at a time; whoever wants to read two at once makes two of these.
+    """
+
+    def __init__(self, bus: Bus, token: str) -> None:
+        """Take a connection whose inboxes are `inbox_of(token)`."""
         self._client = bus.client
-        self._api = contract.api_of(name)
-        self._inbox = f"{contract.inbox_of(name)}.read"
+        self._api = contract.api_of(token)
+        self._inbox = f"{contract.inbox_of(token)}.{token_hex(6)}"
         self._answers: Subscription | None = None
 
     async def look(self, stream: str) -> StreamLook:
@@ -101,6 +104,7 @@ class LeafBus:
                 f"{self._inbox}.*", pending_msgs_limit=4 * MAX_MESSAGES, pending_bytes_limit=PENDING_BYTES
             )
         inbox = f"{self._inbox}.{token_hex(8)}"
+        previous = 0
         wanted = {"seq": after + 1, "batch": MAX_MESSAGES, "max_bytes": MAX_BYTES}
         read: list[Stored] = []
         try:
@@ -109,7 +113,10 @@ class LeafBus:
                 message = await self._answers.next_msg(timeout=ANSWER_S)
                 if message.subject != inbox:  # of a request that was given up
                     continue
-                status = (message.headers or {}).get("Status")
+                headers = message.headers or {}
+                status = headers.get("Status")
+                if status != "404" and headers.get("Nats-Last-Sequence") != str(previous):
+                    raise LeafAway(f"an answer of its stream {stream} has a gap")
                 if status in {"204", "404"}:
                     return read
                 if status is not None:
@@ -117,7 +124,7 @@ class LeafBus:
                 stored = _stored(message)
                 if stored.sequence <= after or len(read) >= MAX_MESSAGES:
                     raise LeafMisbehaves(f"its stream {stream} does not answer what it was asked")
-                after = stored.sequence
+                after = previous = stored.sequence
                 read.append(stored)
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise LeafAway(f"its stream {stream} does not answer: {type(error).__name__}") from error

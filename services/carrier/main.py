@@ -16,7 +16,7 @@ from shared.contracts import subjects
 from shared.contracts.leaf import CONFIGURED_FROM_THE_CENTRE, Leaf, Leaves, inbox_of, state_key
 from shared.runtime import logs, metrics, service
 from shared.runtime.bus import Bus, BusUnavailable, connected
-from shared.runtime.clock import now, wait_s
+from shared.runtime.clock import heed_cancellation, now, wait_s
 from shared.runtime.health import Readiness, health_app
 from shared.runtime.logs import logger
 
@@ -33,7 +33,7 @@ class Leafs:
         """Start with none."""
         self._settings = settings
         self._bus = bus
-        self._seed: SecretStr | None = settings.nats_seed
+        self._gate_seed: SecretStr | None = settings.gate_seed
         self._wanted = wanted
         self._tasks: dict[str, tuple[Leaf, asyncio.Task[None]]] = {}
         self._carriers: dict[str, Carrier] = {}
@@ -42,6 +42,7 @@ class Leafs:
         """Carry for every leaf of the file, for ever."""
         try:
             while True:
+                heed_cancellation()
                 leaves = read_leaves(self._settings.leaves_file)
                 if leaves is not None:
                     await self._bring_to({leaf.name: leaf for leaf in leaves.leaves})
@@ -73,12 +74,14 @@ class Leafs:
         self._carriers.pop(name, None)
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("leaf_ended_badly", leaf=name, error=type(error).__name__)
 
     async def _carry(self, leaf: Leaf) -> None:
-        # A connection for each leaf: what it may say at the centre are answers to this one's questions.
-        user = inbox_of(leaf.name).removeprefix("_INBOX_")
-        async with connected(self._settings.nats_servers, self._seed, user) as bus:
-            carrier = self._carriers[leaf.name] = Carrier(leaf, bus, self._wanted)
+        # A connection for each leaf: what it may say at the gate are answers to this one's questions.
+        user = inbox_of(leaf.token).removeprefix("_INBOX_")
+        async with connected([self._settings.gate_url], self._gate_seed, user) as gate:
+            carrier = self._carriers[leaf.name] = Carrier(leaf, self._bus, gate, self._wanted)
             await carrier.run()
 
     def _observe(self) -> None:

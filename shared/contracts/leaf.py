@@ -1,7 +1,8 @@
 """Branches with a bus of their own (leaf nodes): names, what is known of each, and what may pass between the two.
 
 The centre does everything: its carrier asks a leaf's bus for what it has stored, and writes the configuration into it.
-At the centre a leaf may answer questions that were put to it, and nothing else.
+Leaves connect to a gate, a nats-server beside the centre's bus that stores nothing; there a leaf may answer questions
+that were put to it, and nothing else.
 """
 
 from __future__ import annotations
@@ -34,6 +35,11 @@ class Leaf(BaseModel):
     nkey: Annotated[str, Field(pattern=r"^U[A-Z2-7]{55}$")] = Field(description="The public half of its key.")
     libraries: Annotated[tuple[Slug, ...], Field(min_length=1, max_length=MAX_LIBRARIES)]
     made_at: AwareDatetime
+
+    @property
+    def token(self) -> str:
+        """What its subjects are called after."""
+        return token_of(self.name, self.nkey)
 
 
 class Leaves(BaseModel):
@@ -83,19 +89,28 @@ class LeafState(BaseModel):
     refused: int = Field(default=0, description="Packs that were not the leaf's to send, since the carrier started.")
 
 
-def domain_of(leaf: str) -> str:
+def token_of(name: str, nkey: str) -> str:
+    """Return what a leaf's subjects are called after: its name and its key.
+
+    nats-server does not end the connection of a key that is removed. So whoever holds an old key of a name hears
+    nothing and has nothing to say once that name has a new one.
+    """
+    return f"{name}-{nkey[-12:].lower()}"
+
+
+def domain_of(token: str) -> str:
     """Return the JetStream domain of a leaf's bus."""
-    return f"leaf-{leaf}"
+    return f"leaf-{token}"
 
 
-def api_of(leaf: str) -> str:
+def api_of(token: str) -> str:
     """Return the prefix under which the centre asks a leaf's JetStream."""
-    return f"$JS.{domain_of(leaf)}.API"
+    return f"$JS.{domain_of(token)}.API"
 
 
-def inbox_of(leaf: str) -> str:
+def inbox_of(token: str) -> str:
     """Return the prefix of the inboxes in which the carrier waits for one leaf's answers."""
-    return f"_INBOX_carrier.{leaf}"
+    return f"_INBOX_carrier.{token}"
 
 
 def state_key(leaf: str) -> str:
@@ -108,11 +123,13 @@ def place_key(leaf: str, stream: str) -> str:
     return f"leaf.{leaf}.{stream}"
 
 
-def permissions_of(leaf: str) -> Permissions:
+def permissions_of(token: str) -> Permissions:
     """Return what a leaf's connection may say and hear at the centre: answers to the carrier, and its questions."""
-    return Permissions(publish=(f"{inbox_of(leaf)}.>",), subscribe=(f"{api_of(leaf)}.>",))
+    return Permissions(publish=(f"{inbox_of(token)}.>",), subscribe=(f"{api_of(token)}.>",))
 
 
+CARRIER_AT_THE_GATE: Final = Permissions(publish=("$JS.*.API.>",), subscribe=("_INBOX_carrier.>",))
+"""What the carrier may say and hear where leaves connect: questions to every leaf, and their answers."""
 AT_A_LEAF: Final = ("ingest", "operator")
 """The users of a leaf's own bus."""
 STREAMS_AT_A_LEAF: Final = (subjects.READINGS, subjects.QUARANTINE, subjects.DEVICE_BODIES)

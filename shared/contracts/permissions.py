@@ -132,7 +132,6 @@ SERVICES: Final[dict[str, Permissions]] = {
             *_writes_bucket(subjects.DEVICES),
             *_reads_bucket(subjects.POSITIONS),
             *_writes_bucket(subjects.POSITIONS),
-            "$JS.*.API.>",  # the JetStream of every leaf; the centre's own has one token less
         ),
         subscribe=_inbox("carrier"),
     ),
