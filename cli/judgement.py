@@ -34,7 +34,7 @@ BEFORE_THIS_PROJECT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 DEVICES_NAMED: Final = 20
 """Devices in trouble that are told one by one; with more of them something else is wrong."""
 DISK_LOOK_BYTES: Final = 8 * 2**30
-"""The bus may fill 6 GB; with less free it is the disk that fills first, and only a restart mends that."""
+"""The bus may fill 7 GB; with less free it is the disk that fills first, and only a restart mends that."""
 DISK_WRONG_BYTES: Final = 2**30
 LEAF_TOLD_AGE: Final = timedelta(seconds=120)
 """Four of the carrier's half minutes."""
