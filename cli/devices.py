@@ -113,6 +113,7 @@ def new(
     if mqtt:
         say("What the device needs, shown this once:\n")
         say(f"  user      {made.id}\n  password  {made.secret}\n  topic     devices/{made.id}\n")
+        say("How it reaches the listener: docs/mqtt.md\n")
     else:
         say("The address, shown this once; the device sends there by HTTP POST:\n")
         say(f"  {address}\n")

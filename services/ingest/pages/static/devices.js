@@ -297,7 +297,7 @@
     var isPassage = line.kind === "gate";
     return {
       part: element("fieldset", {}, [
-        isSingle ? null : element("legend", { text: line.name }),
+        isSingle ? null : element("legend", { text: words.line + " " + line.name }),
         isSingle ? null : element("label", { for: id + "-place", text: words.where }),
         isSingle ? null : select,
         isPassage ? people : null,
