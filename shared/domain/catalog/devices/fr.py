@@ -11,16 +11,16 @@ WORDS: Final = DeviceWords(
     language_name="Français",
     health=HealthWords(
         never_heard="Rien n’est jamais venu de ce compteur. Vérifiez l’alimentation, le réseau et l’adresse à laquelle il envoie.",
-        silent="Dernier signe de vie {time} ; personne n’y est compté en ce moment. Vérifiez l’alimentation et le réseau.",
-        target_gone="Il doit compter à {line}, qui n’existe plus dans cette bibliothèque ; ses chiffres ne comptent nulle part.",
-        source_gone="Son adresse {line} n’est plus configurée : rien ne peut en arriver.",
+        silent="Dernier signe de vie {time} ; personne n’y est compté en ce moment. Vérifiez l’alimentation et le réseau.",
+        target_gone="Il doit compter à {line}, qui n’existe plus dans cette bibliothèque ; ses chiffres ne comptent nulle part.",
+        source_gone="Son adresse {line} n’est plus configurée : rien ne peut en arriver.",
         never_counted="Il donne signe de vie, mais n’a encore compté personne. Passez devant et regardez dans quelques minutes.",
-        one_way_out_dead="{line} : {people} entrées et aucune sortie aujourd’hui. Il ne compte pas les sorties ; vérifiez que rien ne le masque.",
-        one_way_in_dead="{line} : {people} sorties et aucune entrée aujourd’hui. Il ne compte pas les entrées ; vérifiez que rien ne le masque.",
+        one_way_out_dead="{line} : {people} entrées et aucune sortie aujourd’hui. Il ne compte pas les sorties ; vérifiez que rien ne le masque.",
+        one_way_in_dead="{line} : {people} sorties et aucune entrée aujourd’hui. Il ne compte pas les entrées ; vérifiez que rien ne le masque.",
         imbalance="Aujourd’hui, {people_in} personnes sont entrées et {people_out} sont sorties, ce qui est impossible. Vérifiez ce que compte celui-ci.",
         clock_behind="Son horloge retarde de {duration}. Réglez-la, de préférence sur un serveur de temps.",
         clock_ahead="Son horloge avance de {duration}. Réglez-la, de préférence sur un serveur de temps.",
-        time_zone="Son horloge est décalée de {duration} : sans doute un mauvais fuseau horaire. Choisissez celui de la bibliothèque.",
+        time_zone="Son horloge est décalée de {duration} : sans doute un mauvais fuseau horaire. Choisissez celui de la bibliothèque.",
         low_battery="Sa pile est à {percent}. Changez-la bientôt.",
         lost_reports=lambda n: (
             "{count} envoi d’aujourd’hui n’est jamais arrivé. Sa liaison est faible."
@@ -28,9 +28,9 @@ WORDS: Final = DeviceWords(
             else "{count} envois d’aujourd’hui ne sont jamais arrivés. Sa liaison est faible."
         ),
         quarantined=lambda n: (
-            "{count} message d’aujourd’hui n’a pas pu être compté, ou pas en entier. Il est conservé ; prévenez l’administrateur."
+            "{count} message d’aujourd’hui n’a pas pu être compté, ou pas en entier. Il est conservé ; prévenez l’administrateur."
             if n < 2
-            else "{count} messages d’aujourd’hui n’ont pas pu être comptés, ou pas en entier. Ils sont conservés ; prévenez l’administrateur."
+            else "{count} messages d’aujourd’hui n’ont pas pu être comptés, ou pas en entier. Ils sont conservés ; prévenez l’administrateur."
         ),
         unmapped_line="Sa ligne {line} ne mène nulle part et ne compte pas.",
         flags={
@@ -44,7 +44,7 @@ WORDS: Final = DeviceWords(
             "low-light": "Il signale qu’il fait trop sombre pour compter.",
             "error": "Il signale une panne.",
         },
-        other_flag="Il signale : {flag}.",
+        other_flag="Il signale : {flag}.",
     ),
     page=DevicePageWords(
         title="Compteurs",
@@ -68,7 +68,7 @@ WORDS: Final = DeviceWords(
         today="Aujourd’hui {people_in} entrées, {people_out} sorties",
         inside_now="{people} à l’intérieur",
         unclaimed="Nouveaux boîtiers",
-        unclaimed_intro="Ils envoient, mais personne n’a dit où ils se trouvent : ils ne comptent nulle part. Leurs envois sont gardés sept jours et compteront dès que vous l’aurez dit.",
+        unclaimed_intro="Ils envoient, mais personne n’a dit où ils se trouvent : ils ne comptent nulle part. Leurs envois sont gardés sept jours et compteront dès que vous l’aurez dit.",
         no_unclaimed="Aucun. Un nouveau boîtier apparaît ici dès qu’il a envoyé quelque chose.",
         messages=lambda n: "{count} message depuis {time}" if n < 2 else "{count} messages depuis {time}",
         would_count="Ce qui serait compté",
@@ -85,23 +85,23 @@ WORDS: Final = DeviceWords(
             "queue_length": "personnes dans la file",
             "queueing_time": "minutes d’attente",
         },
-        unreadable="Ce qu’il envoie est illisible. Demandez à l’administrateur de regarder avec : placelibre devices",
-        where="Où se trouve-t-il ?",
+        unreadable="Ce qu’il envoie est illisible. Demandez à l’administrateur de regarder avec : placelibre devices",
+        where="Où se trouve-t-il ?",
         not_counted="Ne compte pas",
         name="Nom",
-        name_hint="Comme vous l’appelez : porte principale, gauche",
+        name_hint="Comme vous l’appelez : porte principale, gauche",
         swap="Entrées et sorties sont inversées",
         confirm="Oui, le compter",
-        confirm_of="Le compter ici : {where} ?",
+        confirm_of="Le compter ici : {where} ?",
         back="Pas maintenant",
         claimed="{device} compte désormais. Ce qu’il avait envoyé avant est en train d’être compté.",
         release="Ne plus le compter",
-        release_of="{device} ne doit plus compter nulle part ?",
+        release_of="{device} ne doit plus compter nulle part ?",
         released="{device} ne compte plus.",
         whole_library="toute la bibliothèque",
         queue="la file d’attente",
         gate="Porte {gate}",
-        zone="Personnes : {zone}",
+        zone="Personnes : {zone}",
         failing="Impossible à relever",
         failing_intro="Leurs chiffres manquent tant que ce n’est pas réparé. Un nouvel essai a lieu de lui-même toutes les quelques minutes.",
         failing_since="depuis {time}",
