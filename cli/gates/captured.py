@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cli.terminal import Trouble
 from services.ingest import devices
-from services.ingest.devices.documents import document_of
+from services.ingest.body import Body
 from services.ingest.devices.format import DeviceReport, Unreadable
-from services.ingest.preview import Preview, preview_of, read_body
+from services.ingest.preview import Preview, preview_of
 from services.ingest.scrub import scrub
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import UrlSource
@@ -52,14 +52,15 @@ def read_file(
         raise Trouble(f"{file} cannot be read: {error.strerror}", "give the path of a captured body") from error
     media_type = media_type or mimetypes.guess_type(file.name)[0] or ""
     source = UrlSource(id="captured", type="url", token_sha256=NOBODY, format=format_name)
-    document = document_of(data, media_type, topic or file.name)
+    body = Body(source, data, media_type, at, topic or file.name)
+    document = body.document()
     removed = scrub(document).removed
     try:
-        found, reports = read_body(data, media_type, topic or file.name, source, time_zone, at)
+        read = body.read(document, time_zone)
     except Unreadable as error:
         return Captured(file, removed=removed, fault=str(error))
-    others = tuple(each for each in devices.recognised(document) if each != found)
-    return Captured(file, found, tuple(reports), removed, others)
+    others = tuple(each for each in devices.recognised(document) if each != read.format)
+    return Captured(file, read.format, read.reports, removed, others)
 
 
 def previews_of(read: list[Captured], time_zone: ZoneInfo, at: datetime) -> dict[str, Preview]:

@@ -1,12 +1,17 @@
-"""One body of a device on its way in, whatever brought it; and what became of it."""
+"""One body of a device on its way in, whatever brought it; what it says; and what became of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
+from zoneinfo import ZoneInfo
 
-from shared.contracts.devices import AnySource
+from services.ingest import devices
+from services.ingest.devices import Read
+from services.ingest.devices.documents import Document, document_of
+from services.ingest.devices.format import Context
+from shared.contracts.devices import AnySource, QuarantinedBody
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,32 @@ class Body:
     received_at: datetime
     topic: str = ""
     """The MQTT topic, the file's name, or what stood in the address behind the token."""
+    encoding: str = ""
+    """Of its text, where the source says so; found out if empty."""
+
+    @classmethod
+    def out_of_quarantine(cls, kept: QuarantinedBody, source: AnySource) -> Self:
+        """Return a body as quarantine has kept it."""
+        data = bytes.fromhex(kept.body) if kept.is_hex else kept.body.encode()
+        return cls(source, data, kept.media_type, kept.received_at, kept.topic, "utf-8")
+
+    def document(self) -> Document:
+        """Return the body taken apart."""
+        declared = self.source.mapping.encoding if self.source.mapping else ""
+        return document_of(self.data, self.media_type, self.topic, self.encoding or declared)
+
+    def read(self, document: Document, time_zone: ZoneInfo) -> Read:
+        """Return what the devices in it say; `time_zone` is that of times that come without one.
+
+        A device that does not name itself may be named by a level of the topic. Raises Unreadable.
+        """
+        source = self.source
+        read = devices.read(document, Context(time_zone, self.received_at, source.mapping), source.format)
+        level, levels = getattr(source, "serial_level", None), self.topic.split("/")
+        if level is None or level > len(levels):
+            return read
+        serial = levels[level - 1][:120]
+        return Read(read.format, tuple(each if each.serial else replace(each, serial=serial) for each in read.reports))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final, Literal
 
@@ -16,8 +16,8 @@ from services.ingest import devices
 from services.ingest.bodies import Fault
 from services.ingest.body import Body, Taken
 from services.ingest.device_states import DeviceStates, Kept
-from services.ingest.devices.documents import Document, document_of
-from services.ingest.devices.format import Context, DeviceReport, Unreadable
+from services.ingest.devices.documents import Document
+from services.ingest.devices.format import DeviceReport, Unreadable
 from services.ingest.normal_form import Normal, normal_form
 from services.ingest.normalise import Accepted
 from services.ingest.registry import Known, Registry
@@ -56,8 +56,7 @@ class Intake:
 
     async def take(self, body: Body) -> Taken:
         """Store what a body says. Raises BusUnavailable, BusFull: nothing is acknowledged; bring it again."""
-        encoding = body.source.mapping.encoding if body.source.mapping else ""
-        taking = _Taking(self, body, document_of(body.data, body.media_type, body.topic, encoding))
+        taking = _Taking(self, body, body.document())
         taken = await taking.take()
         metrics.DEVICE_BODIES.labels(body.source.type, taking.outcome).inc()
         return taken
@@ -70,10 +69,8 @@ class Intake:
         source = self.registry.source(kept.source)
         if source is None:
             return 0
-        data = bytes.fromhex(kept.body) if kept.is_hex else kept.body.encode()
-        body = Body(source, data, kept.media_type, kept.received_at, kept.topic)
-        taking = _Taking(self, body, document_of(data, kept.media_type, kept.topic))
-        return await taking.take_for(known)
+        body = Body.out_of_quarantine(kept, source)
+        return await _Taking(self, body, body.document()).take_for(known)
 
 
 @dataclass(slots=True)
@@ -118,20 +115,17 @@ class _Taking:
 
     def _read(self) -> Sequence[DeviceReport]:
         source = self.body.source
-        context = Context(self.intake.registry.time_zone_of(source), self.body.received_at, source.mapping)
         try:
-            read = devices.read(self.document, context, source.format)
+            read = self.body.read(self.document, self.intake.registry.time_zone_of(source))
         except Unreadable:
             raise
         except Exception as error:
-            # A format must not do this, and one device's body must not be the end of all others'.
-            log.exception("format_failed", source=source.id, error=type(error).__name__)
+            # A format must not do this, and one device's body must not be the end of all others'. Without its words,
+            # which may be of the body.
+            log.error("format_failed", source=source.id, error=type(error).__name__)  # noqa: TRY400
             raise Unreadable("its reader failed; please report this body's shape") from error
         self.format = read.format
-        level = getattr(source, "serial_level", None)
-        if level is None:
-            return read.reports
-        return [report if report.serial else _named(report, self.body.topic, level) for report in read.reports]
+        return read.reports
 
     def _sorted(self, reports: Sequence[DeviceReport]) -> tuple[list[tuple[Known, DeviceReport]], list[DeviceReport]]:
         known, unclaimed = [], []
@@ -238,12 +232,6 @@ class _Taking:
             timeout_s=intake.store_timeout_s,
         )
         metrics.DEVICE_QUARANTINED.labels(code).inc()
-
-
-def _named(report: DeviceReport, topic: str, level: int) -> DeviceReport:
-    """Return a report that names no device, with what its topic says; levels count from 1."""
-    levels = topic.split("/")
-    return replace(report, serial=levels[level - 1][:120]) if level <= len(levels) else report
 
 
 def _words(faults: Sequence[Fault]) -> list[str]:

@@ -7,14 +7,13 @@ that they come in. Only one of these would count; which one, and why, is said to
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from services.ingest import devices
-from services.ingest.devices.documents import document_of
-from services.ingest.devices.format import Context, DeviceReport, Measurement, Unreadable
+from services.ingest.body import Body
+from services.ingest.devices.format import DeviceReport, Measurement, Unreadable
 from shared.contracts.devices import AnySource, QuarantinedBody
 from shared.domain.library import Library
 from shared.domain.meaning import COUNTING, Meaning
@@ -88,9 +87,9 @@ def preview(
     time_zone = ZoneInfo(source.time_zone) if source.time_zone else library.time_zone
     found: dict[str, _Gathered] = {}
     for kept in bodies:
-        data = bytes.fromhex(kept.body) if kept.is_hex else kept.body.encode()
+        body = Body.out_of_quarantine(kept, source)
         try:
-            format_name, reports = read_body(data, kept.media_type, kept.topic, source, time_zone, kept.received_at)
+            read = body.read(body.document(), time_zone)
         except Unreadable as error:
             gathered = found.setdefault(kept.serial, _Gathered(kept.serial, library))
             gathered.bodies += 1
@@ -98,25 +97,10 @@ def preview(
             gathered.note(gathered.problems, str(error))
             continue
         # A body that speaks of several devices is kept once for each of them; it counts for that one only.
-        for report in reports:
+        for report in read.reports:
             if kept.serial in {"", report.serial}:
-                found.setdefault(report.serial, _Gathered(report.serial, library)).take(kept, format_name, report, now)
+                found.setdefault(report.serial, _Gathered(report.serial, library)).take(kept, read.format, report, now)
     return {serial: each.preview() for serial, each in sorted(found.items())}
-
-
-def read_body(
-    data: bytes, media_type: str, topic: str, source: AnySource, time_zone: ZoneInfo, received_at: datetime
-) -> tuple[str, Sequence[DeviceReport]]:
-    """Return a body's format and what its devices say. Raises Unreadable."""
-    context = Context(time_zone, received_at, source.mapping)
-    read = devices.read(document_of(data, media_type, topic), context, source.format)
-    level = getattr(source, "serial_level", None)
-    levels = topic.split("/")
-    if level is None or level > len(levels):
-        return read.format, read.reports
-    return read.format, [
-        each if each.serial else replace(each, serial=levels[level - 1][:120]) for each in read.reports
-    ]
 
 
 def preview_of(
