@@ -260,7 +260,7 @@ async def test_what_is_killed_meanwhile_loses_and_doubles_nothing(two: Two, monk
     async with two.operator("centre") as centre:
         for victim in ("centre", "branch", "gate", "carrier", "centre", "branch"):
             async with two.carrying():
-                await until(lambda seen=seen: _has(centre, seen + 1))  # type: ignore[misc]
+                await until(lambda seen=seen: _has(centre, min(seen + 1, count)))  # type: ignore[misc]
                 if victim != "carrier":
                     two.kill(victim)
                     await asyncio.sleep(0.2)
