@@ -288,6 +288,30 @@ async def test_tls_is_checked(real_mosquitto: Mosquitto, bench: Bench, monkeypat
         await bench.takings.until(1)
 
 
+async def test_what_is_lost_with_qos_0_is_said_until_it_is_over(
+    broker: Broker, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mqtt, "MAX_WAITING", 3)
+    may_go_on = asyncio.Event()
+
+    class Slow(Takings):
+        async def take(self, body: Any) -> Any:
+            await may_go_on.wait()
+            return await super().take(body)
+
+    bench.takings = Slow()
+    async with bench.running(source(broker)):
+        await subscribed(bench)
+        await publish(broker, *[f"{number}" for number in range(50)], qos=0)
+        await publish(broker, "elsewhere", topic="end", qos=1)  # the broker has had all by now
+        await asyncio.sleep(0.2)
+        may_go_on.set()
+        await until(lambda: bool(bench.troubles))
+        await publish(broker, "last")
+        await until(lambda: bench.takings.texts[-1] == "last" and bench.worked == 2)
+    assert "messages with QoS 0 were lost" in bench.troubles[0]
+
+
 @pytest.mark.parametrize("url", ["mqtt://user@host", "mqtt://host:0", "mqtt://host:port"])
 async def test_an_address_that_cannot_be_one_is_said(url: str, bench: Bench) -> None:
     ours = MqttSource.model_construct(type="mqtt", id=f"m-{token_hex(4)}", url=url, topics=("a",), credentials="")

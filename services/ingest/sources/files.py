@@ -20,7 +20,7 @@ from services.ingest.sources.means import Means
 from services.ingest.sources.rows import NOTHING, Done, TooLarge, digest_of, new_parts
 from shared.contracts.devices import FolderSource, SftpSource
 from shared.contracts.status import Wire
-from shared.runtime.clock import monotonic_s, wait_s
+from shared.runtime.clock import heed_cancellation, monotonic_s, wait_s
 
 UNFINISHED: Final = ("~", ".part", ".partial", ".filepart", ".tmp", ".temp", ".crdownload", ".swp", ".uploading")
 """How programs end the names of what they have not written to its end; they begin them with a dot or a tilde too."""
@@ -173,6 +173,7 @@ class Folder:
         self._too_large = {each.name: self._too_large[each.name] for each in present if each.name in self._too_large}
         faults = []
         for entry in self._at_rest([each for each in present if not remembered.is_read(each, now_ns)]):
+            heed_cancellation()
             try:
                 await self._take(entry, remembered, is_final=entry.is_final(now_ns))
             except FileFault as error:

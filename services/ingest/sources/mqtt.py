@@ -39,6 +39,7 @@ from services.ingest.sources.means import Means, Runner, SourceFailed
 from shared.contracts.devices import MqttSource
 from shared.contracts.status import Wire
 from shared.runtime import metrics
+from shared.runtime.clock import heed_cancellation
 from shared.runtime.logs import logger
 
 if TYPE_CHECKING:
@@ -206,15 +207,23 @@ class Subscription:
             await self._subscribe(client, protocol)
             self.means.works()
             log.info("mqtt_subscribed", source=self.source.id, protocol=protocol.name)
+            was_left_out = ""
             while True:
+                heed_cancellation()
                 messages = [await anext(client.messages)]
                 messages += [await anext(client.messages) for _ in range(min(len(client.messages), AT_ONCE - 1))]
-                await self._take(client, messages)
+                left_out = await self._take(client, messages)
                 if client.waiting.is_incomplete:
                     log.info("mqtt_connects_again", source=self.source.id, reason="more has come than may wait")
                     return  # what was dropped, and not acknowledged, comes again
-                if client.waiting.lost:
-                    self.means.trouble(f"more comes than can be taken; {client.waiting.lost} messages were lost")
+                lost, client.waiting.lost = client.waiting.lost, 0
+                if lost:
+                    left_out = f"more comes than can be taken; {lost} messages with QoS 0 were lost"
+                if left_out:
+                    self.means.trouble(left_out)
+                elif was_left_out:
+                    self.means.works()
+                was_left_out = left_out
 
     async def _subscribe(self, client: _Client, protocol: aiomqtt.ProtocolVersion) -> None:
         place = self._place()
@@ -229,7 +238,8 @@ class Subscription:
                 await client.unsubscribe(topic)
         await self._save(place.model_copy(update={"topics": self.source.topics}))
 
-    async def _take(self, client: _Client, messages: Sequence[aiomqtt.Message]) -> None:
+    async def _take(self, client: _Client, messages: Sequence[aiomqtt.Message]) -> str:
+        """Take messages in and acknowledge them; return what had to be left out, in words."""
         place = self._place()
         known = {(each.number, each.digest): each for each in place.arrivals}
         arrivals = []
@@ -240,14 +250,16 @@ class Subscription:
             arrivals.append(before or Arrival(number=number, digest=digest, at=self._moment()))
         kept = dict.fromkeys((*place.arrivals, *(each for each in arrivals if each.number)))
         await self._save(place.model_copy(update={"arrivals": tuple(kept)[-REMEMBERED:]}))
+        left_out = ""
         for message, arrival in zip(messages, arrivals, strict=True):
             data = message.payload
             if len(data) > MAX_BODY_BYTES:
-                self.means.trouble(f"a message of {len(data)} bytes was left out; {MAX_BODY_BYTES} may be in one")
+                left_out = f"a message of {len(data)} bytes was left out; {MAX_BODY_BYTES} may be in one"
                 metrics.DEVICE_BODIES.labels("mqtt", "too-large").inc()
             elif data and not message.retain:
                 await hand_over(Body(self.source, data, "", arrival.at, message.topic.value), self.means)
             client.acknowledge(message)
+        return left_out
 
     def _moment(self) -> datetime:
         """Return the present moment, and another one for each message: two that say the same are two."""

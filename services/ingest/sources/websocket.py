@@ -23,6 +23,7 @@ from services.ingest.secrets import NoCredentials
 from services.ingest.sources.handing import MAX_BODY_BYTES, hand_over
 from services.ingest.sources.means import Means, Runner, SourceFailed
 from shared.contracts.devices import WebSocketSource
+from shared.runtime.clock import heed_cancellation
 
 CONNECT_S: Final = 15.0
 PING_EVERY_S: Final = 20.0
@@ -85,6 +86,7 @@ async def _read(source: WebSocketSource, means: Means, connection: ClientConnect
     is_steady = False
     last = datetime.min.replace(tzinfo=UTC)
     while True:
+        heed_cancellation()
         try:
             async with asyncio.timeout(None if is_steady else STEADY_S):
                 message = await connection.recv(decode=False)
