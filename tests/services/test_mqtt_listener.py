@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ from shared.contracts.devices import AnySource, ListenerSource
 from shared.contracts.mqtt import MQTT_STREAMS
 from shared.runtime.bus import Bus, BusFull, BusUnavailable, connected
 from shared.runtime.provision import provision
+from tests.adapters.test_mqtt_channel import self_signed
 from tests.conftest import ROOT, free_port, settings_for
 from tests.e2e.test_up import Up
 from tests.fakes.transports import Takings
@@ -56,8 +58,11 @@ SOURCES: dict[str, AnySource] = {
 class House:
     """A bus of one's own with the MQTT listener."""
 
-    def __init__(self, home: Path) -> None:
-        self.server = BusServer(home, free_port(), free_port(), sync="always", mqtt=MqttListener(free_port()))
+    def __init__(self, home: Path, certificate: tuple[Path, Path] | None = None) -> None:
+        home.mkdir(exist_ok=True)
+        chain, key = certificate or (None, None)
+        listener = MqttListener(free_port(), certificate=chain, key=key)
+        self.server = BusServer(home, free_port(), free_port(), sync="always", mqtt=listener)
         self.process = self.server.start(home / "nats-server.log")
 
     def reload(self, devices: dict[str, str]) -> None:
@@ -190,6 +195,7 @@ async def test_nothing_of_a_body_reaches_the_disk_however_it_is_published(house:
         found = await texts_of(bus)
         assert {storage[name] for name, texts in found.items() if any(CANARY in each for each in texts)} == {"memory"}
         assert {storage[each.name] for each in MQTT_STREAMS} == {"memory"}
+        assert {each.action for each in await provision(bus, is_dry=True)} == {"as it should be"}
         assert any(CANARY in each for each in found["$MQTT_qos2in"])  # what could not be released is where we look
         heard = set((await bus.jetstream.stream_info(subjects.DEVICE_BODIES, subjects_filter=">")).state.subjects or {})
         assert heard == {
@@ -254,6 +260,27 @@ async def test_its_password_opens_mqtt_alone(house: House) -> None:
     writer.write(b"CONNECT " + json.dumps(words).encode() + b"\r\nPING\r\n")
     assert b"Authorization Violation" in await reader.readline()
     writer.close()
+
+
+async def test_with_a_certificate_devices_come_by_tls_and_not_without(tmp_path: Path) -> None:
+    files = self_signed(tmp_path)
+    house = House(tmp_path / "bus", files)
+    try:
+        async with house.operator() as bus:
+            await provision(bus)
+            house.reload(DEVICES)
+            context = ssl.create_default_context(cafile=files[0])
+            async with asyncio.timeout(20):
+                while True:
+                    with suppress(aiomqtt.MqttError):
+                        async with house.client(tls_context=context) as client:
+                            await client.publish("devices/door", b"in", qos=1)
+                        break
+                    await asyncio.sleep(0.05)
+            assert not await house.admits("door")
+            assert await left(bus) == 1
+    finally:
+        house.end()
 
 
 async def test_devices_come_and_go_without_a_restart(house: House) -> None:
