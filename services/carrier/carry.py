@@ -29,8 +29,8 @@ from shared.runtime.logs import logger
 
 log = logger(__name__)
 
-POLL_S: Final = 1.0
-"""How soon a reading of a branch is fetched; a second more is nothing to a visitor, and little to a thin line."""
+POLL_S: Final = 2.0
+"""How soon a reading of a branch is fetched; a second more is nothing to a visitor, and spares a line 20 MB a day."""
 LOOK_S: Final = 5.0
 """How soon a line that is cut in silence is noticed, and a clock that is wrong."""
 SLOW_POLL_S: Final = 10.0
