@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import nats
 import nats.errors
 import nkeys
 import pytest
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from cli.bus_server import BusServer, is_listening, nats_server
@@ -590,8 +590,11 @@ class Thief:
 async def test_a_leaf_s_key_opens_no_other_door(two: Two) -> None:
     assert two.branch.centre is not None
     seed = two.branch.centre.key.seed.get_secret_value()
-    with pytest.raises(nats.errors.Error, match="Authorization Violation"):
-        await nats.connect(two.centre.url, nkeys_seed_str=seed, allow_reconnect=False)
+    for door in (two.centre.url, two.gate.url):
+        client = Client()
+        with pytest.raises(nats.errors.Error, match="Authorization Violation"):
+            await client.connect(door, nkeys_seed_str=seed, allow_reconnect=False)
+        await client.close()
 
 
 async def test_a_false_centre_is_not_spoken_to(two: Two, tmp_path: Path) -> None:
