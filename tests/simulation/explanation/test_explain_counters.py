@@ -34,7 +34,7 @@ def body(kind: str, clock: str, number: int, **more: str | float) -> WireFields:
 @pytest.fixture(scope="module")
 def readings() -> list[WireFields]:
     """A box at the north door that shows two registers and once a figure that cannot be, and a camera."""
-    found = [body("gate_total", "11:00", 0, gate="north", entries=88_000, exits=70_000)]
+    found = [body("gate_total", "12:00", 0, gate="north", entries=88_000, exits=70_000)]
     for number in range(1, 120):
         shown = {"entries": 88_000 + 4 * number, "exits": 70_000 + number}
         found.append(body("gate_total", "12:00", number, gate="north", **shown))
