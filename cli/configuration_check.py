@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import tomllib
@@ -16,12 +17,8 @@ from pydantic_core import ErrorDetails
 
 from cli.plain_words import describe, refine
 from cli.toml_lines import Location, line_of, lines_by_location
-from services.ingest import devices
-from services.ingest.devices import generic
-from services.ingest.sources import polled
 from services.publisher import channels
 from shared.contracts.configuration import LibrariesFile, LibraryConfig
-from shared.contracts.devices import PollSource
 from shared.domain.library import ClockKind
 from shared.runtime.opening_hours import OsmOpeningHours
 
@@ -160,26 +157,14 @@ def _faults(library: LibraryConfig) -> Iterator[tuple[Location, Words]]:
     for index, channel in enumerate(library.channels):
         for key, reason in channels.faults(channel):
             yield ("channels", index, key), (reason, "docs/reference/channels.md says what each type of channel takes")
-    yield from _faults_of_sources(library)
+    if library.sources:
+        # What reads devices takes half a second to load, and most files have none.
+        faults_of_sources = importlib.import_module("cli.source_check").faults_of_sources
+        yield from faults_of_sources(library)
     for index, period in enumerate(library.capacity_periods):
         fault = _rule_fault(period.when, zone)
         if fault:
             yield ("capacity_periods", index, "when"), (fault, 'write it like "Jul-Aug" or "Mo-Fr 20:00-22:00"')
-
-
-def _faults_of_sources(library: LibraryConfig) -> Iterator[tuple[Location, Words]]:
-    for index, source in enumerate(library.sources):
-        if source.format in devices.MAPPED:
-            words = f"{source.format} reads by a mapping, and there is none"
-            yield ("sources", index, "format"), (words, "give the source a mapping in place of its format")
-        elif source.format is not None and source.format not in devices.formats():
-            words = f"there is no format {source.format!r}"
-            yield ("sources", index, "format"), (words, "docs/reference/devices.md has them; left out, it is found out")
-        for key, reason in generic.faults_of(source.mapping) if source.mapping is not None else ():
-            yield ("sources", index, "mapping", key), (reason, "docs/reference/devices.md says what a mapping takes")
-        for key, reason in polled.faults(source) if isinstance(source, PollSource) else ():
-            words = "docs/reference/devices.md says what each way of asking takes"
-            yield ("sources", index, *key.split(".")), (reason, words)
 
 
 def _rule_fault(rule: str, zone: ZoneInfo) -> str | None:
