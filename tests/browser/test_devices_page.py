@@ -112,6 +112,7 @@ async def test_a_new_box_counts_after_two_taps(staffed: Staffed, chromium: Brows
     assert found.complaints == []
 
 
+@pytest.mark.slow
 async def test_the_key_is_kept_until_it_is_forgotten(staffed: Staffed, chromium: Browser) -> None:
     found = await opened(chromium, staffed)
     page = found.page
@@ -128,6 +129,7 @@ async def test_the_key_is_kept_until_it_is_forgotten(staffed: Staffed, chromium:
     assert found.complaints == []
 
 
+@pytest.mark.slow
 async def test_a_wrong_key_is_said_to_be_wrong(staffed: Staffed, chromium: Browser) -> None:
     found = await opened(chromium, staffed)
     await found.page.get_by_label(WORDS.key, exact=True).fill(f"{staffed.inlet.name}-gate.{SECRET}")
@@ -136,6 +138,7 @@ async def test_a_wrong_key_is_said_to_be_wrong(staffed: Staffed, chromium: Brows
     await expect(found.page.locator("#all")).to_be_hidden()
 
 
+@pytest.mark.slow
 async def test_in_and_out_can_be_swapped_before_it_counts(staffed: Staffed, chromium: Browser) -> None:
     await staffed.inlet.send([passage(1), passage(2, MetricId=2), passage(3)])
     found = await opened(chromium, staffed, key=staffed.key)
@@ -150,6 +153,7 @@ async def test_in_and_out_can_be_swapped_before_it_counts(staffed: Staffed, chro
     await expect(page.locator("#devices .card .facts")).to_contain_text("Today 1 in, 2 out")
 
 
+@pytest.mark.slow
 async def test_every_line_of_a_box_can_go_to_a_gate_of_its_own_or_nowhere(staffed: Staffed, chromium: Browser) -> None:
     await staffed.inlet.send([passage(1), passage(2, RoiId=2), passage(3, RoiId=3)])
     found = await opened(chromium, staffed, key=staffed.key)
@@ -207,7 +211,11 @@ def troubled(name: str, **more: Any) -> DeviceState:
     )
 
 
-@pytest.mark.parametrize("language", sorted(DEVICE_WORDS))
+@pytest.mark.parametrize(
+    "language",
+    # The shortest words and the longest, and another script; the rest take their time.
+    [each if each in {"en", "uk"} else pytest.param(each, marks=pytest.mark.slow) for each in sorted(DEVICE_WORDS)],
+)
 async def test_the_page_fits_small_and_large_screens_in_every_language(
     staffed: Staffed, chromium: Browser, language: str
 ) -> None:

@@ -24,7 +24,7 @@ from services.ingest.devices.format import FLAGS, Context, DeviceReport, Measure
 from shared.contracts.devices import Mapping
 from shared.domain.meaning import COUNTING, Meaning
 
-FUZZED = int(os.environ.get("FUZZED_BODIES", "300"))
+FUZZED = int(os.environ.get("FUZZED_BODIES", "200"))
 """Fuzzed bodies per format; `make test-devices` tries ten thousand."""
 RECEIVED_AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 PARIS = ZoneInfo("Europe/Paris")

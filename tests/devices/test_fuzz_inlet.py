@@ -21,7 +21,7 @@ from shared.runtime.clock import now
 from tests.devices.suite import Case, FormatSuite, fuzzed
 from tests.services.test_device_inlet import device, running
 
-BODIES = int(os.environ.get("FUZZED_BODIES", "300")) // 10
+BODIES = int(os.environ.get("FUZZED_BODIES", "200")) // 10
 """Per format, each sent over HTTP and stored on the real bus; `make test-devices` sends a thousand."""
 
 

@@ -156,6 +156,7 @@ def test_a_head_count_tells_what_a_camera_miscounts() -> None:
     assert days.people < 11
 
 
+@pytest.mark.slow
 def test_a_camera_that_sees_a_tenth_too_many_or_few_does_not_spoil_good_gates() -> None:
     alone = over_seeds("gates", DIRECTED)
     counted = over_seeds("gates, head-count", DIRECTED, recount_at=300)
@@ -181,6 +182,7 @@ def test_what_a_camera_miscounts_is_learned_beside_gates_and_kept_over_nights() 
         assert core.crowd.state.mean[core.crowd.bias_index(0)] == pytest.approx(bias, abs=0.04)
 
 
+@pytest.mark.slow
 def test_a_camera_keeps_a_beam_on_the_way() -> None:
     alone = over_seeds("beam", BEAM)
     both = over_seeds("beam, camera", BEAM, bias=0.0)

@@ -273,6 +273,7 @@ async def test_what_is_killed_meanwhile_loses_and_doubles_nothing(two: Two, monk
         assert await log_of(centre) == [f"r{number}" for number in range(count)]
 
 
+@pytest.mark.slow
 async def test_two_carriers_at_once_bring_everything_once(two: Two) -> None:
     async with two.operator("centre") as centre, two.operator("branch") as branch, two.carrying(), two.carrying():
         for number in range(1000):
@@ -296,6 +297,7 @@ async def test_a_line_that_is_cut_in_silence_is_noticed_and_heals(two: Two) -> N
         assert await log_of(centre) == [f"r{number}" for number in range(50)]
 
 
+@pytest.mark.slow
 async def test_a_branch_that_begins_anew_is_read_from_its_beginning(two: Two) -> None:
     async with two.operator("centre") as centre, two.operator("branch") as branch, two.carrying():
         for number in range(5):
@@ -309,6 +311,7 @@ async def test_a_branch_that_begins_anew_is_read_from_its_beginning(two: Two) ->
         assert (await log_of(centre))[5:] == [f"r{number}" for number in range(100, 110)]
 
 
+@pytest.mark.slow
 async def test_a_full_log_refuses_at_the_branch_and_takes_again_once_the_centre_has_it(two: Two) -> None:
     async with two.operator("centre") as centre, two.operator("branch") as branch:
         config = (await branch.jetstream.stream_info(subjects.READINGS)).config
@@ -332,6 +335,7 @@ async def _takes(bus: Bus, body: bytes) -> bool:
     return True
 
 
+@pytest.mark.slow
 async def test_the_configuration_of_its_libraries_reaches_a_branch_and_stays_there_while_it_is_cut_off(
     two: Two,
 ) -> None:
@@ -394,6 +398,7 @@ async def _is(bus: Bus, name: str, *, is_connected: bool) -> bool:
     return entry is not None and LeafState.model_validate_json(entry.value).is_connected is is_connected
 
 
+@pytest.mark.slow
 async def test_a_leaf_is_put_out_and_let_in_again_with_another_key_while_the_centre_s_bus_runs(two: Two) -> None:
     async with two.operator("centre") as centre, two.carrying():
         await until(lambda: _is(centre, "east", is_connected=True))

@@ -262,6 +262,7 @@ async def test_its_password_opens_mqtt_alone(house: House) -> None:
     writer.close()
 
 
+@pytest.mark.slow
 async def test_with_a_certificate_devices_come_by_tls_and_not_without(tmp_path: Path) -> None:
     files = self_signed(tmp_path)
     house = House(tmp_path / "bus", files)

@@ -148,6 +148,7 @@ async def test_a_message_that_is_too_large_is_said(
     assert bench.takings.texts == ["fits"]
 
 
+@pytest.mark.slow
 async def test_a_vendor_that_hangs_is_noticed(vendor: Vendor, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "PING_EVERY_S", 0.05)
     monkeypatch.setattr(websocket, "PONG_WITHIN_S", 0.05)

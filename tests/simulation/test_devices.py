@@ -52,6 +52,7 @@ def test_a_gate_sees_nothing_of_another_one() -> None:
     assert list(see(device(), day_of(10, 10, gate="other"), 0.0, Random(1))) == []
 
 
+@pytest.mark.slow
 def test_the_net_error_changes_from_one_day_to_the_next_by_the_declared_share() -> None:
     rng = Random(2)
     people = 4000
