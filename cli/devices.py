@@ -18,9 +18,9 @@ from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.gates import captured, listing
 from cli.gates.claims import Wishes, claim_for, counted, device_for, lines_for
-from cli.gates.libraries_file import add_gate, add_table
 from cli.gates.sight import preview_of_box, sight
 from cli.gates.sources import make_source
+from cli.libraries_file import add_gate, add_table
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from services.ingest import devices as device_formats
 from services.ingest.claiming import claim as write_claim

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
@@ -14,11 +12,9 @@ from typing import Annotated
 import typer
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from cli.check import good_libraries_or_trouble, read
-from cli.configuration_check import check_text
 from cli.data_folder import sha256_of_secret
-from cli.terminal import Trouble, command_app, examples, say, say_json, warn
-from cli.toml_lines import lines_by_location
+from cli.libraries_file import add_table
+from cli.terminal import Trouble, command_app, examples, say, say_json
 from shared.contracts.configuration import Key
 from shared.runtime.clock import now
 
@@ -115,50 +111,7 @@ def write_key(file: Path, library: str, made: NewKey) -> None:
     Raises:
         Trouble: the file is not right before or would not be after, or has no such library. It stays as it is then.
     """
-    names = [each.id for each in good_libraries_or_trouble(file).libraries]
-    if library not in names:
-        close = get_close_matches(library, names, n=1)
-        remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-        raise Trouble(f"{file} has no library {library!r}", remedy)
-    text = with_key(read(file), names.index(library), made.toml)
-    try:
-        checked = check_text(text, now())
-    except tomllib.TOMLDecodeError:
-        checked = None
-    if checked is None or not checked.is_good:
-        faults = [str(each) for each in checked.findings if not each.is_warning] if checked else []
-        raise Trouble(
-            f"{file} would not be right with the key in it, and stays as it is: {'; '.join(faults)}",
-            "if the library lists its keys as `keys = [...]`, write each as a [[libraries.keys]] table instead",
-        )
-    for finding in checked.findings:
-        warn(f"{file}: {finding}")
-    replace_file(file.resolve(), text)
-
-
-def with_key(text: str, library: int, table: str) -> str:
-    """Return a file's text with a table added at the end of a library's part (libraries counted from 0)."""
-    lines = text.splitlines(keepends=True)
-    following = lines_by_location(text).get(("libraries", library + 1))
-    end = len(lines) if following is None else following - 1
-    # What stands right before the next library, a comment or a blank, speaks of that one.
-    while end > 0 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
-        end -= 1
-    if lines and not lines[end - 1].endswith("\n"):
-        lines[end - 1] += "\n"
-    return "".join([*lines[:end], "\n", table, *lines[end:]])
-
-
-def replace_file(file: Path, text: str) -> None:
-    """Put a new text in a file's place at once: whoever reads meanwhile has the old or the new one."""
-    beside = file.with_name(f".{file.name}.{token_hex(4)}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        beside.chmod(file.stat().st_mode)
-        beside.replace(file)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise Trouble(f"{file} cannot be written: {error.strerror}", "leave out --write and paste the lines") from error
+    add_table(file, library, made.toml, "the key")
 
 
 def _end_of(day: str) -> datetime:

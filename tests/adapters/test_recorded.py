@@ -313,6 +313,7 @@ def test_the_calit2_recording_is_read_to_the_last_person(calit2: str) -> None:
     assert recording.readings[0]["time"] == "2005-07-24T00:30:00-07:00"
 
 
+@pytest.mark.slow
 def test_the_calit2_recording_played_twice_counts_once(calit2: str) -> None:
     config = LibraryConfig(
         id="calit2",

@@ -532,6 +532,7 @@ def test_the_state_survives_being_written_down_and_read_again(random: Random) ->
     assert straight.changes == stored.changes
 
 
+@pytest.mark.slow
 def test_months_of_silence_are_passed_in_a_few_steps_a_day() -> None:
     told = opened(gates=[{"id": "front", "silent_after_min": 15}])
     told.tell(at("10:00", day=100))

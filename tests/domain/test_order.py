@@ -6,6 +6,7 @@ from copy import deepcopy
 from datetime import timedelta
 from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -88,6 +89,7 @@ def figures(status: Status) -> tuple[object, ...]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.randoms(use_true_random=False))
 def test_readings_that_come_within_forty_minutes_give_the_same_figures_in_any_order(rng: Random) -> None:

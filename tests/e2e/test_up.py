@@ -208,6 +208,7 @@ def test_a_taken_port_is_named_with_its_option(up: Up) -> None:
         other.start()
 
 
+@pytest.mark.slow
 def test_nothing_outlives_an_up_that_is_killed_and_the_next_start_is_clean(up: Up) -> None:
     up.start()
     assert up.process is not None
@@ -275,6 +276,7 @@ def test_a_recorded_day_takes_the_real_road_to_the_same_statuses_and_posts_as_of
     assert up.interrupt() == 0
 
 
+@pytest.mark.slow
 def test_a_simulated_day_reaches_the_page_and_the_posts(up: Up) -> None:
     up.config.write_text((ROOT / "libraries.toml").read_text())
     up.start("--simulate", "--speed", "600")

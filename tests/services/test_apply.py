@@ -102,6 +102,7 @@ async def test_a_library_that_is_gone_from_the_file_is_kept_until_it_is_pruned(o
     assert set(await on_the_bus(operator)) == {"a"}
 
 
+@pytest.mark.slow
 async def test_a_pruned_library_may_come_back(operator: Bus, command: Command) -> None:
     command.apply(text=LIBRARY.format(id="a") + LIBRARY.format(id="b"))
     command.apply("--prune", text=LIBRARY.format(id="a"))

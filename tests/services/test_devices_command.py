@@ -21,7 +21,7 @@ from cli.bus_server import BusServer
 from cli.configuration_check import check_text
 from cli.devices import app
 from cli.gates.claims import Wishes, lines_for
-from cli.gates.libraries_file import add_gate
+from cli.libraries_file import add_gate
 from cli.terminal import Trouble
 from services.ingest.preview import Figures, LinePreview, Preview
 from services.ingest.registry import Registry

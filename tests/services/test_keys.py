@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from cli.configuration_check import check_text
-from cli.keys import Role, make_key, with_key, write_key
+from cli.keys import Role, make_key, write_key
+from cli.libraries_file import with_table
 from cli.terminal import Trouble
 from services.ingest.senders import Senders
 from shared.runtime.clock import now
@@ -72,10 +73,10 @@ def test_the_secret_is_not_in_the_file(file: Path) -> None:
 
 def test_a_key_goes_under_its_library_and_nothing_else_changes() -> None:
     table = '[[libraries.keys]]\nid = "k"\n'
-    first = with_key(TWO, 0, table)
+    first = with_table(TWO, 0, table)
     assert 'type = "console"\n\n[[libraries.keys]]\nid = "k"\n\n# The second one.' in first
     assert first.replace("\n" + table, "", 1) == TWO
-    assert with_key(TWO, 1, table) == TWO + "\n\n" + table
+    assert with_table(TWO, 1, table) == TWO + "\n\n" + table
 
 
 def test_several_keys_may_be_written_one_after_the_other(file: Path) -> None:

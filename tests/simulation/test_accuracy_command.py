@@ -39,6 +39,7 @@ def measured_by(folder: Path, *arguments: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_measures_and_other_seeds_something_else(tmp_path: Path) -> None:
     one, two, other = (
         measured_by(tmp_path, *options) for options in (("--processes", "1"), (), ("--seed-from", "5000"))

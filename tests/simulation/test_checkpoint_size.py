@@ -90,6 +90,7 @@ def kept_bytes(gates: int) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gates", "limit"), [(1, 2_000), (5, 8_000)])
 def test_a_day_of_a_library_is_kept_in_a_few_kilobytes(gates: int, limit: int) -> None:
     found = kept_bytes(gates)

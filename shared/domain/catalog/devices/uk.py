@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, HealthWords
-
-
-def plural(count: int, one: str, few: str, many: str) -> str:
-    """Return the form for a count: 1, 21, 31 are *one*; 2 to 4, 22 to 24 are *few*; the rest and 11 to 14 *many*."""
-    if count % 100 in {11, 12, 13, 14}:
-        return many
-    if count % 10 == 1:
-        return one
-    return few if count % 10 in {2, 3, 4} else many
-
+from shared.domain.catalog.uk import plural
 
 WORDS: Final = DeviceWords(
     language="uk",

@@ -1,15 +1,15 @@
-"""Adding a source or a gate to `libraries.toml`; nothing else in it changes, and nothing wrong is written."""
+"""Adding a key, a source or a gate to `libraries.toml`; nothing else in it changes, and nothing wrong is written."""
 
 from __future__ import annotations
 
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from cli.check import good_libraries_or_trouble, read
 from cli.configuration_check import check_text
-from cli.keys import replace_file, with_key
 from cli.terminal import Trouble, warn
 from cli.toml_lines import lines_by_location
 from shared.contracts.configuration import LibraryConfig
@@ -25,7 +25,7 @@ def add_table(file: Path, library: str, table: str, what: str) -> LibraryConfig:
         Trouble: the file is not right before or would not be after, or has no such library. It stays as it is then.
     """
     index = _index(file, library)
-    return _write(file, with_key(read(file), index, table), library, what)
+    return _write(file, with_table(read(file), index, table), library, what, table.partition("\n")[0])
 
 
 def add_gate(file: Path, library: str, gate: str, origin: str, destination: str) -> LibraryConfig:
@@ -40,8 +40,8 @@ def add_gate(file: Path, library: str, gate: str, origin: str, destination: str)
         changed = _with_element(text, line, "{ " + fields + " }")
     else:
         table = "[[libraries.gates]]\n" + "".join(f"{each}\n" for each in fields.split(", "))
-        changed = with_key(text, index, table)
-    return _write(file, changed, library, f"the gate {gate}")
+        changed = with_table(text, index, table)
+    return _write(file, changed, library, f"the gate {gate}", "[[libraries.gates]]")
 
 
 def _index(file: Path, library: str) -> int:
@@ -53,7 +53,7 @@ def _index(file: Path, library: str) -> int:
     return names.index(library)
 
 
-def _write(file: Path, text: str, library: str, what: str) -> LibraryConfig:
+def _write(file: Path, text: str, library: str, what: str, head: str) -> LibraryConfig:
     try:
         checked = check_text(text, now())
     except tomllib.TOMLDecodeError:
@@ -62,11 +62,11 @@ def _write(file: Path, text: str, library: str, what: str) -> LibraryConfig:
         faults = [str(each) for each in checked.findings if not each.is_warning] if checked else []
         raise Trouble(
             f"{file} would not be right with {what} in it, and stays as it is: {'; '.join(faults)}",
-            "if the library writes such things as a list in brackets, write each as a table of its own instead",
+            f"if the library lists such things in brackets, write each as a {head} table of its own instead",
         )
     for finding in checked.findings:
         warn(f"{file}: {finding}")
-    replace_file(file.resolve(), text)
+    _replace(file.resolve(), text)
     return next(each for each in checked.libraries if each.id == library)
 
 
@@ -129,3 +129,28 @@ def _end_of_array(text: str, begin: int) -> tuple[int, str]:
             last = last if character.isspace() else character
         index += 1
     raise ValueError("the text is valid TOML, so every array closes")
+
+
+def with_table(text: str, library: int, table: str) -> str:
+    """Return a file's text with a table added at the end of a library's part (libraries counted from 0)."""
+    lines = text.splitlines(keepends=True)
+    following = lines_by_location(text).get(("libraries", library + 1))
+    end = len(lines) if following is None else following - 1
+    # What stands right before the next library, a comment or a blank, speaks of that one.
+    while end > 0 and (not lines[end - 1].strip() or lines[end - 1].lstrip().startswith("#")):
+        end -= 1
+    if lines and not lines[end - 1].endswith("\n"):
+        lines[end - 1] += "\n"
+    return "".join([*lines[:end], "\n", table, *lines[end:]])
+
+
+def _replace(file: Path, text: str) -> None:
+    """Put a new text in a file's place at once: whoever reads meanwhile has the old or the new one."""
+    beside = file.with_name(f".{file.name}.{token_hex(4)}")
+    try:
+        beside.write_text(text, encoding="utf-8")
+        beside.chmod(file.stat().st_mode)
+        beside.replace(file)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise Trouble(f"{file} cannot be written: {error.strerror}", "leave out --write and paste the lines") from error
