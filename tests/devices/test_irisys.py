@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+from services.ingest import devices
+from services.ingest.devices.documents import document_of
 from services.ingest.devices.format import DeviceReport, Fault, Measurement
 from shared.domain.meaning import Meaning
 from tests.devices.suite import CANARY, FormatSuite, case
@@ -91,6 +94,7 @@ class TestIrisys(FormatSuite):
                             register("Out", 1, "127"),
                             register("Dwell", 3, 382),
                             register("In", 4, 5),
+                            register("HallOccupancy", 5, 12),
                         ],
                         "LogEntryId": 353493,
                         "Timestamp": "2026-11-22T11:30:00Z",
@@ -103,6 +107,7 @@ class TestIrisys(FormatSuite):
                     total("In #0", FIRST, "353493", forward=121),
                     total("Out", FIRST, "353493", forward=127),
                     total("In #4", FIRST, "353493", forward=5),
+                    Measurement(line="HallOccupancy", meaning=Meaning.OCCUPANCY, value=12.0, end=FIRST, key="353493"),
                 )
             ],
         ),
@@ -135,3 +140,36 @@ class TestIrisys(FormatSuite):
             topic=f"irisys/{SERIAL}/live_counts",
         ),
     )
+
+
+PLACES = (
+    "Alte Bibliothek Eingang",
+    "Flagship entrance IN",
+    "Shelter door",
+    "Filter IN",
+    "Waiting hall IN",
+    "Maritime IN",
+    "Wireless room OUT",
+    "Queue hall IN",
+)
+TIMES = ("Dwell", "AverageDwell", "average_dwell", "Average wait", "Queue time", "Waiting time 2", "GTOE 1", "LTOE")
+
+
+def lines_of(body: object, topic: str = "") -> list[str]:
+    document = document_of(json.dumps(body).encode(), "application/json", topic)
+    [found] = devices.read(document, TestIrisys.cases[0].context, "irisys").reports
+    return [each.line for each in found.measurements]
+
+
+def test_places_that_have_such_words_within_theirs_count() -> None:
+    names = [*PLACES, *TIMES]
+    assert lines_of(posted(log(1, 30, *(register(name, at, 5) for at, name in enumerate(names))))) == list(PLACES)
+    assert lines_of({"counts": [{"name": name, "count": 5} for name in names]}) == list(PLACES)
+    changes = [{"register": name, "value": 1, "t": "2026-11-22T11:30:00+0000"} for name in (*names, "Occupancy")]
+    assert lines_of(changes) == list(PLACES)
+
+
+def test_a_register_of_a_type_that_nobody_knows_is_a_line() -> None:
+    kinds = ("Time Filtered Line", "Staff Filtered Line", "Zone Enter", "Less Busy Line", "Dwell", "Zone", "GTOE")
+    registers = [register(kind, at, 5, kind) for at, kind in enumerate(kinds)]
+    assert lines_of(posted(log(1, 30, *registers))) == list(kinds[:4])

@@ -22,10 +22,47 @@ from shared.domain.meaning import Meaning
 
 SERIAL: Final = re.compile(r"^[A-Z0-9]{2,4}-\d{6,10}$")
 """As on the label, `V4D-17020025`; of MQTT it stands in the topic alone."""
-NO_PASSAGES: Final = re.compile(
-    r"dwell|wait|time|queue|occupan|greater|less|gto?e|lto?e|flag|status|error|differ|average|height|speed"
+LEFT_ASIDE: Final = frozenset(
+    {
+        *("dwell", "dwelltime", "averagedwell", "averagedwelltime", "zone", "zonedwell", "zonedwelltime"),
+        *(
+            "wait",
+            "waittime",
+            "averagewait",
+            "averagewaittime",
+            "queue",
+            "queuetime",
+            "queuewaittime",
+            "averagequeuetime",
+            "maxqueuelength",
+        ),
+        *(
+            "gtoe",
+            "ltoe",
+            "gte",
+            "lte",
+            "greaterthan",
+            "greaterthanorequal",
+            "greaterthanorequalto",
+            "lessthan",
+            "lessthanorequal",
+            "lessthanorequalto",
+        ),
+        *("flag", "status", "speed", "averagespeed", "height", "averageheight"),
+    }
 )
-"""In types (and names, of firmware that sends no types) of registers that do not count passages."""
+"""Types of registers that count no passages, in small letters alone. A type that is none of these is a line: then it is
+seen, and whoever leads lines to gates decides."""
+NO_PASSAGES: Final = re.compile(
+    r"\b(?:dwell|gtoe|ltoe|gte|lte|(?:greater|less) than|(?:error|alarm) (?:status|flag)"
+    r"|(?:queue|queueing|queuing|wait|waiting|service|stay) times?"
+    r"|(?:average|avg|mean|longest|shortest|max|min) (?:queue|queueing|queuing|wait|stay|time|height|speed))\b"
+)
+"""In names of registers where no type is said, word by word: a `Waiting hall` is a place and counts passages."""
+STATES: Final = {"occupancy": Meaning.OCCUPANCY, "queue length": Meaning.QUEUE_LENGTH}
+"""Words of such names that say how many are there now: never a sum of passages."""
+WORD_ENDS: Final = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=[^\W\d_A-Z])(?=[A-Z])|[\W_]+")
+"""Where one word of a name ends: `AverageDwell`, `average_dwell`."""
 TAGS: Final = {"direction=in": True, "direction=out": False}
 
 
@@ -106,9 +143,30 @@ def _register(device: Gathered, register: dict[str, Any], end: datetime, place: 
         meaning = Meaning.OCCUPANCY if "occupancy" in kind else Meaning.QUEUE_LENGTH
         people = fields.people(register.get("Value"), f"{place}.Value")
         return Measurement(line=name, meaning=meaning, value=float(people), end=end)
-    if kind.startswith("zone") or NO_PASSAGES.search(kind or name.lower()):
+    if kind in LEFT_ASIDE:
         return None
+    if not kind:
+        return _by_name(name, register.get("Value"), end, f"{place}.Value", is_in=_is_in(register))
     return _total(name, fields.register(register.get("Value"), f"{place}.Value"), end, is_in=_is_in(register))
+
+
+def _by_name(name: str, value: Any, end: datetime | None, place: str, *, is_in: bool = True) -> Measurement | None:
+    """Return what a register shows that has nothing but its name to say what that is."""
+    words = _words(name)
+    if NO_PASSAGES.search(words):
+        return None
+    meaning = _state_in(words)
+    if meaning is not None:
+        return Measurement(line=name, meaning=meaning, value=float(fields.people(value, place)), end=end)
+    return _total(name, fields.register(value, place), end, is_in=is_in)
+
+
+def _words(name: str) -> str:
+    return " ".join(word.lower() for word in WORD_ENDS.split(name) if word)
+
+
+def _state_in(words: str) -> Meaning | None:
+    return next((meaning for state, meaning in STATES.items() if f" {state} " in f" {words} "), None)
 
 
 def _is_in(register: dict[str, Any]) -> bool:
@@ -137,7 +195,8 @@ def _changes(gathering: Gathering, device: Gathered, changes: list[Any]) -> None
         with gathering.part():
             change = fields.table(item, place)
             name = fields.text(change.get("register"), f"{place}.register", 100)
-            if NO_PASSAGES.search(name.lower()):
+            words = _words(name)
+            if NO_PASSAGES.search(words) or _state_in(words) is not None:
                 continue
             found = Measurement(
                 line=name,
@@ -156,8 +215,9 @@ def _live(gathering: Gathering, device: Gathered, counts: list[Any]) -> None:
         with gathering.part():
             count = fields.table(item, place)
             name = fields.text(count.get("name"), f"{place}.name", 100)
-            if not NO_PASSAGES.search(name.lower()):
-                device.measurements.append(_total(name, fields.register(count.get("count"), f"{place}.count"), None))
+            found = _by_name(name, count.get("count"), None, f"{place}.count")
+            if found is not None:
+                device.measurements.append(found)
     if not counts:
         raise Malformed("counts", "at least one register is wanted")
 
@@ -175,8 +235,9 @@ FORMAT: Final = Format(
         " a body without changes is an empty list. Registers are lines by their names. Lead each by name to a gate"
         " with `direction` in or out, rather than all with `*`: of MQTT, and of HTTP unless a register is tagged"
         " `direction=IN` or `direction=OUT`, nothing tells in from out. Registers grow until power-off, which is"
-        " noticed. Dwell, wait, zone and threshold registers and histograms of heights are left aside; occupancy and"
-        " queue length are read, and an error status register tells of faults."
+        " noticed. Dwell, wait, zone and threshold registers, told by their type or, where there is none, by words of"
+        " their name, and histograms of heights are left aside; occupancy and queue length are read, and an error status"
+        " register tells of faults."
     ),
     examples=("JSON by HTTP POST", "JSON by MQTT"),
 )
