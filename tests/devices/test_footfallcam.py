@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from services.ingest import devices
+from services.ingest.devices.documents import document_of
 from services.ingest.devices.format import DeviceReport, Fault, Measurement
 from shared.domain.meaning import Meaning
 from tests.devices.suite import CANARY, FormatSuite, case
@@ -61,6 +66,19 @@ class TestFootfallCam(FormatSuite):
             [report(passage())],
         ),
         case(
+            "staff-however-they-are-written",
+            [
+                {**ONE_IN, "CombineObjectTypeId": "11"},
+                *({**ONE_IN, "CombineObjectTypeId": kind, "UUID": "5f1c-0006"} for kind in ("21", 21.0, " 21 ")),
+            ],
+            [report(passage())],
+        ),
+        case(
+            "kinds-of-people-that-nobody-knows-do-not-count",
+            [ONE_IN, *({**ONE_IN, "CombineObjectTypeId": kind, "UUID": "5f1c-0007"} for kind in (31, "staff", ""))],
+            [report(passage(), faults=tuple(Fault(f"[{at}].CombineObjectTypeId", "") for at in (1, 2, 3)))],
+        ),
+        case(
             "a-quarter-of-an-hour",
             [{**A_QUARTER, "Value": 31}, {**A_QUARTER, "MetricId": 2, "Value": 12, "UUID": "5f1c-0004"}],
             [
@@ -105,3 +123,28 @@ class TestFootfallCam(FormatSuite):
             [report(Measurement(line="zone 1", meaning=Meaning.OCCUPANCY, value=5.0, end=AT))],
         ),
     )
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"EventEndTime": 1753266991},
+        {"EventEndTime": "1753266991.7"},
+        {"EventEndUTCTime": "2025-07-23 10:36:31"},
+        {"EventEndUTCTime": "2025-07-23T10:36:31.700Z", "EventEndTime": 1753266991},
+        {"EventEndUTCTime": "2025-07-23T10:36:31.700Z"},
+    ],
+)
+def test_whichever_way_its_time_is_written_an_event_with_a_uuid_is_the_same(times: dict[str, object]) -> None:
+    bare = {name: value for name, value in ONE_IN.items() if not name.startswith("Event")}
+    document = document_of(json.dumps(bare | times).encode(), "application/json")
+    [found] = devices.read(document, TestFootfallCam.cases[0].context).reports
+    assert found.measurements == (passage(),)
+
+
+def test_without_a_uuid_parts_of_a_second_tell_two_people_apart() -> None:
+    body = [{**WITHOUT_UUID, "EventEndUTCTime": f"2025-07-23 10:36:31.{part}"} for part in (200, 700)]
+    document = document_of(json.dumps(body).encode(), "application/json")
+    [found] = devices.read(document, TestFootfallCam.cases[0].context).reports
+    assert [each.key for each in found.measurements] == ["", ""]
+    assert len({each.end for each in found.measurements}) == 2
