@@ -22,34 +22,9 @@ from shared.domain.meaning import Meaning
 
 SERIAL: Final = re.compile(r"^[A-Z0-9]{2,4}-\d{6,10}$")
 """As on the label, `V4D-17020025`; of MQTT it stands in the topic alone."""
-LEFT_ASIDE: Final = frozenset(
-    {
-        *("dwell", "dwelltime", "averagedwell", "averagedwelltime", "zone", "zonedwell", "zonedwelltime"),
-        *(
-            "wait",
-            "waittime",
-            "averagewait",
-            "averagewaittime",
-            "queue",
-            "queuetime",
-            "queuewaittime",
-            "averagequeuetime",
-            "maxqueuelength",
-        ),
-        *(
-            "gtoe",
-            "ltoe",
-            "gte",
-            "lte",
-            "greaterthan",
-            "greaterthanorequal",
-            "greaterthanorequalto",
-            "lessthan",
-            "lessthanorequal",
-            "lessthanorequalto",
-        ),
-        *("flag", "status", "speed", "averagespeed", "height", "averageheight"),
-    }
+LEFT_ASIDE: Final = re.compile(
+    r"(?:average)?(?:dwell|wait|queue|queuewait|speed|height)(?:time)?|zone(?:dwell)?(?:time)?|maxqueuelength"
+    r"|(?:g|l)to?e|(?:greater|less)than(?:orequal(?:to)?)?|flag|status"
 )
 """Types of registers that count no passages, in small letters alone. A type that is none of these is a line: then it is
 seen, and whoever leads lines to gates decides."""
@@ -143,7 +118,7 @@ def _register(device: Gathered, register: dict[str, Any], end: datetime, place: 
         meaning = Meaning.OCCUPANCY if "occupancy" in kind else Meaning.QUEUE_LENGTH
         people = fields.people(register.get("Value"), f"{place}.Value")
         return Measurement(line=name, meaning=meaning, value=float(people), end=end)
-    if kind in LEFT_ASIDE:
+    if LEFT_ASIDE.fullmatch(kind):
         return None
     if not kind:
         return _by_name(name, register.get("Value"), end, f"{place}.Value", is_in=_is_in(register))
@@ -236,8 +211,8 @@ FORMAT: Final = Format(
         " with `direction` in or out, rather than all with `*`: of MQTT, and of HTTP unless a register is tagged"
         " `direction=IN` or `direction=OUT`, nothing tells in from out. Registers grow until power-off, which is"
         " noticed. Dwell, wait, zone and threshold registers, told by their type or, where there is none, by words of"
-        " their name, and histograms of heights are left aside; occupancy and queue length are read, and an error status"
-        " register tells of faults."
+        " their name, and histograms of heights are left aside; occupancy and queue length are read, and an error"
+        " status register tells of faults."
     ),
     examples=("JSON by HTTP POST", "JSON by MQTT"),
 )
