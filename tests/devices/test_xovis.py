@@ -251,6 +251,57 @@ class TestXovis(FormatSuite):
             [report(window(3, 1), window(0, 2, 1, is_complete=False))],
         ),
         case(
+            "two-logics-of-one-kind-on-one-line-count-once",
+            package("logics_data", logics=[MAIN_DOOR, {**MAIN_DOOR, "id": 9, "name": "Again"}]),
+            [report(window(3, 1), window(0, 2, 1, is_complete=False))],
+        ),
+        case(
+            "two-logics-on-one-line-in-two-packages-count-once",
+            [
+                package("logics_data", logics=[{**MAIN_DOOR, "records": MAIN_DOOR["records"][:1]}]),
+                package("logics_data", logics=[{**MAIN_DOOR, "id": 9}, QUEUE]),
+                package("logics_data", logics=[{**MAIN_DOOR, "records": MAIN_DOOR["records"][1:]}]),
+            ],
+            [report(window(3, 1), *OF_QUEUE, window(0, 2, 1, is_complete=False))],
+        ),
+        case(
+            "logics-that-are-not-read-are-named",
+            package(
+                "logics_data",
+                logics=[
+                    MAIN_DOOR,
+                    logic("XLT_CUSTOM", 7, "Floor", "ZONE", *[record({"balance": 5}, minute) for minute in (0, 1)]),
+                    logic("XLT_ZONE_IN_OUT_COUNT", 8, "Stairs", "ZONE", record({"fw": 5, "bw": 4})),
+                    logic("XLT_4X_ZONE_DWELL_TIME", 6, "Shelf", "ZONE", record({"balance": 4})),
+                    GROUPS,
+                ],
+            ),
+            [
+                report(
+                    window(3, 1),
+                    window(0, 2, 1, is_complete=False),
+                    faults=tuple(Fault(f"[0].logics_data.logics[{at}].info", "") for at in (1, 2)),
+                )
+            ],
+        ),
+        case(
+            "times-written-as-text",
+            package(
+                "logics_data",
+                logics=[
+                    logic(
+                        "XLT_LINE_IN_OUT_COUNT",
+                        2,
+                        "Main door",
+                        "LINE",
+                        record({"fw": 3, "bw": 1}) | {"from": str(FROM_MS), "to": str(FROM_MS + MINUTE_MS)},
+                        record({"fw": 0, "bw": 2}) | {"from": str(FROM_MS // 1000 + 60), "to": "20261122114200"},
+                    )
+                ],
+            ),
+            [report(window(3, 1), window(0, 2, 1))],
+        ),
+        case(
             "a-negative-balance-is-a-fault",
             package(
                 "logics_data",
@@ -282,3 +333,32 @@ def test_a_push_without_metadata_says_what_to_set() -> None:
     body = package("logics_data", logics=[logic("XLT_LINE_IN_OUT_COUNT", 2, "Door", "LINE", bare)])
     with pytest.raises(Unreadable, match="metadata in full"):
         devices.read(document_of(json.dumps(body).encode(), "application/json"), TestXovis.cases[0].context)
+
+
+def read(body: object) -> DeviceReport:
+    document = document_of(json.dumps(body).encode(), "application/json")
+    [found] = devices.read(document, TestXovis.cases[0].context).reports
+    return found
+
+
+def test_a_logic_that_is_not_read_says_what_to_do() -> None:
+    custom = logic("XLT_CUSTOM", 7, "Floor", "ZONE", record({"balance": 5}))
+    [fault] = read(package("logics_data", logics=[MAIN_DOOR, custom])).faults
+    assert fault.reason.startswith("XLT_CUSTOM is not read")
+    [fault] = read(package("logics_data", logics=[MAIN_DOOR, {**custom, "info": f"XLT {CANARY}"}])).faults
+    assert CANARY not in fault.reason
+
+
+def test_live_data_without_the_events_of_the_scene_says_what_to_turn_on() -> None:
+    counts = [counted("COUNT_INCREMENT", "fw", 2, "Main door", counter_value=927)]
+    with pytest.raises(Unreadable, match="turn on the scene events"):
+        read(package("live_data", frames=[frame(counts, tracked(490)), frame([])]))
+    [fault] = read([package("live_data", frames=[frame(counts)]), package("logics_data", logics=[MAIN_DOOR])]).faults
+    assert fault.place == "[0].live_data.frames"
+
+
+def test_live_data_with_the_events_of_the_scene_is_whole() -> None:
+    counts = [counted("COUNT_INCREMENT", "fw", 2, "Main door", counter_value=927)]
+    gone = {"category": "SCENE", "type": "TRACK_DELETE", "attributes": {"track_id": 490}}
+    for events in ([crossing("FORWARD", 490), *counts], [*counts, gone]):
+        assert read(package("live_data", frames=[frame(events, tracked(490, tag="TAG"))])).faults == ()

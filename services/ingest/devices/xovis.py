@@ -26,11 +26,19 @@ LINE: Final = re.compile(r"^XLT_(4X_)?LINE_(IN_OUT|LATE)_COUNT$")
 bicycles and of wheelchairs have names of their own and are no further people."""
 ZONE: Final = re.compile(r"^XLT_(4X_ZONE|ZONE_OCCUPANCY)_COUNT$")
 QUEUE: Final = "XLT_QUEUE_STATISTICS"
+LEFT_ASIDE: Final = re.compile(r"GROUP|PRAM|STROLLER|BICYCLE|WHEELCHAIR|DWELL")
+"""In names of logics that count no further people."""
+NAMED: Final = re.compile(r"XLT_[A-Z0-9_]{1,60}")
+"""What a logic is called; nothing else of a body is said again."""
+SCENE: Final = "SCENE"
+PASSAGES: Final = frozenset({"fw", "bw"})
 CROSSINGS: Final = {"LINE_CROSS_FORWARD": True, "LINE_CROSS_BACKWARD": False}
 CHANGES: Final = frozenset({"COUNT_INCREMENT", "COUNT_DECREMENT", "COUNT_RESET"})
 BALANCE, LENGTH, OUTFLOW, TIME = "balance", "queue-length", "outflow", "queueing-time"
 STATES: Final = {BALANCE: Meaning.OCCUPANCY, LENGTH: Meaning.QUEUE_LENGTH}
 """Counters that say how many are there now, under whichever way they change."""
+PEOPLE: Final = PASSAGES | STATES.keys()
+"""Counters of people: a logic that has one and is not read must not vanish unseen."""
 PERSON: Final = "PERSON"
 UNTAGGED: Final = frozenset({"", "NO_TAG", "UNKNOWN_TAG", "UNKNOWN"})
 MILLISECONDS_FROM: Final = 1e11
@@ -45,6 +53,8 @@ class _Package:
     prefix: str
     """Before the names of lines: a sensor may lead a group of sensors as well, with numbers of their own."""
     gathering: Gathering
+    by_line: dict[str, tuple[str, str]]
+    """Which logic counts a line, the first one of the whole body."""
     said: Counter[Measurement] = field(default_factory=Counter)
 
     def add(self, found: Measurement) -> None:
@@ -68,6 +78,7 @@ def _packages(document: Document) -> list[Any]:
 
 def _read(document: Document, _: Context) -> Sequence[DeviceReport]:
     gathering = Gathering()
+    by_device: dict[str, dict[str, tuple[str, str]]] = {}
     for index, package in enumerate(_packages(document)):
         for kind, reader in zip(PACKAGES, (_logics, _live, _status), strict=True):
             place = f"[{index}].{kind}"
@@ -75,22 +86,22 @@ def _read(document: Document, _: Context) -> Sequence[DeviceReport]:
                 content = fields.table(package, f"[{index}]").get(kind)
                 if content is not None:
                     content = fields.table(content, place)
-                    reader(_begun(gathering, content), content, place)
+                    reader(_begun(gathering, content, by_device), content, place)
     return gathering.reports()
 
 
-def _begun(gathering: Gathering, content: dict[str, Any]) -> _Package:
+def _begun(gathering: Gathering, content: dict[str, Any], by_device: dict[str, dict[str, tuple[str, str]]]) -> _Package:
     told = content.get("sensor_info")
     sensor = told if isinstance(told, dict) else {}
     prefix = ""
     if sensor.get("type") == "MULTI_SENSOR":
         prefix = f"multisensor {fields.optional_text(sensor.get('multisensor_id'), 20) or '0'} "
-    return _Package(gathering.device(fields.optional_text(sensor.get("serial_number"))), prefix, gathering)
+    device = gathering.device(fields.optional_text(sensor.get("serial_number")))
+    return _Package(device, prefix, gathering, by_device.setdefault(device.serial, {}))
 
 
 def _logics(package: _Package, content: dict[str, Any], place: str) -> None:
     logics = fields.items(content.get("logics"), f"{place}.logics")
-    by_line: dict[str, str] = {}
     is_any_read = False
     for index, item in enumerate(logics):
         where = f"{place}.logics[{index}]"
@@ -100,20 +111,37 @@ def _logics(package: _Package, content: dict[str, Any], place: str) -> None:
             reader = _line_record if LINE.match(info) else _zone_record if ZONE.match(info) else None
             reader = _queue_record if info == QUEUE else reader
             if reader is None:
+                _name_unread(logic, info, where)
                 continue
             is_any_read = True
             line, label = _line_of(logic, where) if reader is _line_record else _logic_of(logic, where)
-            if reader is _line_record and by_line.setdefault(line, info) != info:
-                continue  # another logic counts the same line, early or late: the first one in the body stands
+            line = f"{package.prefix}{line}"
+            if reader is _line_record:
+                itself = (fields.optional_text(logic.get("id")) or f"{index}", info)
+                if package.by_line.setdefault(line, itself) != itself:
+                    continue  # another logic counts the same line, early or late: the first one in the body stands
             for number, record in enumerate(fields.items(logic.get("records"), f"{where}.records")):
                 at = f"{where}.records[{number}]"
                 with package.gathering.part():
-                    for found in reader(f"{package.prefix}{line}", label, fields.table(record, at), at):
+                    for found in reader(line, label, fields.table(record, at), at):
                         package.add(found)
     if logics and not is_any_read:
         with package.gathering.part():
             reason = "none of its logics counts people over a line, in a zone or in a queue"
             raise Malformed(f"{place}.logics", reason)
+
+
+def _name_unread(logic: dict[str, Any], info: str, place: str) -> None:
+    """Raise Malformed for a logic that counts people and is not read; the others of its body are."""
+    if LEFT_ASIDE.search(info):
+        return
+    records = logic.get("records")
+    rows = [each.get("counts") for each in records if isinstance(each, dict)] if isinstance(records, list) else []
+    counts = [each for row in rows if isinstance(row, list) for each in row if isinstance(each, dict)]
+    if any(fields.optional_text(each.get("name")) in PEOPLE for each in counts):
+        name = info if NAMED.fullmatch(info) else "this kind of logic"
+        reason = f"{name} is not read: push line in/out, zone occupancy or queue statistics, or leave it out"
+        raise Malformed(f"{place}.info", reason)
 
 
 def _line_of(logic: dict[str, Any], place: str) -> tuple[str, str]:
@@ -222,15 +250,17 @@ def _window(record: dict[str, Any], place: str) -> tuple[datetime, datetime, boo
 
 
 def _time(value: Any, place: str) -> datetime:
-    """Return a time in whichever of the sensor's three ways it is written."""
-    if isinstance(value, str):
+    """Return a time in whichever of the sensor's three ways it is written; a number may be written as a text."""
+    if isinstance(value, str) and (fields.ISO.match(value) or not fields.DECIMAL.match(value)):
         return fields.moment(value, place, fields.UTC_ZONE)
     is_ms = fields.number(value, place, high=1e15) >= MILLISECONDS_FROM
     return fields.epoch_ms(value, place) if is_ms else fields.epoch_s(value, place)
 
 
 def _live(package: _Package, content: dict[str, Any], place: str) -> None:
-    for index, item in enumerate(fields.items(content.get("frames"), f"{place}.frames")):
+    frames = fields.items(content.get("frames"), f"{place}.frames")
+    before = len(package.device.measurements)
+    for index, item in enumerate(frames):
         where = f"{place}.frames[{index}]"
         with package.gathering.part():
             frame = fields.table(item, where)
@@ -238,6 +268,23 @@ def _live(package: _Package, content: dict[str, Any], place: str) -> None:
             if events:
                 at = _time(frame.get("time"), f"{where}.time")
                 _events(package, events, frame, at, where)
+    if len(package.device.measurements) == before and _is_counted_out_of_sight(frames):
+        with package.gathering.part():
+            reason = "people are counted and no line is crossed: turn on the scene events of the live data"
+            raise Malformed(f"{place}.frames", reason)
+
+
+def _is_counted_out_of_sight(frames: list[Any]) -> bool:
+    """Tell whether logics count passages here whose crossings, the events of the scene, are not sent."""
+    told = [each.get("events") for each in frames if isinstance(each, dict)]
+    events = [each for row in told if isinstance(row, list) for each in row if isinstance(each, dict)]
+    if any(each.get("category") == SCENE or fields.optional_text(each.get("type")) in CROSSINGS for each in events):
+        return False
+    return any(
+        each.get("type") == "COUNT_INCREMENT"
+        and fields.optional_text(_down(each, "attributes", "counter_name")) in PASSAGES
+        for each in events
+    )
 
 
 def _events(package: _Package, events: list[Any], frame: dict[str, Any], at: datetime, place: str) -> None:
@@ -346,8 +393,10 @@ FORMAT: Final = Format(
         " for health. Lines are named `line 2` after the number of their geometry, in windows and live alike; the name"
         " that you gave them does as well. Zones and queues are `logic 1000 balance`, `logic 1000 queue-length` and"
         " `logic 1000 queueing-time`; of a group of sensors all begin with `multisensor 1`. Give a line one logic,"
-        " in/out or late. Left aside: custom logics, zone in/out, groups, prams, bicycles, ages, genders, masks; staff"
-        " with a tag are no visitors in live data. A window's queueing time is the mean of those who left the queue."
+        " in/out or late: of several in one body the first counts. Left aside: groups, prams, bicycles, ages, genders,"
+        " masks; staff with a tag are no visitors in live data. Custom logics and zone in/out are not read, and are"
+        " named as unreadable: leave them out of the push. A window's queueing time is the mean of those who left the"
+        " queue."
     ),
     examples=("JSON by HTTP POST", "JSON by MQTT"),
 )
