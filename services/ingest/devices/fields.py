@@ -25,6 +25,8 @@ ISO: Final = re.compile(
     re.IGNORECASE,
 )
 """Dates as devices write them: with slashes, without separators, with offsets such as -5:00 or +0200."""
+ONE_DIGIT: Final = re.compile(r"(?<=[-/ T])(\d)(?=[-/: T])")
+"""A month, day or hour below 10 where it is written without its zero: `2026/3/9 8:15:52`."""
 MAX_OFFSET: Final = timedelta(hours=18)
 """From UTC; no place on earth has more than 14."""
 UTC_ZONE: Final = ZoneInfo("UTC")
@@ -117,7 +119,7 @@ def moment(value: Any, place: str, zone: ZoneInfo, *, fold: int = 0) -> datetime
 
     Of the hour that comes twice in autumn the first is meant, with `fold=1` the second.
     """
-    match = ISO.match(value) if isinstance(value, str) else None
+    match = (ISO.match(value) or ISO.match(ONE_DIGIT.sub(r"0\1", value))) if isinstance(value, str) else None
     if match is None:
         raise Malformed(place, "a time such as 2026-11-23T19:00:00+01:00 is wanted")
     year, month, day, hour, minute, second = (int(match[index] or 0) for index in range(1, 7))
