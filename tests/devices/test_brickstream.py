@@ -161,6 +161,28 @@ def test_a_window_in_which_the_clock_is_changed_is_as_long_as_any(
     assert (found.start, found.end) == (begun, begun + timedelta(minutes=1))
 
 
+@pytest.mark.parametrize(
+    ("zone", "dst", "start"),
+    [
+        ("+5.5", "0", utc(2026, 11, 18, 3, 30)),
+        ("5.5", "false", utc(2026, 11, 18, 3, 30)),
+        ("+05:30", "", utc(2026, 11, 18, 3, 30)),
+        ("-05:00", "False", utc(2026, 11, 18, 14)),
+        ("-0330", "0", utc(2026, 11, 18, 12, 30)),
+        ("UTC-5", "true", utc(2026, 11, 18, 13)),
+        ("-5.0", "1", utc(2026, 11, 18, 13)),
+    ],
+)
+def test_zones_and_flags_as_sensors_write_them(zone: str, dst: str, start: datetime) -> None:
+    assert read(metrics(count("09:00:00", "09:01:00"), zone=zone, dst=dst)).measurements[0].start == start
+
+
+def test_a_sensor_that_counts_one_way_alone() -> None:
+    both = metrics(count("09:00:00", "09:01:00"))
+    assert read(both.replace(' Exits="1"', "")).measurements == (window(NINE, backward=None),)
+    assert read(both.replace(' Enters="3"', "")).measurements == (window(NINE, forward=None),)
+
+
 def test_a_bad_window_spoils_no_other() -> None:
     good = count("09:02:00", "09:03:00")
     found = read(
@@ -174,7 +196,16 @@ def test_a_bad_window_spoils_no_other() -> None:
     assert [each.place for each in found.faults] == ["Count/@EndTime", "Count/@StartTime", "Count/@Enters"]
 
 
-@pytest.mark.parametrize(("old", "new"), [('Id="0"', 'Id=""'), ("2026-11-18", "someday"), (">1<", ">east<")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('Id="0"', 'Id=""'),
+        ("2026-11-18", "someday"),
+        (">1<", ">east<"),
+        (">1<", ">+1:75<"),
+        ('Enters="3" Exits="1"', ""),
+    ],
+)
 def test_what_says_no_windows_is_refused(old: str, new: str) -> None:
     with pytest.raises(Unreadable):
         read(metrics(count("09:00:00", "09:01:00")).replace(old, new))

@@ -6,6 +6,7 @@ streaming, versions 1 to 5.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
@@ -21,6 +22,9 @@ from shared.domain.meaning import Meaning
 
 DAY: Final = timedelta(days=1)
 HOUR: Final = timedelta(hours=1)
+ZONE: Final = re.compile(r"^(?:UTC|GMT)?\s*([+-]?)(\d{1,2})(?:(\.\d{1,4})|:?([0-5]\d))?$")
+"""Hours ahead of UTC: `-5`, `+5.5`, `-05:00`, `UTC+0530`."""
+FLAGS: Final = {"true": "1", "yes": "1", "false": "0", "no": "0", "": "0"}
 NO_FAULT: Final = "0"
 """The status of a window that was seen whole; others say that the sensor was off, changed, or in trouble."""
 
@@ -56,11 +60,15 @@ def _read(document: Document, context: Context) -> Sequence[DeviceReport]:
 
 
 def _measurement(line: str, zone: Element, count: Element, start: datetime, end: datetime) -> Measurement:
+    forward = fields.optional_people(count.get("Enters"), "Count/@Enters")
+    backward = fields.optional_people(count.get("Exits"), "Count/@Exits")
+    if forward is None and backward is None:
+        raise Malformed("Count", "Enters or Exits is wanted")
     return Measurement(
         line=line,
         meaning=Meaning.WINDOW,
-        forward=fields.people(count.get("Enters"), "Count/@Enters"),
-        backward=fields.people(count.get("Exits"), "Count/@Exits"),
+        forward=forward,
+        backward=backward,
         start=start,
         end=end,
         label=fields.optional_text(zone.get("Name") or zone.get("DeviceName")),
@@ -76,9 +84,18 @@ def _offsets(properties: Element | None) -> list[timedelta]:
     zone = child_text(properties, "Timezone") if properties is not None else ""
     if properties is None or not zone:
         return []
-    standard = timedelta(hours=fields.number(zone, "Properties/Timezone", low=-12, high=14))
-    flag = fields.number(child_text(properties, "DST") or "0", "Properties/DST", low=-1, high=1)
+    standard = timedelta(hours=fields.number(_hours(zone), "Properties/Timezone", low=-12, high=14))
+    told = child_text(properties, "DST").lower()
+    flag = fields.number(FLAGS.get(told, told), "Properties/DST", low=-1, high=1)
     return [standard + HOUR, standard] if flag else [standard]
+
+
+def _hours(zone: str) -> float | None:
+    match = ZONE.match(zone)
+    if match is None:
+        return None
+    hours = int(match[2]) + float(match[3] or 0) + int(match[4] or 0) / 60
+    return -hours if match[1] == "-" else hours
 
 
 def _window(
