@@ -294,3 +294,41 @@ def test_a_clock_that_stands_still_does_not_make_every_window_the_same() -> None
     late = END + timedelta(hours=2)
     assert keys_of(330, late) == keys_of(330, late + timedelta(seconds=1))
     assert keys_of(330, late) != keys_of(390, late + timedelta(minutes=1))
+
+
+def read(body: dict[str, Any]) -> DeviceReport:
+    context = Context(ZoneInfo("Europe/Paris"), END)
+    return devices.read(document_of(json.dumps(body).encode(), "application/json"), context).reports[0]
+
+
+def test_a_line_that_counts_one_way_alone() -> None:
+    found = read(
+        {
+            "device_info": DEVICE,
+            "line_trigger_data": [line(total={"in": 1}), line(SOUTH, 2, total={"out": 2, "in": None})],
+            "line_periodic_data": [line(total={"in": 4}, staff={"in": 1, "out": 1}), line(SOUTH, 2)],
+            "line_total_data": [line(total={"in_counted": 8442}), line(SOUTH, 2, out_counted=5)],
+            "time_info": MINUTE,
+        }
+    )
+    assert [(each.meaning, each.forward, each.backward) for each in found.measurements] == [
+        (Meaning.CROSSING, 1, None),
+        (Meaning.CROSSING, None, 2),
+        (Meaning.WINDOW, 3, None),
+        (Meaning.TOTAL, 8442, None),
+        (Meaning.TOTAL, None, 5),
+    ]
+    assert [each.place for each in found.faults] == ["line_periodic_data[1]"]
+
+
+def test_a_vs121_p_that_counts_one_way_alone() -> None:
+    found = read(
+        {"device_info": DEVICE, "time_info": MINUTE, "in_counted": 6, "total_data": {"in_cumulative_counted": 9}}
+    )
+    assert [(each.forward, each.backward) for each in found.measurements] == [(6, None), (9, None)]
+
+
+def test_days_and_hours_of_one_digit() -> None:
+    times = {"timezone": "UTC-3:30", "start_time": "2026/11/2 8:15:52", "end_time": "2026/11/2 9:15:52"}
+    [found] = read({"device_info": DEVICE, "time_info": times, "in_counted": 6, "out_counted": 4}).measurements
+    assert found.end == datetime(2026, 11, 2, 12, 45, 52, tzinfo=UTC)

@@ -116,9 +116,22 @@ def read(body: object) -> DeviceReport:
 
 
 def test_a_bad_rule_spoils_no_other() -> None:
-    report = read({**DETAIL, "Detail": [DETAIL["Detail"][0], {"in": 5, "rule": "x"}, 7]})
+    report = read({**DETAIL, "Detail": [DETAIL["Detail"][0], {"rule": "x"}, 7]})
     assert len(report.measurements) == 2
-    assert [each.place for each in report.faults] == ["Detail[1].out", "Detail[2]"]
+    assert [each.place for each in report.faults] == ["Detail[1]", "Detail[2]"]
+
+
+def test_a_rule_that_counts_one_way_alone() -> None:
+    [_, found] = read({**DETAIL, "Detail": [{"in": 5, "rule": "x"}]}).measurements
+    assert (found.forward, found.backward) == (5, None)
+    rules = [
+        {"RuleName": "A", "Out": 2, **TIMES},
+        {"RuleName": "B", "In": 3, "Out": None, **TIMES},
+        {"RuleName": "C", **TIMES},
+    ]
+    report = read({"Source": SOURCE, "Data": [{"RuleType": "Counting", "CountingInfo": rules}]})
+    assert [(each.forward, each.backward) for each in report.measurements] == [(None, 2), (3, None)]
+    assert [each.place for each in report.faults] == ["Data[0].CountingInfo[2]"]
 
 
 @pytest.mark.parametrize(

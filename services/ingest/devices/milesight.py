@@ -148,9 +148,9 @@ def _lines(gathering: Gathering, report: Gathered, body: dict[str, Any], name: s
             with gathering.part():
                 item = fields.table(row, place)
                 line = _name(item, "line", place)
-                counts = _without_staff(item, (forward, backward), _reader(meaning), place)
+                counts = [_without_staff(item, way, _reader(meaning), place) for way in (forward, backward)]
                 label = fields.optional_text(item.get("line_name"))
-                report.measurements.append(_passages(line, meaning, counts, times, label=label))
+                report.measurements.append(_passages(line, meaning, counts, times, place, label=label))
 
 
 def _name(item: dict[str, Any], kind: str, place: str) -> str:
@@ -166,27 +166,30 @@ def _reader(meaning: Meaning) -> Reader:
     return fields.register if meaning is Meaning.TOTAL else fields.people
 
 
-def _without_staff(item: dict[str, Any], names: Sequence[str], read: Reader, place: str) -> list[int]:
-    """Return counts without the staff that the device can tell: they wear a tag, and are in its totals.
+def _without_staff(item: dict[str, Any], name: str, read: Reader, place: str) -> int | None:
+    """Return a count without the staff that the device can tell: they wear a tag, and are in its totals.
 
-    Older firmware has the figures beside the line's name, newer ones in `total`.
+    Older firmware has the figures beside the line's name, newer ones in `total`; None where there is no such figure.
     """
     has_parts = isinstance(item.get("total"), dict)
     whole = item["total"] if has_parts else item
     staff = item.get("staff") if has_parts else None
     tags: dict[str, Any] = staff if isinstance(staff, dict) else {}
-    found = []
-    for name in names:
-        where = f"{place}.total.{name}" if has_parts else f"{place}.{name}"
-        count = read(whole.get(name), where)
-        tagged = read(tags[name], f"{place}.staff.{name}") if name in tags else 0
-        if tagged > count:
-            raise Malformed(f"{place}.staff.{name}", "no more than the total is wanted")
-        found.append(count - tagged)
-    return found
+    if whole.get(name) is None:
+        return None
+    count = read(whole[name], f"{place}.total.{name}" if has_parts else f"{place}.{name}")
+    tagged = read(tags[name], f"{place}.staff.{name}") if name in tags else 0
+    if tagged > count:
+        raise Malformed(f"{place}.staff.{name}", "no more than the total is wanted")
+    return count - tagged
 
 
-def _passages(line: str, meaning: Meaning, counts: Sequence[int], times: _Times, *, label: str = "") -> Measurement:
+def _passages(
+    line: str, meaning: Meaning, counts: Sequence[int | None], times: _Times, place: str, *, label: str = ""
+) -> Measurement:
+    """Return the passages of a line; a line that counts one way alone may leave the other out."""
+    if counts == [None, None]:
+        raise Malformed(place, "a count of one way at least is wanted")
     mark = times.moment if meaning is Meaning.CROSSING else times.mark
     return Measurement(
         line=line,
@@ -209,7 +212,9 @@ def _regions(gathering: Gathering, report: Gathered, part: Any, name: str, times
             with gathering.part():
                 item = fields.table(row, place)
                 region = _name(item, "region", place)
-                count = _without_staff(item, ("current_total",), fields.people, place)[0]
+                count = _without_staff(item, "current_total", fields.people, place)
+                if count is None:
+                    raise Malformed(f"{place}.current_total", "a whole number is wanted")
                 label = fields.optional_text(item.get("region_name"))
                 report.measurements.append(_inside(region, count, times, label))
 
@@ -242,8 +247,11 @@ def _workplace(gathering: Gathering, report: Gathered, body: dict[str, Any], tim
     for meaning, part, place, names in parts:
         if isinstance(part, dict) and any(name in part for name in names):
             with gathering.part():
-                counts = [_reader(meaning)(part.get(name), f"{place}.{name}") for name in names]
-                report.measurements.append(_passages(ONLY_LINE, meaning, counts, times))
+                counts = [
+                    None if part.get(name) is None else _reader(meaning)(part[name], f"{place}.{name}")
+                    for name in names
+                ]
+                report.measurements.append(_passages(ONLY_LINE, meaning, counts, times, place))
 
 
 def _numbered_regions(gathering: Gathering, report: Gathered, body: dict[str, Any], times: _Times) -> None:

@@ -6,7 +6,7 @@ Sources: SC8131 user's manual, "Report Push"; Occupancy Alarm Service (SC9133), 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from io import StringIO
 from typing import Any, Final
 
@@ -108,14 +108,25 @@ def _window(row: dict[str, Any], place: str, context: Context) -> Measurement:
     end = fields.moment(row.get("EndTime"), f"{place}.EndTime", context.time_zone)
     if start >= end:
         raise Malformed(place, "a window that ends after it begins is wanted")
+    forward, backward = _both_ways(row, ("In", "Out"), fields.people, place)
     return Measurement(
         line=fields.text(row.get("RuleName"), f"{place}.RuleName"),
         meaning=Meaning.WINDOW,
-        forward=fields.people(row.get("In"), f"{place}.In"),
-        backward=fields.people(row.get("Out"), f"{place}.Out"),
+        forward=forward,
+        backward=backward,
         start=start,
         end=end,
     )
+
+
+def _both_ways(
+    row: dict[str, Any], names: tuple[str, str], read: Callable[[Any, str], int], place: str
+) -> tuple[int | None, int | None]:
+    """Return a row's figures; a rule that counts one way alone may leave the other out."""
+    forward, backward = (None if row.get(name) is None else read(row[name], f"{place}.{name}") for name in names)
+    if forward is None and backward is None:
+        raise Malformed(place, f"{' or '.join(names)} is wanted")
+    return forward, backward
 
 
 def _read_occupancy(gathering: Gathering, body: dict[str, Any]) -> None:
@@ -135,13 +146,14 @@ def _read_occupancy(gathering: Gathering, body: dict[str, Any]) -> None:
 def _read_rule(device: Gathered, value: Any, place: str) -> None:
     row = fields.table(value, place)
     rule = fields.text(row.get("rule"), f"{place}.rule", 60)
+    forward, backward = _both_ways(row, ("in", "out"), fields.register, place)
     camera = fields.optional_text(row.get("ip"), 50)
     device.measurements.append(
         Measurement(
             line=f"{camera}/{rule}" if camera else rule,  # every camera calls its first rule the same
             meaning=Meaning.TOTAL,
-            forward=fields.register(row.get("in"), f"{place}.in"),
-            backward=fields.register(row.get("out"), f"{place}.out"),
+            forward=forward,
+            backward=backward,
             label=rule,
         )
     )
