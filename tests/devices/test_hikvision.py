@@ -281,6 +281,37 @@ class TestHikvision(FormatSuite):
             ],
         ),
         case(
+            "as-json-in-the-element-of-xml",
+            {
+                "EventNotificationAlert": {
+                    "macAddress": MAC,
+                    "dateTime": "2026-11-20T12:07:07+08:00",
+                    "eventType": "PeopleCounting",
+                    "channelName": "Camera 01",
+                    "peopleCounting": {"statisticalMethods": "realTime", "enter": "70", "exit": 75},
+                }
+            },
+            [report(register(70, 75))],
+        ),
+        case(
+            "a-queue-without-a-rule-is-its-channels",
+            {**QUEUING, "channelID": 3, "RegionCapture": {"humanCounting": {"count": 11}}},
+            [report(queue(Meaning.QUEUE_LENGTH, 11.0, line="queue of channel 3"))],
+        ),
+        case(
+            "somebody-waits-long-in-an-element-of-its-own",
+            alert(
+                "<personQueueTime><ruleID>2</ruleID><waitTime>630</waitTime></personQueueTime>", kind="personQueueTime"
+            ),
+            [report(queue(Meaning.QUEUEING_TIME, 10.5, label="Camera 01"))],
+            XML,
+        ),
+        case(
+            "somebody-waits-long-without-any-element",
+            {**JSON_HEAD, "eventType": "personQueueTime", "waitTime": 630, "ruleID": ""},
+            [report(queue(Meaning.QUEUEING_TIME, 10.5, line="queue of channel 1"))],
+        ),
+        case(
             "whoever-joins-has-not-waited",
             {
                 **JSON_HEAD,

@@ -26,6 +26,8 @@ SERIALS: Final = ("macaddress", "deviceid", "serialnumber", "deviceserial")
 CUMULATIVE, WINDOWS = "realtime", ("timerange", "signaltrigger")
 QUEUE_DATA: Final = ("personqueuerealtimedata", "personqueuerealtimedate")
 """The second is how a firmware misspells the first."""
+QUEUE_ALARMS: Final = ("personqueuetime", "personqueuecounting")
+"""Alarms of a queue that stand under their own names rather than in a capture."""
 COUNTS: Final = ("counting", "density")
 """What the types of other events that hold numbers of people have in their names: they must not vanish unseen."""
 LONGEST_WAIT_S: Final = 12 * 3600.0
@@ -41,6 +43,8 @@ def _is_alert(document: Document) -> bool:
     body = document.json
     if not isinstance(body, dict):
         return False
+    if isinstance(body.get(ALERT), dict):
+        return "eventType" in body[ALERT]
     return {"eventType", "dateTime"} <= body.keys() and not body.keys().isdisjoint({"macAddress", "ipAddress"})
 
 
@@ -58,7 +62,10 @@ def _read(document: Document, context: Context) -> Sequence[DeviceReport]:
 
 def _alert_of(document: Document) -> Alert:
     found = _from_xml(document.xml) if document.xml is not None else _from_json(document.json)
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    inner = found.get(ALERT.lower())  # some firmware keeps the element of XML around its JSON
+    return inner if isinstance(inner, dict) else found
 
 
 def _from_xml(element: Element) -> Alert | str:
@@ -151,14 +158,26 @@ def _read_queue(device: Gathered, alert: Alert, place: str, sent_at: datetime | 
     capture: Alert = next(
         (alert[name] for name in ("regioncapture", "humancapture") if isinstance(alert.get(name), dict)), {}
     )
-    people = live.get("peoplenum", _inside(capture, "humancounting", "count"))
+    alarm: Alert = next((alert[name] for name in QUEUE_ALARMS if isinstance(alert.get(name), dict)), {})
+    people = _first(
+        live.get("peoplenum"), *(_inside(each, "humancounting", "count") for each in (capture, alarm, alert))
+    )
     waited = _inside(capture, "human", "waittime")
+    if not live:
+        waited = _first(waited, *(each.get("waittime") for each in (capture, alarm, alert)))
     if str(live.get("personstate", "")).strip().lower() == "leave":  # whoever has just come has not waited yet
         waited = live.get("waittime")
     if people is None and waited is None:
         raise Malformed(place, "humanCounting.count, human.waitTime or peopleNum is wanted")
-    rule = live.get("ruleid", _inside(capture, "rule", "ruleid"))
-    line = f"queue {fields.text(rule, f'{place}: ruleID', 20)}"
+    rule = _first(
+        live.get("ruleid"),
+        _inside(capture, "rule", "ruleid"),
+        *(each.get("ruleid") for each in (capture, alarm, alert)),
+    )
+    if rule is None:
+        line = f"queue of channel {_line(alert, None, place)}"
+    else:
+        line = f"queue {fields.text(rule, f'{place}: ruleID', 20)}"
     label = fields.optional_text(live.get("rulename")) or fields.optional_text(alert.get("channelname"))
     left = _time(live.get("leavetime"), f"{place}: leaveTime", context) if waited is not None else None
     if people is not None:
@@ -188,6 +207,10 @@ def _inside(table: Alert, *path: str) -> Any:
     return found
 
 
+def _first(*values: Any) -> Any:
+    return next((each for each in values if each is not None and each != ""), None)
+
+
 def _time(value: Any, place: str, context: Context) -> datetime | None:
     return None if value is None or value == "" else fields.moment(value, place, context.time_zone)
 
@@ -202,8 +225,9 @@ FORMAT: Final = Format(
         "Set the secret address as alarm server (HTTP listening), for the cameras know no better authentication."
         " What they upload in real time is a register, what they upload by the cycle are windows; either will do."
         " A line is the channel (`1`), with the region behind it from the second on (`1/2`); a queue is `queue 1`, by"
-        " its rule. Children are among the people already. The live messages of a queue say how long it is at each"
-        " coming and going; its alarms only speak once it is longer than set."
+        " its rule, or `queue of channel 1` where it names none. Children are among the people already. The live"
+        " messages of a queue say how long it is at each coming and going; its alarms only speak once it is longer"
+        " than set."
     ),
     examples=("XML by HTTP POST", "XML with a picture as multipart", "alertStream", "JSON (queues)"),
 )
