@@ -86,6 +86,16 @@ class TestImbuildings(FormatSuite):
             [report(sequence=None, sequence_modulus=0)],
         ),
         case(
+            "one-way-is-left-out",
+            {name: DECODED[name] for name in ("device_id", "battery_voltage", "counter_a", "payload_counter")},
+            [report(window(3, None, key=""))],
+        ),
+        case(
+            "one-register-is-left-out",
+            {name: DECODED[name] for name in ("device_id", "battery_voltage", "total_counter_b", "payload_counter")},
+            [report(total(None, 10, key=""))],
+        ),
+        case(
             "bytes-with-a-header",
             bytes.fromhex("02060004A30B00F6B5690800F80003000220060305E661"),
             [
