@@ -55,6 +55,11 @@ class TestTrafsys(FormatSuite):
             ],
         ),
         case(
+            "a-site-without-locations",
+            [{name: value for name, value in row().items() if name != "Location"}, row(SiteCode="EAST", Location=None)],
+            [report(window(line="site")), report(window(line="site"), serial="EAST")],
+        ),
+        case(
             "in-summer",
             [row(PeriodEnding="2021-07-01T14:00:00")],
             [

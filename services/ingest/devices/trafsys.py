@@ -19,6 +19,8 @@ from shared.domain.meaning import Meaning
 
 PERIOD: Final = timedelta(hours=1)
 COUNTS: Final = (("Ins",), ("Outs",))
+WHOLE_SITE: Final = "site"
+"""The line of a report that does not tell its locations apart."""
 
 
 def _rows(document: Document) -> list[Any]:
@@ -38,7 +40,8 @@ def _read(document: Document, context: Context) -> Sequence[DeviceReport]:
         with gathering.part():
             item = fields.table(row, place)
             site = fields.text(item.get("SiteCode"), f"{place}.SiteCode")
-            line = fields.text(item.get("Location"), f"{place}.Location")
+            said = item.get("Location")
+            line = WHOLE_SITE if said is None or said == "" else fields.text(said, f"{place}.Location")
             clock = clocks.setdefault((site, line), WallClock(context.time_zone))
             measurement = _measurement(item, line, clock, place)
             report = gathering.device(site)
@@ -71,6 +74,9 @@ FORMAT: Final = Format(
     recognises=_recognises,
     read=_read,
     meanings=(Meaning.WINDOW,),
-    notes='Asked for by `api = "trafsys"`. A site is a device, by its code; its locations are the lines.',
+    notes=(
+        'Asked for by `api = "trafsys"`. A site is a device, by its code; its locations are the lines, or `site` where'
+        " there are none."
+    ),
     examples=("JSON by GET",),
 )
