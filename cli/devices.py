@@ -17,7 +17,7 @@ from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_addres
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.gates import captured, listing
-from cli.gates.claims import Wishes, claim_for, counted, device_for, lines_for
+from cli.gates.claims import Wishes, claim_for, counted, device_for, lines_again, lines_for
 from cli.gates.sight import preview_of_box, sight
 from cli.gates.sources import make_source
 from cli.libraries_file import add_gate, add_table
@@ -29,7 +29,7 @@ from services.ingest.claiming import release as write_release
 from services.ingest.device_view import preview_fields, title_of
 from services.ingest.preview import Preview
 from shared.contracts.configuration import LibraryConfig
-from shared.contracts.devices import Claim, Device
+from shared.contracts.devices import AnySource, Claim, Device
 from shared.domain.library import INSIDE, OUTSIDE
 from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import now
@@ -226,28 +226,34 @@ def claim(
     ends = (origin or OUTSIDE, destination or INSIDE) if origin or destination else None
     at = now()
 
-    async def do(bus: Bus) -> tuple[Claim, LibraryConfig, Preview, bool]:
+    async def do(bus: Bus) -> tuple[Claim, LibraryConfig, AnySource, Preview, bool]:
         seen = await sight(bus, at)
         config = await _with_gates(bus, seen.library(library), wishes, ends, file)
         where, found = seen.source(source)
         box = seen.box(source, serial)
-        shown = await preview_of_box(bus, box, where, found, at) if box else Preview(serial or "")
-        lines = lines_for(shown, config, wishes)
-        chosen = device_for(seen, config, source, shown.serial, name, device_id)
-        wanted = claim_for(library, _device(chosen, source, shown.serial, name, lines), at)
+        again = None if box else seen.claimed(library, source, serial)
+        if again is not None:
+            device = again.device
+            shown, lines = Preview(device.serial), lines_again(again, wishes)
+            wanted = claim_for(library, _device(device.id, source, device.serial, name or device.name, lines), at)
+        else:
+            shown = await preview_of_box(bus, box, where, found, at) if box else Preview(serial or "")
+            lines = lines_for(shown, config, wishes)
+            chosen = device_for(seen, config, source, shown.serial, name, device_id)
+            wanted = claim_for(library, _device(chosen, source, shown.serial, name, lines), at)
         fault = fault_of_claim(wanted, {**seen.libraries, library: config}, seen.found.claims)
         if fault:
             raise Trouble(f"it cannot be claimed so: {fault}", "see `placelibre devices` and libraries.toml")
         await write_claim(bus, wanted)
-        return wanted, config, shown, box is not None
+        return wanted, config, found, shown, box is not None
 
     address = bus_address(DataFolder(data), nats_url, seed_file)
-    wanted, config, shown, has_waited = _on_bus(address, do)
+    wanted, config, found, shown, has_waited = _on_bus(address, do)
     if not as_json:
         say(f"{wanted.device.id} counts for {library} now: {listing.device_words(wanted.device)}")
         if has_waited:
             say(f"counting the {shown.bodies} bodies that it sent before ...")
-    state = _on_bus(address, lambda bus: counted(bus, config, wanted))
+    state = _on_bus(address, lambda bus: counted(bus, config, found, wanted))
     if as_json:
         say_json(
             {

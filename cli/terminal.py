@@ -11,9 +11,9 @@ from rich.console import Console
 
 JsonValue = str | int | float | bool | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
-OUT: Final = Console(highlight=False)
+OUT: Final = Console(highlight=False, emoji=False)
 """Standard output; rich leaves colours out where NO_COLOR is set or nobody looks."""
-ERR: Final = Console(stderr=True, highlight=False)
+ERR: Final = Console(stderr=True, highlight=False, emoji=False)
 
 
 def command_app() -> typer.Typer:

@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from cli.gates.sight import Sight
 from cli.terminal import Trouble
 from services.ingest.claiming import device_id, suggested
+from services.ingest.device_overview import Row
 from services.ingest.preview import Preview
 from services.ingest.registry import Known
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
-from shared.contracts.devices import ANY_LINE, Claim, Device, DeviceState, Line
+from shared.contracts.devices import ANY_LINE, AnySource, Claim, Device, DeviceState, Line
 from shared.domain.meaning import Meaning
 from shared.runtime.bus import Bus
 from shared.runtime.clock import wait_s
@@ -57,6 +58,36 @@ def lines_for(seen: Preview, library: LibraryConfig, wishes: Wishes) -> tuple[Li
     labels = {each.label: each.line for each in seen.lines if each.label}  # people say what stands on the device's page
     found = {each.line: each for each in _chosen(seen, library, wishes, labels)}
     known = {*found, *(each.line for each in seen.lines)}
+    return _refined(found, known, labels, wishes)
+
+
+def lines_again(row: Row, wishes: Wishes) -> tuple[Line, ...]:
+    """Return where each line of a device goes that counts already, with what the options change. Raises Trouble."""
+    told = row.state.lines if row.state else {}
+    labels = {each.label: name for name, each in told.items() if each.label}
+    found = {each.line: each for each in row.device.lines}
+    known = {*found, *told}
+    if wishes.lines:
+        pairs = [_pair(each, "--line", "LINE=GATE") for each in wishes.lines]
+        found = {labels.get(name, name): _line(labels.get(name, name), target) for name, target in pairs}
+        strange = sorted(found.keys() - known - {ANY_LINE})
+        if strange:
+            names = ", ".join(sorted(known - {ANY_LINE})) or "none so far"
+            raise Trouble(f"the device has no line {strange[0]!r}", f"lines that it has told of: {names}")
+    for field, wish in (("gate", wishes.gate), ("zone", wishes.zone)):
+        if wish and not wishes.lines:
+            found = {
+                name: _changed(each, field, wish) if getattr(each, field) else each for name, each in found.items()
+            }
+    named = [*wishes.inverted, *(_pair(each, "--meaning", "LINE=window")[0] for each in wishes.meanings)]
+    for name in (labels.get(each, each) for each in named):
+        if name in told and name not in found and ANY_LINE in found:  # what held for any line holds for this one
+            found[name] = found[ANY_LINE].model_copy(update={"line": name})
+    return _refined(found, known, labels, wishes)
+
+
+def _refined(found: dict[str, Line], known: set[str], labels: Mapping[str, str], wishes: Wishes) -> tuple[Line, ...]:
+    """Return lines with their meanings, directions and the way round that the options give them."""
     for option, pairs in (("--meaning", wishes.meanings), ("--direction", wishes.directions)):
         for each in pairs:
             name, value = _pair(each, option, f"LINE={'window' if option == '--meaning' else 'in'}")
@@ -77,9 +108,9 @@ def device_for(sight: Sight, library: LibraryConfig, source: str, serial: str, n
     return wanted_id or same or device_id(source, serial, taken, name)
 
 
-async def counted(bus: Bus, library: LibraryConfig, claim: Claim) -> DeviceState | None:
+async def counted(bus: Bus, library: LibraryConfig, source: AnySource, claim: Claim) -> DeviceState | None:
     """Wait until the quarantined bodies of a claimed device have counted; return its state, None if that takes long."""
-    wanted = Known(library, claim.device).fingerprint
+    wanted = Known(library, claim.device, claim.at.isoformat(), source).fingerprint
     bucket, key = bus.bucket(subjects.DEVICES), subjects.device_key(claim.library, claim.device.id)
     try:
         async with asyncio.timeout(COUNTED_WITHIN_S):

@@ -60,6 +60,29 @@ class Sight:
         hint = f"did you mean {close[0]}?" if close else "see `placelibre devices`"
         raise Trouble(f"there is no device {name!r}", hint)
 
+    def claimed(self, library: str, source: str, serial: str | None) -> Row | None:
+        """Return the device of a source that has been claimed already; None if there is none.
+
+        Raises:
+            Trouble: there are several, or none has this serial number.
+        """
+        rows = [each for each in self.overview.rows if each.device.source == source]
+        ours = [each for each in rows if each.is_claimed and each.library.id == library]
+        if serial is not None:
+            ours = [each for each in ours if each.device.serial == serial]
+            if not ours:
+                raise Trouble(
+                    f"nothing with the serial number {serial!r} waits on source {source}, and none has been claimed",
+                    "see `placelibre devices`; a box has to send something before it can be claimed by its number",
+                )
+        if len(ours) > 1:
+            numbers = ", ".join(each.device.serial or "none" for each in ours)
+            raise Trouble(f"{len(ours)} devices of source {source} count already", f"say which: --serial {numbers}")
+        if rows and not ours:
+            names = ", ".join(each.device.id for each in rows)
+            raise Trouble(f"what sends through {source} counts already: {names}", "`placelibre devices release` first")
+        return ours[0] if ours else None
+
     def box(self, source: str, serial: str | None) -> Waiting | None:
         """Return what nobody has claimed of a source, None if nothing waits. Raises Trouble if that may be several."""
         boxes = [each for each in self.overview.unclaimed if each.source == source]

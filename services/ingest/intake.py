@@ -27,14 +27,14 @@ from shared.contracts import subjects
 from shared.contracts.devices import FolderSource, PollSource, QuarantinedBody, SftpSource, serial_token
 from shared.contracts.readings import MAX_READINGS_PER_REQUEST
 from shared.runtime import metrics
-from shared.runtime.bus import Bus
+from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.logs import logger
 
 log = logger(__name__)
 
 Code = Literal["unclaimed", "unreadable", "unknown-format", "partly", "refused"]
-MAX_UNCLAIMED: Final = 50
-"""Devices of one body that are quarantined each by itself; of more the body is kept once."""
+MAX_UNCLAIMED: Final = 25
+"""Devices of one body that are quarantined each by itself; of more the body is kept once, for all of them."""
 MAX_REASON: Final = 400
 ARCHIVES: Final = (FolderSource, PollSource, SftpSource)
 """Sources whose bodies tell of earlier: when they come says nothing about a device's clock."""
@@ -56,6 +56,8 @@ class Intake:
 
     async def take(self, body: Body) -> Taken:
         """Store what a body says. Raises BusUnavailable, BusFull: nothing is acknowledged; bring it again."""
+        if self.registry.source(body.source.id) is None:
+            raise BusUnavailable("its source is not configured any more")
         taking = _Taking(self, body, body.document())
         taken = await taking.take()
         metrics.DEVICE_BODIES.labels(body.source.type, taking.outcome).inc()
@@ -95,8 +97,11 @@ class _Taking:
             return await self._refuse("unreadable", str(error))
         stored = 0
         known, unclaimed = self._sorted(reports)
+        known = await self._without_strangers(known)
+        for each, report in known:  # before the others are kept: a full quarantine must not keep them from counting
+            stored += await self._count(each, report)
         await self._quarantine_unclaimed(unclaimed)
-        for each, report in known:
+        for each, report in self._sorted(unclaimed)[0]:  # claimed while they were on their way into quarantine
             stored += await self._count(each, report)
         if stored:
             self.outcome = "partly" if self.quarantined else "counted"
@@ -109,7 +114,8 @@ class _Taking:
             return 0  # it is in quarantine with that reason, and stays there
         stored = 0
         for report in reports:
-            if self.intake.registry.find(self.body.source.id, report.serial) == known:
+            found = self.intake.registry.find(self.body.source.id, report.serial)
+            if known.is_same_box(found) and not await self._is_stranger(known, report):
                 stored += await self._count(known, report, is_new=False)
         return stored
 
@@ -137,6 +143,25 @@ class _Taking:
                 unclaimed.append(report)
         return known, unclaimed
 
+    async def _without_strangers(self, known: list[tuple[Known, DeviceReport]]) -> list[tuple[Known, DeviceReport]]:
+        """Return reports but for those of another box than the one that has counted for its device so far."""
+        ours = []
+        for each, report in known:
+            if await self._is_stranger(each, report):
+                reason = f"another box has counted as {each.device.id} so far: claim this one by its serial number"
+                await self._quarantine(report.serial, "unclaimed", reason)
+            else:
+                ours.append((each, report))
+        return ours
+
+    async def _is_stranger(self, known: Known, report: DeviceReport) -> bool:
+        """Tell whether a device that was claimed without a serial number has shown another one before."""
+        if known.device.serial or not report.serial:
+            return False
+        states = self.intake.states
+        assert states is not None
+        return (await states.get(known)).state.serial not in {"", report.serial}
+
     async def _quarantine_unclaimed(self, unclaimed: Sequence[DeviceReport]) -> None:
         if len(unclaimed) > MAX_UNCLAIMED:
             await self._quarantine("", "unclaimed", f"it speaks of {len(unclaimed)} devices that nobody has claimed")
@@ -156,6 +181,10 @@ class _Taking:
                 code: Code = "partly" if normal.accepted else "refused" if normal.faults else "unreadable"
                 await self._quarantine(report.serial, code, "; ".join(faults), known)
                 normal.state.quarantined += 1
+            elif normal.unled and is_new:
+                # They count once somebody leads their line somewhere: the body is read again then.
+                reason = f"line {', '.join(dict.fromkeys(normal.unled))[:120]} is led nowhere"
+                await self._quarantine(report.serial, "partly", reason, known)
             if normal.found:
                 # Kept before anything of it counts: after a crash the same passages must not count in two meanings.
                 kept.state.lines = normal.state.lines
@@ -171,12 +200,13 @@ class _Taking:
         received_at = self.body.received_at
         state = kept.state
         if isinstance(self.body.source, ARCHIVES):
-            normal = normal_form(known, report, state, received_at, seen=kept.ids)
+            normal = normal_form(known, report, state, received_at, seen=kept.ids, is_archive=True)
             normal.state.skew_s = None
         else:
             offset = kept.offset(report, received_at.timestamp())
             normal = normal_form(known, report, state, received_at, offset, kept.ids)
-            normal.state.skew_s = kept.skew(normal.state.skew_s)
+            if not normal.state.is_clock_standing:
+                normal.state.skew_s = kept.skew(normal.state.skew_s)
         normal.state.format = self.format
         return normal
 

@@ -6,14 +6,16 @@ declared, else the best that was seen (a crossing before a window, a window befo
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from services.ingest.bodies import Fault
+from pydantic import ValidationError
+
+from services.ingest.bodies import Fault, explain
 from services.ingest.devices.format import DeviceReport, Measurement
 from services.ingest.normalise import MAX_AHEAD, Accepted
 from services.ingest.registry import Known
@@ -25,9 +27,15 @@ from shared.domain.reading import LONGEST_WAIT
 
 CLOCK_NEVER_SET: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """A device that says an earlier time has no clock worth the name; what it says is of now."""
+STANDING_FOR: Final = timedelta(minutes=5)
+"""A clock that tells the same time for so long, while reports keep coming, stands still."""
+PASSED_OVER: Final = 20
+PASSED_OVER_FOR: Final = timedelta(minutes=30)
+"""So many people in windows for so long, and nobody in the better meaning: that one has stopped."""
 MAX_LINES_KEPT: Final = 64
 """Lines remembered of one device."""
-LONGEST_WINDOW: Final = timedelta(hours=24)
+LONGEST_WINDOW: Final = timedelta(hours=25)
+"""A day of the file of the autumn night in which the clock is put back."""
 REGISTERS: Final = frozenset({Meaning.TOTAL, Meaning.DAY_TOTAL})
 
 
@@ -38,6 +46,8 @@ class Normal:
     accepted: list[Accepted] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     state: DeviceState = field(default_factory=lambda: DeviceState(device="", source=""))
+    unled: list[str] = field(default_factory=list)
+    """Lines that lead nowhere and told of people."""
     found: set[str] = field(default_factory=set)
     """Lines that were found to mean something else than was known; that must be kept before anything counts."""
 
@@ -57,10 +67,13 @@ def normal_form(
     received_at: datetime,
     offset: timedelta = timedelta(0),
     seen: Container[str] = (),
+    *,
+    is_archive: bool = False,
 ) -> Normal:
     """Return the readings of one report and what is known of the device after it.
 
-    `offset` is what must be added to the device's times; `seen` are ids of late, which today's sums have already.
+    `offset` is what must be added to the device's times; `seen` are ids of late, which today's sums have already. What
+    comes out of an archive (`is_archive`: a file, a poll) says nothing about a device's clock.
     Figures that count for nothing, lesser meanings of the same passages, leave a zero as a sign of life where a window
     was reported.
     """
@@ -73,47 +86,123 @@ def normal_form(
         normal.faults.append(Fault(0, "refused", misled))
         return normal
     day = received_at.astimezone(ZoneInfo(known.library.time_zone)).date().isoformat()
-    _note_report(normal.state, known, report, received_at, day)
-    chosen = _choose_meanings(normal, known, report)
-    seen_at = {each.line for each in report.measurements if each.meaning is Meaning.OCCUPANCY}
-    for index, measurement in enumerate(report.measurements):
+    is_live = _note_report(normal.state, known, report, received_at, day)
+    if is_live and is_archive:
+        normal.state.is_clock_standing = False  # a file or a poll tells of earlier as often as it is asked
+    measurements = [_as_declared(known, each) for each in report.measurements]
+    chosen = _choose_meanings(normal, known, measurements, received_at)
+    seen_at = {each.line for each in measurements if each.meaning is Meaning.OCCUPANCY}
+    taking = _Taking(normal, known, report.serial, received_at, offset, day, seen)
+    for index, measurement in enumerate(measurements):
         line = _line_of(known, measurement)
         if line is None or _is_one_of_many(line, measurement, seen_at):
-            _line_state(normal.state, measurement).is_mapped = False
+            of_line = _line_state(normal.state, measurement)
+            of_line.is_mapped, of_line.says = False, measurement.meaning
+            if measurement.meaning in COUNTING and (measurement.forward or measurement.backward):
+                normal.unled.append(measurement.line)
             continue
         is_counted = measurement.meaning not in COUNTING or chosen.get(measurement.line) is measurement.meaning
-        if not is_counted and measurement.meaning is not Meaning.WINDOW:
-            continue
-        reckoned = _reckoned(measurement, received_at, offset)
-        fields = _fields(known, line, measurement, reckoned, is_counted=is_counted)
-        if fields is None:
-            continue
-        if is_counted and _is_said_already(normal.state, measurement, reckoned):
-            continue
-        identity = _identity(measurement, received_at, index, is_counted=is_counted)
-        reading = {**fields, "library": known.library.id, "time": reckoned.at, "id": identity}
-        normal.accepted.append(Accepted(index, READING.validate_python(reading)))
-        if is_counted and identity not in seen:
-            _note_count(normal.state, measurement, reckoned, day)
+        taking.take(index, line, measurement, is_counted=is_counted)
+    normal.accepted.sort(key=lambda each: each.reading.time or received_at)  # what is forgotten first is the oldest
     return normal
 
 
-def _choose_meanings(normal: Normal, known: Known, report: DeviceReport) -> dict[str, Meaning]:
+@dataclass(slots=True)
+class _Taking:
+    """One report of a device on its way to readings."""
+
+    normal: Normal
+    known: Known
+    serial: str
+    received_at: datetime
+    offset: timedelta
+    day: str
+    seen: Container[str]
+
+    def take(self, index: int, line: Line, measurement: Measurement, *, is_counted: bool) -> None:
+        """Make a reading of one figure, if it says anything."""
+        normal, known = self.normal, self.known
+        if not is_counted and measurement.meaning is not Meaning.WINDOW:
+            return
+        start, end = measurement.start, measurement.end
+        if measurement.meaning is Meaning.WINDOW and start and end and end - start > LONGEST_WINDOW:
+            normal.faults.append(Fault(index, "refused", f"line {measurement.line}: a window of more than a day"))
+            return
+        if not measurement.is_complete and not (measurement.forward or measurement.backward or measurement.value):
+            return  # nobody was seen, and nobody looked all the time
+        reckoned = _reckoned(measurement, self.received_at, self.offset, is_standing=normal.state.is_clock_standing)
+        fields = _fields(known, line, measurement, reckoned, is_counted=is_counted)
+        if fields is None or (is_counted and _is_said_already(normal.state, measurement, reckoned)):
+            return
+        identity = _identity(measurement, self._when(index, measurement), is_counted=is_counted)
+        device = _box_of(known, self.serial, measurement) if line.gate is not None else known.device.id
+        reading = {**fields, "device": device, "library": known.library.id, "time": reckoned.at, "id": identity}
+        try:
+            normal.accepted.append(Accepted(index, READING.validate_python(reading)))
+        except ValidationError as error:
+            normal.faults.append(Fault(index, "refused", f"line {measurement.line}: {explain(error)}"))
+            return
+        if is_counted and identity not in self.seen:
+            _note_count(normal.state, measurement, reckoned, self.day)
+
+    def _when(self, index: int, measurement: Measurement) -> tuple[str, ...]:
+        """Return when a figure came, where nothing that it says of itself tells it from another one."""
+        has_no_clock = measurement.end is not None and measurement.end < CLOCK_NEVER_SET
+        if self.normal.state.is_clock_standing or has_no_clock or (measurement.end is None and not measurement.key):
+            return self.received_at.isoformat(), str(index)
+        return ()
+
+
+def _as_declared(known: Known, measurement: Measurement) -> Measurement:
+    """Return a register as its line declares it, since power-on or since midnight: no device says which it is."""
+    line = _line_of(known, measurement)
+    if line is None or line.meaning not in REGISTERS or measurement.meaning not in REGISTERS:
+        return measurement
+    return replace(measurement, meaning=line.meaning)
+
+
+def _choose_meanings(
+    normal: Normal, known: Known, measurements: Sequence[Measurement], received_at: datetime
+) -> dict[str, Meaning]:
     """Return, by line, which meaning of its passages counts."""
     chosen: dict[str, Meaning] = {}
-    for measurement in report.measurements:  # the whole body first: the best may stand last
+    said: dict[str, set[Meaning]] = {}
+    for measurement in measurements:  # the whole body first: the best may stand last
         line = _line_of(known, measurement)
         if line is None or measurement.meaning not in COUNTING:
             continue
+        said.setdefault(measurement.line, set()).add(measurement.meaning)
         if line.meaning is not None:
             chosen[measurement.line] = line.meaning
             continue
         of_line = _line_state(normal.state, measurement)
-        if of_line.meaning is None or COUNTING.index(measurement.meaning) < COUNTING.index(of_line.meaning):
+        is_better = of_line.meaning is None or COUNTING.index(measurement.meaning) < COUNTING.index(of_line.meaning)
+        if is_better or _has_stopped(of_line, measurement, received_at):
             of_line.meaning, of_line.since = measurement.meaning, of_line.counted_until
+            of_line.passed_over, of_line.passed_over_since = 0, None
             normal.found.add(measurement.line)
+        assert of_line.meaning is not None
         chosen[measurement.line] = of_line.meaning
+    for name, meaning in chosen.items():
+        if meaning not in said[name] and normal.state.last_counted is None:
+            others = ", ".join(sorted(said[name]))
+            normal.faults.append(Fault(0, "refused", f"line {name} is declared as {meaning}, and says {others}"))
     return chosen
+
+
+def _has_stopped(of_line: LineState, measurement: Measurement, received_at: datetime) -> bool:
+    """Tell whether a line says nobody any more in the meaning that counts, while windows go on telling of people.
+
+    A test with a hand before the lens, or a setting that was on for an hour, must not silence a line for ever.
+    """
+    if measurement.meaning is not Meaning.WINDOW or of_line.meaning is not Meaning.CROSSING:
+        return False
+    people = (measurement.forward or 0) + (measurement.backward or 0)
+    if people:
+        of_line.passed_over += people
+        of_line.passed_over_since = of_line.passed_over_since or received_at
+    since = of_line.passed_over_since
+    return since is not None and of_line.passed_over >= PASSED_OVER and received_at - since >= PASSED_OVER_FOR
 
 
 def _is_said_already(state: DeviceState, measurement: Measurement, reckoned: Reckoned) -> bool:
@@ -147,11 +236,11 @@ def _fits(line: Line, meaning: Meaning) -> bool:
     return meaning in {Meaning.QUEUE_LENGTH, Meaning.QUEUEING_TIME}
 
 
-def _reckoned(measurement: Measurement, received_at: datetime, offset: timedelta) -> Reckoned:
+def _reckoned(measurement: Measurement, received_at: datetime, offset: timedelta, *, is_standing: bool) -> Reckoned:
     start, end = measurement.start, measurement.end
     if end is None:
         return Reckoned(None, received_at)
-    if end < CLOCK_NEVER_SET:
+    if is_standing or end < CLOCK_NEVER_SET:
         shift = received_at - end
     else:
         shift = offset
@@ -167,22 +256,20 @@ def _fields(
     known: Known, line: Line, measurement: Measurement, reckoned: Reckoned, *, is_counted: bool
 ) -> dict[str, Any] | None:
     """Return what makes the reading of a figure; None for one that says nothing."""
-    device = known.device.id
     if measurement.meaning is Meaning.OCCUPANCY:
         zone = None if line.zone == INSIDE else line.zone
-        return {"kind": "occupancy", "device": device, "zone": zone, "people": round(measurement.value or 0)}
+        return {"kind": "occupancy", "zone": zone, "people": round(measurement.value or 0)}
     if measurement.meaning is Meaning.QUEUE_LENGTH:
-        return {"kind": "queue_length", "device": device, "people": round(measurement.value or 0)}
+        return {"kind": "queue_length", "people": round(measurement.value or 0)}
     if measurement.meaning is Meaning.QUEUEING_TIME:
         longest = LONGEST_WAIT / timedelta(minutes=1)
-        return {"kind": "queueing_time", "device": device, "minutes": min(measurement.value or 0.0, longest)}
+        return {"kind": "queueing_time", "minutes": min(measurement.value or 0.0, longest)}
     entries, exits = directed(line, measurement)
     if measurement.meaning in REGISTERS:
         if entries is None and exits is None:
             return None
         return {
             "kind": "gate_total",
-            "device": _register_of(known, line, measurement),
             "gate": line.gate,
             "entries": entries,
             "exits": exits,
@@ -192,7 +279,7 @@ def _fields(
     if not is_counted:
         entries = exits = 0
     gate = next((each for each in known.library.gates if each.id == line.gate), None)
-    fields: dict[str, Any] = {"kind": "gate_count", "device": device, "gate": line.gate, "start": reckoned.start}
+    fields: dict[str, Any] = {"kind": "gate_count", "gate": line.gate, "start": reckoned.start}
     if gate is not None and gate.kind == "beam":
         return {**fields, "count": (entries or 0) + (exits or 0)}
     return {**fields, "entries": entries or 0, "exits": exits or 0}
@@ -208,45 +295,60 @@ def directed(line: Line, measurement: Measurement) -> tuple[int | None, int | No
     return (backward, forward) if line.invert else (forward, backward)
 
 
-def _register_of(known: Known, line: Line, measurement: Measurement) -> str:
-    """Return under which name a register counts: two registers of one gate must not be taken for one."""
-    of_gate = [each for each in known.device.lines if each.gate == line.gate]
-    if len(of_gate) == 1 and line.line != ANY_LINE:
-        return known.device.id
-    token = blake2b(measurement.line.encode(), digest_size=4).hexdigest()
-    return f"{known.device.id[:54]}-{token}"
+def _box_of(known: Known, serial: str, measurement: Measurement) -> str:
+    """Return under which name the passages of a line stand in the log.
+
+    It is the box's own, whatever it is called here and wherever it is led: claimed anew under another name the same
+    passages are known again, and two registers are never taken for one.
+    """
+    token = blake2b(f"{serial}\n{measurement.line}".encode(errors="replace"), digest_size=6).hexdigest()
+    return f"{known.device.source[:48]}-{token}"
 
 
-def _identity(measurement: Measurement, received_at: datetime, index: int, *, is_counted: bool) -> str:
+def _identity(measurement: Measurement, when: tuple[str, ...], *, is_counted: bool) -> str:
     """Return a name that the same figure gets again when it comes again.
 
-    A figure without a time and without a key of its own is known by when it came: then a repetition is another one,
-    which harms no register and no occupancy.
+    A window is known by its line, its times and its key, a passage by its key, or its time. A figure without either is
+    known by when it came: then a repetition is another one, which harms no register and no occupancy.
     """
-    when = [measurement.key, _iso(measurement.start), _iso(measurement.end)]
-    if measurement.end is None and not measurement.key:
-        when += [received_at.isoformat(), str(index)]
-    what = [measurement.line, measurement.meaning, measurement.forward, measurement.backward, measurement.value]
-    words = "\n".join(str(each) for each in (*when, *what, is_counted))
-    return blake2b(words.encode(errors="replace"), digest_size=12).hexdigest()
+    ways = "".join(str(int(each is not None)) for each in (measurement.forward, measurement.backward))
+    counts = [measurement.forward, measurement.backward, measurement.value]
+    times = [_iso(measurement.start), _iso(measurement.end)]
+    what: list[object] = [measurement.line, measurement.meaning, measurement.key, ways, is_counted, *when]
+    if measurement.meaning is not Meaning.CROSSING or not measurement.key:
+        what += times
+    if measurement.meaning is not Meaning.WINDOW or measurement.start is None or when:
+        what += counts
+    return blake2b("\n".join(map(str, what)).encode(errors="replace"), digest_size=12).hexdigest()
 
 
 def _iso(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).isoformat()
 
 
-def _note_report(state: DeviceState, known: Known, report: DeviceReport, received_at: datetime, day: str) -> None:
-    if day > state.day:  # what is read again later, out of quarantine, may be of an earlier one
+def _note_report(state: DeviceState, known: Known, report: DeviceReport, received_at: datetime, day: str) -> bool:
+    """Note what a report says of its device; return whether it is the latest one.
+
+    What is read again later, out of quarantine, says nothing of how the device is now.
+    """
+    is_latest = state.last_seen is None or received_at >= state.last_seen
+    state.device, state.source = known.device.id, known.device.source
+    state.serial, state.model = report.serial or state.serial, report.model or state.model
+    if not is_latest:
+        return False
+    state.last_seen = received_at
+    if day > state.day:
         state.day, state.lost, state.quarantined = day, 0, 0
         for each in state.lines.values():
             each.forward = each.backward = 0
-    state.device, state.source = known.device.id, known.device.source
-    state.serial, state.model = report.serial, report.model or state.model
-    state.last_seen = received_at if state.last_seen is None else max(state.last_seen, received_at)
     newest = max((each.end for each in report.measurements if each.end is not None), default=None)
     told = report.sent_at or newest
     if told is not None:
         state.skew_s = round((received_at - told).total_seconds(), 1)
+        if state.told is None or told != state.told:
+            state.told, state.told_since = told, received_at
+        since = state.told_since or received_at
+        state.is_clock_standing = received_at - since >= STANDING_FOR
     if report.battery_percent is not None:
         state.battery_percent = report.battery_percent
     if report.says_flags or report.flags:
@@ -254,6 +356,7 @@ def _note_report(state: DeviceState, known: Known, report: DeviceReport, receive
     if report.sequence is not None:
         state.lost += _missing(state.sequence, report)
         state.sequence = report.sequence
+    return True
 
 
 def _missing(before: int | None, report: DeviceReport) -> int:
@@ -293,5 +396,6 @@ def _note_count(state: DeviceState, measurement: Measurement, reckoned: Reckoned
             setattr(of_line, way, getattr(of_line, way) + max(step, 0) * is_today)
             setattr(of_line, name, now)
     elif measurement.meaning in COUNTING:
+        of_line.passed_over, of_line.passed_over_since = 0, None
         of_line.forward += (measurement.forward or 0) * is_today
         of_line.backward += (measurement.backward or 0) * is_today

@@ -17,11 +17,25 @@ class Known:
 
     library: LibraryConfig
     device: Device
+    since: str = ""
+    """When it was claimed; empty for a device of the file."""
+    source: AnySource | None = None
+    """Its source; None where that is not configured any more."""
 
     @property
     def fingerprint(self) -> str:
-        """What changes whenever the device is led elsewhere."""
-        return blake2b(f"{self.library.id}\n{self.device.model_dump_json()}".encode(), digest_size=8).hexdigest()
+        """What changes whenever quarantined bodies may count that did not.
+
+        The device is led elsewhere or claimed anew, its gate or its source's format has come to be.
+        """
+        source = self.source.model_dump_json() if self.source else ""
+        misled = self.library.fault_of(self.device)
+        words = f"{self.library.id}\n{self.device.model_dump_json()}\n{self.since}\n{source}\n{misled}"
+        return blake2b(words.encode(), digest_size=8).hexdigest()
+
+    def is_same_box(self, other: Known | None) -> bool:
+        """Tell whether another one is this device, whatever has changed around it."""
+        return other is not None and (other.library.id, other.device) == (self.library.id, self.device)
 
 
 @dataclass(slots=True)
@@ -116,10 +130,12 @@ class Registry:
             callback()
 
     def _configured(self) -> Iterable[Known]:
-        return (Known(library, device) for library in self.libraries.values() for device in library.devices)
+        for library in self.libraries.values():
+            for device in library.devices:
+                yield Known(library, device, "", self.source(device.source))
 
     def _claimed(self) -> Iterable[Known]:
         for claim in self.claims.values():
             library = self.libraries.get(claim.library)
             if library is not None:
-                yield Known(library, claim.device)
+                yield Known(library, claim.device, claim.at.isoformat(), self.source(claim.device.source))

@@ -282,6 +282,9 @@ class LineState(BaseModel):
     forward_register: int | None = Field(default=None, description="What its register showed last.")
     backward_register: int | None = None
     is_mapped: bool = True
+    says: Meaning | None = Field(default=None, description="What its figures mean, of a line that leads nowhere.")
+    passed_over: int = Field(default=0, description="People told of in a lesser meaning since it counted anybody last.")
+    passed_over_since: AwareDatetime | None = None
     label: str = ""
 
 
@@ -298,6 +301,9 @@ class DeviceState(BaseModel):
     last_seen: AwareDatetime | None = Field(default=None, description="When its last body came, whatever was in it.")
     last_counted: AwareDatetime | None = Field(default=None, description="When one came of which something counted.")
     skew_s: float | None = Field(default=None, description="By how much its clock is behind ours; below 0 it is ahead.")
+    told: AwareDatetime | None = Field(default=None, description="The latest time that its clock has told.")
+    told_since: AwareDatetime | None = Field(default=None, description="Since when it tells no later one.")
+    is_clock_standing: bool = Field(default=False, description="Its clock does not move; its time is that of receipt.")
     battery_percent: float | None = None
     flags: tuple[str, ...] = Field(default=(), description="What it says is wrong with itself.")
     lost: int = Field(default=0, description="Reports of today that never came, by its own numbering.")

@@ -77,9 +77,9 @@ def flows(normal: Normal) -> list[tuple[Any, Any]]:
 
 def test_a_window_becomes_a_count_at_its_gate() -> None:
     [reading] = read(run(known(), window()))
+    assert reading.pop("device").startswith("cam-")  # the box's own name, whatever it is called here
     assert reading == {
         "kind": "gate_count",
-        "device": "cam",
         "gate": "front",
         "entries": 3,
         "exits": 1,
@@ -193,9 +193,110 @@ def test_a_line_is_also_known_by_its_label() -> None:
 
 
 def test_the_same_figure_gets_the_same_id_and_another_one_another() -> None:
-    ids = [run(known(), each).accepted[0].reading.id for each in (window(), window(), window(4), window(ago=1))]
+    ids = [run(known(), each).accepted[0].reading.id for each in (window(), window(), window(ago=1), crossing())]
     assert ids[0] == ids[1]
     assert len(set(ids)) == 3
+
+
+def test_a_window_that_comes_again_with_other_counts_is_the_same_window() -> None:
+    ids = {run(known(), each).accepted[0].reading.id for each in (window(3, 1), window(4, 1))}
+    assert len(ids) == 1
+    ways = {run(known(), each).accepted[0].reading.id for each in (window(3, None), window(None, 3))}
+    assert len(ways) == 2  # a row for each way
+
+
+def test_a_passage_with_a_key_is_itself_whatever_its_time() -> None:
+    second = timedelta(seconds=1)
+    ids = {run(known(), each).accepted[0].reading.id for each in (crossing(), crossing(end=NOW - second, key="c0"))}
+    assert len(ids) == 1
+
+
+def test_a_clock_that_stands_still_does_not_stop_the_counting() -> None:
+    state, long_ago = DeviceState(device="cam", source="cam"), NOW - timedelta(days=2)
+    counted, ids = [], set()
+    for minute in range(12):
+        report = DeviceReport(measurements=(window(1, 0, start=long_ago - MINUTE, end=long_ago),))
+        normal = normal_form(known(), report, state, NOW + minute * MINUTE)
+        state = normal.state
+        counted += [each.reading.time == NOW + minute * MINUTE for each in normal.accepted]
+        ids |= {each.reading.id for each in normal.accepted}
+    assert counted == [False] * 5 + [True] * 7
+    assert len(ids) == 1 + 7
+    assert state.is_clock_standing
+    assert state.skew_s is not None
+
+
+def test_a_file_that_is_read_again_has_no_clock_that_could_stand() -> None:
+    state, report = DeviceState(device="cam", source="cam"), DeviceReport(measurements=(window(ago=60),))
+    for minute in range(12):
+        normal = normal_form(known(), report, state, NOW + minute * MINUTE, is_archive=True)
+        state = normal.state
+        assert normal.accepted[0].reading.time == NOW - 60 * MINUTE
+
+
+def test_figures_of_a_clock_that_was_never_set_are_told_apart_by_when_they_came() -> None:
+    end = datetime(1970, 1, 1, 0, 3, tzinfo=UTC)
+    report = DeviceReport(measurements=(window(1, 0, start=end - MINUTE, end=end),))
+    state = DeviceState(device="cam", source="cam")
+    ids = {normal_form(known(), report, state, NOW + n * MINUTE).accepted[0].reading.id for n in range(3)}
+    assert len(ids) == 3
+
+
+def test_one_stray_passage_does_not_silence_a_line_for_ever() -> None:
+    state = run(known(), window(5, 2, ago=90)).state
+    state = run(known(), crossing(ago=89), state=state).state
+    counted = 0
+    for minute in range(60):
+        at = NOW + minute * MINUTE
+        report = DeviceReport(measurements=(window(2, 0, start=at - MINUTE, end=at),))
+        normal = normal_form(known(), report, state, at)
+        state = normal.state
+        counted += sum(each["entries"] for each in read(normal))
+    assert state.lines["1"].meaning is Meaning.WINDOW
+    assert counted == 60  # from half an hour on
+
+
+def test_a_register_is_what_its_line_declares() -> None:
+    [reading] = read(run(known({"gate": "front", "meaning": "day_total"}), total(70, 75)))
+    assert reading["daily"]
+
+
+def test_a_declared_meaning_that_never_comes_is_a_fault_and_not_silence() -> None:
+    normal = run(known({"gate": "front", "meaning": "window"}), total(70, 75))
+    assert "declared as window, and says total" in normal.faults[0].reason
+
+
+def test_what_cannot_be_a_reading_is_a_fault_and_no_crash() -> None:
+    normal = run(known({"gate": "light"}), window(60_000, 60_000), window(1, 1, ago=1))
+    assert len(normal.accepted) == 1
+    assert "line 1" in normal.faults[0].reason
+
+
+def test_a_window_of_days_is_not_put_on_one_of_them() -> None:
+    normal = run(known(), window(900, 0, start=NOW - timedelta(days=2)))
+    assert not normal.accepted
+    assert "more than a day" in normal.faults[0].reason
+
+
+def test_nobody_seen_by_who_did_not_look_is_no_sign_of_life() -> None:
+    assert not run(known(), window(0, 0, is_complete=False)).accepted
+    assert flows(run(known(), window(2, 0, is_complete=False))) == [(2, 0)]
+
+
+def test_two_boxes_behind_a_device_without_a_serial_number_are_told_apart() -> None:
+    state = DeviceState(device="cam", source="cam")
+    names = {
+        normal_form(known(), DeviceReport(serial=each, measurements=(window(),)), state, NOW).accepted[0].reading.device
+        for each in ("A", "B")
+    }
+    assert len(names) == 2
+
+
+def test_what_is_read_again_later_says_nothing_of_how_the_device_is_now() -> None:
+    state = run(known(), sequence=100, battery_percent=20.0, flags=("anomaly",), says_flags=True).state
+    report = DeviceReport(sequence=50, battery_percent=90.0, says_flags=True)
+    again = normal_form(known(), report, state, NOW - timedelta(hours=1)).state
+    assert (again.sequence, again.battery_percent, again.flags, again.lost) == (100, 20.0, ("anomaly",), 0)
 
 
 def test_a_register_without_a_clock_is_heard_each_time() -> None:

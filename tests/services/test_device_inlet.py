@@ -27,7 +27,7 @@ from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import Claim, Device, DeviceState, QuarantinedBody
 from shared.contracts.readings import AnyWireReading, GateCount, Pack
-from shared.runtime.bus import Bus, connected
+from shared.runtime.bus import Bus, BusFull, connected
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReader
 from tests.conftest import settings_for
@@ -219,6 +219,83 @@ async def test_what_was_counted_after_a_claim_is_not_counted_after_a_restart(
     async with running(bus_server, standing, name) as second:
         await asyncio.sleep(0.3)
         assert await second.entries() == 0  # nothing more since the second began
+
+
+async def test_what_came_between_a_release_and_the_next_claim_counts(inlet: Inlet) -> None:
+    await inlet.send(passage(1))
+    await inlet.claim("S1")
+    await inlet.until_entries(1)
+    await inlet.bus.bucket(subjects.CLAIMS).delete(subjects.device_key(inlet.name, "cam"))
+    async with asyncio.timeout(10):
+        while (await inlet.send(passage(2))).json()["stored"]:
+            await asyncio.sleep(0.05)
+    await inlet.send(passage(30))
+    await inlet.claim("S1")
+    await inlet.until_entries(3)
+
+
+async def test_a_claim_that_is_heard_before_its_gate_counts_once_the_gate_is_there(inlet: Inlet) -> None:
+    await inlet.send(passage(1))
+    await inlet.claim("S1", gate="roof")
+    await inlet.send(passage(2))
+    await inlet.configure(gates=[{"id": "front"}, {"id": "garden"}, {"id": "roof"}])
+    await inlet.until_entries(2)
+
+
+async def test_a_box_that_is_claimed_under_another_name_does_not_count_again(inlet: Inlet) -> None:
+    await inlet.send(passage(1))
+    await inlet.claim("S1")
+    await inlet.until_entries(1)
+    await inlet.bus.bucket(subjects.CLAIMS).delete(subjects.device_key(inlet.name, "cam"))
+    await inlet.configure(devices=[device(inlet.name, "S1") | {"id": "other"}])
+    answer = await inlet.send(passage(2))
+    assert answer.json()["stored"] == 1
+    async with asyncio.timeout(10):
+        while len({(each.device, each.id) for each in await inlet.readings()}) < 2:
+            await asyncio.sleep(0.05)
+    assert len({each.device for each in await inlet.readings()}) == 1
+
+
+async def test_a_known_device_counts_though_another_in_its_body_cannot_be_kept(inlet: Inlet) -> None:
+    await inlet.configure(devices=[device(inlet.name, "S1")])
+    inlet.door.intake.bus = _FullQuarantine(inlet.door.intake.bus)  # type: ignore[arg-type,assignment]
+    assert (await inlet.send([passage(1), passage(2, serial="S2")])).status_code == 503
+    assert await inlet.entries() == 1
+
+
+class _FullQuarantine:
+    """A bus whose quarantine is full."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def publish(self, subject: str, payload: bytes, **more: Any) -> int:
+        if subject.startswith("quarantine."):
+            raise BusFull("full")
+        return await self._bus.publish(subject, payload, **more)
+
+
+async def test_a_line_that_is_led_nowhere_counts_once_it_is_led(inlet: Inlet) -> None:
+    await inlet.configure(devices=[device(inlet.name, line="1")])
+    answer = await inlet.send([passage(1), passage(2, RoiId=2)])
+    assert answer.json()["stored"] == 1
+    assert answer.json()["reasons"] == ["line 2 is led nowhere"]
+    await inlet.configure(
+        devices=[device(inlet.name) | {"lines": [{"line": "1", "gate": "front"}, {"gate": "garden"}]}]
+    )
+    await inlet.until_entries(2)
+
+
+async def test_a_second_box_does_not_count_as_the_first(inlet: Inlet) -> None:
+    await inlet.configure(devices=[device(inlet.name)])
+    assert (await inlet.send(passage(1))).json()["stored"] == 1
+    answer = await inlet.send(passage(2, serial="S2"))
+    assert answer.json()["stored"] == 0
+    assert "another box" in answer.json()["reasons"][0]
+    assert await inlet.entries() == 1
 
 
 async def test_only_the_claimed_one_of_two_devices_counts(inlet: Inlet) -> None:

@@ -196,7 +196,7 @@ async def test_a_gate_that_is_not_there_is_made_in_the_file_and_on_the_bus(conso
         (["--gate", "front", "--meaning", "1=many"], "choose one of crossing"),
         (["--gate", "front", "--zone", "attic", "--id", "Not An Id"], "cannot be claimed so"),
         (["--line", "1=zone:attic"], "no zone 'attic'"),
-        (["--serial", "S9"], "nothing of this box is known"),
+        (["--serial", "S9"], "nothing with the serial number"),
     ],
 )
 async def test_a_claim_that_cannot_be_says_what_would_do(console: Console, options: list[str], words: str) -> None:
@@ -221,6 +221,20 @@ async def test_one_of_several_boxes_of_a_source_has_to_be_named(console: Console
     assert "S1, S2" in trouble.remedy
     await console.said("claim", inlet.name, f"{inlet.name}-box", "--gate", "front", "--serial", "S2")
     assert [each["serial"] for each in (await console.told())["unclaimed"]] == ["S1"]
+
+
+async def test_claiming_again_leads_the_same_device_elsewhere(console: Console) -> None:
+    inlet, source = console.inlet, f"{console.inlet.name}-box"
+    await inlet.send([passage(1), passage(2)])
+    await console.said("claim", inlet.name, source, "--gate", "front", "--id", "door")
+    await console.said("claim", inlet.name, source, "--gate", "garden", "--invert", "1")
+    claim = await console.claimed()  # one, not two
+    assert claim.device.id == "door"
+    assert [(each.line, each.gate, each.invert) for each in claim.device.lines] == [("1", "garden", True)]
+    assert "no line 'side'" in (await console.trouble("claim", inlet.name, source, "--line", "side=front")).what
+    assert "'TYPO'" in (await console.trouble("claim", inlet.name, source, "--serial", "TYPO")).what
+    assert (await inlet.send(passage(9))).json()["stored"] == 1
+    assert len(await inlet.readings()) == 3  # nobody twice
 
 
 async def test_a_device_is_shown_whole_and_released(console: Console) -> None:
