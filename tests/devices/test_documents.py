@@ -9,7 +9,17 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from services.ingest.devices.documents import MAX_DEPTH, Document, child_text, descendants, document_of, together
+from services.ingest.devices.documents import (
+    MAX_DEPTH,
+    MAX_LINES,
+    MAX_NESTING,
+    MAX_PARTS,
+    Document,
+    child_text,
+    descendants,
+    document_of,
+    together,
+)
 from services.ingest.scrub import scrub
 
 XML = "<a xmlns='urn:x'><b c='1'>Entrée</b></a>"
@@ -195,6 +205,57 @@ def test_multipart_in_multipart_a_thousandfold_ends_in_peace() -> None:
         f"--B{n}\r\nContent-Type: multipart/mixed; boundary=B{n + 1}\r\n\r\n".encode() for n in range(3000)
     )
     assert isinstance(document_of(opening, "multipart/mixed; boundary=B0"), Document)
+
+
+def nested(depth: int, kind: str = "application/json", inner: bytes = b'{"in": 3}') -> bytes:
+    """Return a part in so many multipart bodies, of which the outermost has the boundary B1."""
+    for number in range(depth, 0, -1):
+        inner, kind = (
+            multipart((kind, inner), boundary=f"B{number}".encode()),
+            f"multipart/mixed; boundary=B{number}",
+        )
+    return inner
+
+
+def test_multipart_is_read_in_multipart_as_mails_have_it_and_no_deeper() -> None:
+    assert document_of(nested(MAX_NESTING), "multipart/mixed; boundary=B1").json == {"in": 3}
+    assert document_of(nested(MAX_NESTING + 1), "multipart/mixed; boundary=B1").is_binary
+
+
+def test_a_body_of_too_many_parts_is_refused_whole() -> None:
+    part = ("application/json", b'{"in": 3}')
+    assert len(document_of(multipart(*[part] * MAX_PARTS), MIXED).messages) == MAX_PARTS
+    found = document_of(multipart(*[part] * (MAX_PARTS + 1)), MIXED)
+    assert found.is_binary
+    assert not found.parts
+    assert "more than" in found.others[0]
+
+
+def test_too_many_lines_of_json_are_text() -> None:
+    assert document_of(b"[1]\n" * MAX_LINES, "").json == [[1]] * MAX_LINES
+    assert document_of(b"[1]\n" * (MAX_LINES + 1), "").json is None
+
+
+MIB = 1024 * 1024
+MANY_BOUNDARIES = b"".join(
+    f"--B{n}\r\nContent-Type: multipart/mixed; boundary=B{n + 1}\r\n\r\n".encode() for n in range(200)
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        MANY_BOUNDARIES + b"x\r\n" * MIB,
+        b"[]\n" * MIB,
+        b"--B0\r\n\r\n{}\r\n" * (MIB // 3),
+        b"--B0\r\n" + b"A: b\r\n" * (MIB // 2),
+        b"--B0\r\nContent-Type: multipart/mixed" + b";a*0=b" * (MIB // 2) + b"\r\n\r\n{}\r\n",
+        b"--B0\r\n\r\n" + (b"--B0" + b" " * 1000 + b"x\n") * 4000,
+    ],
+    ids=["nested", "lines", "parts", "headers", "one header", "almost boundaries"],
+)
+def test_no_large_body_takes_long(body: bytes) -> None:
+    assert document_of(body, "multipart/mixed; boundary=B0" if body[:1] == b"-" else "").json is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email import policy
-from email.parser import BytesParser
+from email.message import Message
+from email.parser import BytesHeaderParser
 from typing import Any, Final
 from urllib.parse import parse_qsl
 from xml.etree.ElementTree import Element, ParseError
@@ -17,6 +18,16 @@ from defusedxml.ElementTree import fromstring
 
 MAX_DEPTH: Final = 40
 """Of nested JSON or XML; no device comes near."""
+MAX_LINES: Final = 20_000
+"""Of JSON in one body; no more figures are read of one anyway."""
+MAX_NESTING: Final = 5
+"""Of multipart bodies in one another; a mail with attachments needs three."""
+MAX_PARTS: Final = 1_000
+"""Of one multipart body: a stream of alerts that is read for hours."""
+MAX_HEADERS: Final = 4 * 1024
+"""Bytes of the headers of one part."""
+END_OF_HEADERS: Final = re.compile(rb"(?:\A|\n)\r?\n")
+HEADER: Final = re.compile(rb"[!-9;-~]*:|[ \t]")
 CONTROLS: Final = re.compile("[\\x00-\\x08\\x0b\\x0e-\\x1f]")
 """Characters that no text holds."""
 BARE_MULTIPART: Final = re.compile(rb"\s*--([^\s]{1,70})[ \t]*\r?\n[A-Za-z-]{1,40}:")
@@ -125,15 +136,14 @@ def _single(data: bytes, kind: str, topic: str, encoding: str = "") -> Document:
 def _multipart(data: bytes, media_type: str, topic: str) -> Document:
     found: list[Document] = []
     others: list[str] = []
-    try:
-        for kind, payload in _parts(data, media_type):
-            inner = _single(payload, kind, topic)
-            if inner.json is not None or inner.xml is not None:
-                found.append(inner)
-            else:
-                others.append(kind)
-    except RecursionError:  # multipart in multipart, a thousandfold; what came before it is good
-        others.append("multipart")
+    for number, (kind, payload) in enumerate(_parts(data, media_type)):
+        if number >= MAX_PARTS:  # whole or not at all: nobody would miss the figures of the others
+            return Document("multipart", topic, others=(f"more than {MAX_PARTS} of them",), is_binary=True)
+        inner = _single(payload, kind, topic)
+        if inner.json is not None or inner.xml is not None:
+            found.append(inner)
+        else:
+            others.append(kind)
     if not found:
         return Document("multipart", topic, others=tuple(others), is_binary=True)
     first = found[0]
@@ -149,14 +159,62 @@ def _multipart(data: bytes, media_type: str, topic: str) -> Document:
     )
 
 
-def _parts(data: bytes, media_type: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the media type and the bytes of each part; the old policy parses headers without ever raising."""
+def _parts(data: bytes, media_type: str, depth: int = 1) -> Iterator[tuple[str, bytes]]:
+    """Yield the media type and the bytes of each part, also of parts that are multipart themselves.
+
+    Only headers are left to the library, whose old policy parses them without ever raising: it takes a body with
+    hundreds of boundaries apart by trying each of them at each line.
+    """
     head = b"Content-Type: " + media_type.encode("ascii", "replace").replace(b"\n", b" ").replace(b"\r", b" ")
-    message = BytesParser(policy=policy.compat32).parsebytes(head + b"\r\n\r\n" + data)
-    for part in message.walk():
-        if not part.is_multipart():
-            payload = part.get_payload(decode=True)
-            yield part.get_content_type(), payload if isinstance(payload, bytes) else b""
+    boundary = BytesHeaderParser(policy=policy.compat32).parsebytes(head + b"\r\n\r\n").get_boundary()
+    pieces = _pieces(data, boundary.encode("utf-8", "surrogateescape")) if boundary is not None else None
+    if pieces is None:
+        yield media_type.partition(";")[0].strip().lower(), data
+        return
+    for piece in pieces:
+        part, inner = _taken_apart(piece)
+        kind = part.get_content_type()
+        if not kind.startswith("multipart/"):
+            yield kind, inner
+        elif depth < MAX_NESTING:
+            yield from _parts(inner, str(part.get("Content-Type", kind)), depth + 1)
+        else:
+            yield kind, b""
+
+
+def _taken_apart(piece: bytes) -> tuple[Message, bytes]:
+    """Return the headers of a part, and its bytes; nothing of a part whose headers do not end."""
+    end = END_OF_HEADERS.search(piece, 0, MAX_HEADERS)
+    if end is None and len(piece) > MAX_HEADERS and HEADER.match(piece):
+        return Message(policy.compat32), b""
+    part = BytesHeaderParser(policy=policy.compat32).parsebytes(piece if end is None else piece[: end.end()])
+    if end is None:
+        payload = part.get_payload(decode=True)
+    elif part.get("Content-Transfer-Encoding") is not None:
+        part.set_payload(piece[end.end() :].decode("ascii", "surrogateescape"))
+        payload = part.get_payload(decode=True)
+    else:
+        payload = piece[end.end() :]
+    return part, payload if isinstance(payload, bytes) else b""
+
+
+def _pieces(data: bytes, boundary: bytes) -> Iterator[bytes] | None:
+    """Return the parts of a multipart body, each with its headers; None if it never begins."""
+    lines = re.finditer(rb"^--" + re.escape(boundary) + rb"(--)?[ \t]*\r?$", data, re.MULTILINE)
+    first = next(lines, None)
+    return None if first is None else _between(data, first, lines)
+
+
+def _between(data: bytes, before: re.Match[bytes], lines: Iterator[re.Match[bytes]]) -> Iterator[bytes]:
+    while before[1] is None:
+        following = next(lines, None)
+        end = following.start() if following is not None else len(data)
+        piece = data[before.end() + 1 : end]
+        # The end of its last line belongs to the boundary behind it.
+        yield piece.removesuffix(b"\n").removesuffix(b"\r") if following is not None else piece
+        if following is None:
+            return
+        before = following
 
 
 def _form(data: bytes, kind: str, topic: str) -> Document:
@@ -209,7 +267,7 @@ def _json(text: str) -> Any:
 def _json_lines(text: str) -> list[Any] | None:
     """Return what stands in lines of JSON, as a list; None where one of them is none."""
     lines = [line for line in text.splitlines() if line.strip()]
-    if len(lines) < 2:
+    if not 2 <= len(lines) <= MAX_LINES:
         return None
     found = []
     for line in lines:
