@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import ValidationError
@@ -117,6 +118,8 @@ def new(
     else:
         say("The address, shown this once; the device sends there by HTTP POST:\n")
         say(f"  {address}\n")
+        if urlsplit(address).hostname == "127.0.0.1":
+            say("That is of this machine alone; for devices elsewhere see `placelibre up --ingest-host`.\n")
     if write is None:
         say(f"Add these lines to libraries.toml, in the part of {library}, then run `placelibre apply`:\n")
     else:
@@ -252,7 +255,7 @@ def claim(
     if not as_json:
         say(f"{wanted.device.id} counts for {library} now: {listing.device_words(wanted.device)}")
         if has_waited:
-            say(f"counting the {shown.bodies} bodies that it sent before ...")
+            say(f"counting what it sent before (bodies: {shown.bodies}) ...")
     state = _on_bus(address, lambda bus: counted(bus, config, found, wanted))
     if as_json:
         say_json(

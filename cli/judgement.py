@@ -181,7 +181,7 @@ def of_sources(metrics: str) -> Iterator[Finding]:
                     "sources",
                     f"failing: {', '.join(f'{count} of type {kind}' for kind, count in sorted(failing.items()))}",
                     "what they would bring is not counted yet; they are tried again every few minutes",
-                    "the log of ingest names each with the reason (`source_failed`); look at its address and secrets",
+                    "the log of ingest names each with the reason (`source_fails`); look at its address and secrets",
                 )
 
 

@@ -61,6 +61,12 @@ class Ports:
     nats_monitor_port: int
     carrier_port: int
     gate_port: int
+    ingest_host: str = HOST
+    """Where devices reach ingest; everything else is reached from this machine only."""
+
+    def host_of(self, name: str) -> str:
+        """Return the address on which a service listens."""
+        return self.ingest_host if name == "ingest" else HOST
 
     def of_service(self, name: str) -> int:
         """Return the port of a service."""
@@ -69,7 +75,8 @@ class Ports:
 
 
 FOR_LEAVES: Final = ("carrier_port", "gate_port")
-ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name not in FOR_LEAVES)
+ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name not in {*FOR_LEAVES, "ingest_host"})
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
 @app.command(
@@ -108,6 +115,9 @@ def up(
     leaf_key: Annotated[
         Path | None, typer.Option(help="The branch's key, a file that `placelibre leaf new` writes at the centre.")
     ] = None,
+    ingest_host: Annotated[
+        str, typer.Option(help="Where devices reach ingest: this machine's address in their network, or 0.0.0.0.")
+    ] = HOST,
     mqtt_port: Annotated[
         int | None,
         typer.Option(
@@ -133,14 +143,19 @@ def up(
     """Run all of Placelibre on this machine.
 
     The bus, the services and the page; what crashes is started again. Ctrl-C stops everything; the data is kept for the
-    next time. Everything listens on this machine only, unless --mqtt-host lets devices in from elsewhere, or
-    a branch has been added with `placelibre leaf new`.
+    next time. Everything listens on this machine only, unless --ingest-host or --mqtt-host let devices in from
+    elsewhere, or a branch has been added with `placelibre leaf new`.
 
     With --leaf-key it is a branch that runs: a bus and ingest, which keep what is counted while the line is down.
     """
     ports = Ports(
-        port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port, gate_port
+        *(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port, gate_port),
+        ingest_host,
     )
+    if ingest_host not in {HOST, "localhost", "::1"}:
+        warn(
+            "ingest takes readings from the network now, without TLS: secret addresses and keys can be read on the way"
+        )
     folder = DataFolder(data.absolute())
     mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
     if leaf_of or leaf_key is not None:
@@ -217,7 +232,8 @@ class _House:
         return (*_SERVICES, "carrier") if self._is_open_to_leaves else _SERVICES
 
     def _address_of(self, service: str) -> str:
-        return f"http://{HOST}:{self._ports.of_service(service)}"
+        host = self._ports.host_of(service)
+        return f"http://{HOST if host in EVERYWHERE else host}:{self._ports.of_service(service)}"
 
     @contextmanager
     def stopped_at_the_end(self) -> Iterator[None]:
@@ -394,7 +410,7 @@ class _House:
             | {
                 "PLACELIBRE_NATS_URL": self._bus.url,
                 "PLACELIBRE_NATS_SEED_FILE": str(self._folder.seed_file(name)),
-                "PLACELIBRE_HOST": HOST,
+                "PLACELIBRE_HOST": self._ports.host_of(name),
                 "PLACELIBRE_PORT": str(self._ports.of_service(name)),
                 "PLACELIBRE_LOG_FORMAT": "json",
                 "PYTHONUNBUFFERED": "1",  # a post is on the terminal when it is made
