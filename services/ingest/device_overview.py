@@ -31,7 +31,7 @@ from shared.contracts.devices import (
 from shared.domain import device_health
 from shared.domain.device_health import Ailment, DeviceSight, HouseSight, LineSight
 from shared.domain.library import OUTSIDE, ClockKind, OpeningHours
-from shared.domain.meaning import COUNTING
+from shared.domain.meaning import COUNTING, Meaning
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.log_reader import LogReset, watch
 from shared.runtime.opening_hours import OsmOpeningHours
@@ -218,6 +218,7 @@ def sight_of(row: Row, hours: OpeningHours | None, now: datetime) -> DeviceSight
     if state is None:
         return DeviceSight(**common)  # type: ignore[arg-type]  # a common part of keyword arguments
     outer = {each.id for each in row.library.gates if OUTSIDE in {each.origin, each.destination}}
+    counts_passages = any(each.gate for each in device.lines)
     lines = []
     for line, of_line in lines_of(device, state):
         people_in, people_out = _people(line, of_line) if line else (0, 0)
@@ -225,6 +226,7 @@ def sight_of(row: Row, hours: OpeningHours | None, now: datetime) -> DeviceSight
             LineSight(
                 line=_line_name(of_line, state),
                 is_mapped=line is not None and of_line.is_mapped,
+                is_beside=counts_passages and of_line.says is Meaning.OCCUPANCY,
                 counts_both_ways=_counts_both_ways(row.library, line, of_line),
                 is_outer=line is not None and line.gate in outer,
                 people_in=people_in,

@@ -145,7 +145,9 @@ async def _previews(
     domain = library.to_domain(OsmOpeningHours)
     found: dict[tuple[str, str], Preview] = {}
     for box in boxes:
-        source = sources[box.source]
+        source = sources.get(box.source)
+        if source is None:  # it came while its source stood in this library; another one has it now
+            continue
         bodies = await bodies_of(bus, box.library, box.source, box.token, newest=BODIES_READ)
         by_serial = await asyncio.to_thread(preview, bodies, source, domain, at)
         seen = by_serial.get(box.last.serial)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -23,6 +26,9 @@ BEARER: Final = re.compile(r"^bearer\s+(\S{1,300})$", re.IGNORECASE)
 DEVICES: Final = "/v1/devices/"
 BODY_TIMEOUT_S: Final = 15.0
 """A body of a megabyte over a poor line takes less; whoever takes longer holds a place that others need."""
+SOURCE_AT_ONCE: Final = 8
+"""Requests in hand of one source: one device that sends slowly, or somebody with its address, keeps out nobody else."""
+KEY_AT_ONCE: Final = 64
 
 
 class _Gone(Exception):  # noqa: N818
@@ -36,6 +42,8 @@ class Front:
         """Stand before `app`; `door` knows the senders and the limits."""
         self._app = app
         self._door = door
+        self._in_hand: Counter[str] = Counter()
+        """Requests in hand, by who sends them; of those who send none there is no entry."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse early, or hand the request on."""
@@ -60,7 +68,9 @@ class Front:
                 unknown = answer(PROBLEMS["no-such-device"], "No source has this address.")
                 await self._refuse(unknown, scope, receive, send)
                 return
-            await self._hand_on({"source": source}, self._door.settings.max_device_body_bytes, scope, receive, send)
+            limit = self._door.settings.max_device_body_bytes
+            async with self._place(f"source {source.id}", SOURCE_AT_ONCE) as is_free:
+                await self._hand_on({"source": source}, limit, scope, receive, send, is_free=is_free)
             return
         credential = BEARER.match(headers.get("authorization", ""))
         sender = self._door.senders.authenticate(credential[1], now()) if credential else None
@@ -69,10 +79,32 @@ class Front:
             refusal = answer(PROBLEMS["unauthenticated"], "No valid key came with the request.", headers=challenge)
             await self._refuse(refusal, scope, receive, send)
             return
-        await self._hand_on({"sender": sender}, self._door.settings.max_body_bytes, scope, receive, send)
+        limit = self._door.settings.max_body_bytes
+        async with self._place(f"key {sender.key_id}", KEY_AT_ONCE) as is_free:
+            await self._hand_on({"sender": sender}, limit, scope, receive, send, is_free=is_free)
 
-    async def _hand_on(self, state: dict[str, object], limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    @asynccontextmanager
+    async def _place(self, who: str, most: int) -> AsyncIterator[bool]:
+        """Hold a place until the end of the block; say whether there is one."""
+        if self._in_hand[who] >= most:
+            yield False
+            return
+        self._in_hand[who] += 1
+        try:
+            yield True
+        finally:
+            self._in_hand[who] -= 1
+            if not self._in_hand[who]:
+                del self._in_hand[who]
+
+    async def _hand_on(
+        self, state: dict[str, object], limit: int, scope: Scope, receive: Receive, send: Send, *, is_free: bool
+    ) -> None:
         """Read the body, of at most `limit` bytes, and hand the request on with who sends it in its state."""
+        if not is_free:
+            busy = answer(PROBLEMS["busy"], "The same sender has too many in hand.", retry_after_s=1)
+            await self._refuse(busy, scope, receive, send)
+            return
         try:
             async with asyncio.timeout(BODY_TIMEOUT_S):
                 body = await self._body(Headers(scope=scope), receive, limit)

@@ -104,6 +104,8 @@ class LineSight:
     line: str
     """Its name, the one for people where there is one."""
     is_mapped: bool = True
+    is_beside: bool = False
+    """Whether it only says how many are inside, beside lines that count passages: it may well lead nowhere."""
     counts_both_ways: bool = False
     """Whether its figures are people in and people out, and not one of them, an occupancy or a queue."""
     is_outer: bool = False
@@ -164,7 +166,11 @@ def device_health(device: DeviceSight, house: HouseSight, now: datetime) -> tupl
         found.append(Ailment(HealthCode.LOST_REPORTS, count=device.lost))
     if device.is_today and device.quarantined:
         found.append(Ailment(HealthCode.QUARANTINED, count=device.quarantined))
-    found += [Ailment(HealthCode.UNMAPPED_LINE, line=each.line) for each in device.lines if not each.is_mapped]
+    found += [
+        Ailment(HealthCode.UNMAPPED_LINE, line=each.line)
+        for each in device.lines
+        if not each.is_mapped and not each.is_beside
+    ]
     return tuple(sorted(found, key=lambda each: not each.is_urgent))
 
 

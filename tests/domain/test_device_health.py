@@ -102,6 +102,7 @@ def test_in_the_morning_people_come_and_nobody_leaves_and_that_is_no_fault() -> 
 def test_what_counts_one_way_by_intention_or_not_at_all_is_left_alone() -> None:
     assert codes(sight(lines=(line(80, 0, counts_both_ways=False),))) == []
     assert codes(sight(lines=(line(80, 0, is_mapped=False),))) == [HealthCode.UNMAPPED_LINE]
+    assert codes(sight(lines=(line(0, 0, is_mapped=False, is_beside=True),))) == []
     assert codes(sight(lines=(line(80, 0),), is_today=False)) == []
 
 

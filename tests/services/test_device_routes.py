@@ -14,10 +14,12 @@ import httpx
 import pytest
 
 from cli.bus_server import BusServer
+from services.ingest.device_overview import Row, sight_of
+from services.ingest.front import KEY_AT_ONCE, SOURCE_AT_ONCE
 from services.ingest.pages import site
 from services.ingest.sources.keeper import Trouble
 from shared.contracts import subjects
-from shared.contracts.devices import Claim
+from shared.contracts.devices import Claim, Device, DeviceState, Line
 from shared.domain.catalog.devices import DEVICE_WORDS
 from shared.runtime.bus import Bus
 from tests.services.test_device_inlet import Inlet, device, passage, running
@@ -145,6 +147,81 @@ async def test_a_source_that_cannot_be_fetched_is_shown_with_the_reason(inlet: I
     [failing] = shown["failing"]
     assert (failing["source"], failing["reason"]) == (name, "the password is refused")
     assert shown["unused"] == []
+
+
+async def test_a_box_whose_source_stands_in_another_library_now_harms_nobody_s_view(
+    inlet: Inlet, standing: Bus
+) -> None:
+    await inlet.send(passage(1))
+    other = f"{inlet.name}-2"
+    config = inlet.door.senders.libraries[inlet.name]
+    await inlet.configure(keys=keys(inlet.name), sources=[])
+    moved = config.model_copy(update={"id": other, "keys": ()})
+    await standing.bucket(subjects.LIBRARIES).put(other, moved.model_dump_json(by_alias=True).encode())
+    async with asyncio.timeout(10):
+        while other not in inlet.door.senders.libraries:
+            await asyncio.sleep(0.02)
+    assert [each["preview"] for each in (await seen(inlet))["unclaimed"]] == [None]
+
+
+SLOW_TOKEN = "a-token-of-a-source-that-is-slow-and-slow"
+
+
+async def test_a_sender_who_holds_many_places_keeps_out_nobody_else(inlet: Inlet) -> None:
+    slow = {"id": f"{inlet.name}-slow", "type": "url", "token_sha256": sha256(SLOW_TOKEN.encode()).hexdigest()}
+    box = inlet.door.registry.source(f"{inlet.name}-box")
+    assert box is not None
+    await inlet.configure(keys=keys(inlet.name), sources=[box.model_dump(by_alias=True), slow])
+    go_on = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"{"
+        await go_on.wait()
+        yield b"}"
+
+    async def to(path: str, headers: dict[str, str] | None = None) -> httpx.Response:
+        return await inlet.client.post(path, content=slowly(), headers=headers)
+
+    to_device = f"/v1/devices/{SLOW_TOKEN}"
+    held = [asyncio.create_task(to(to_device)) for _ in range(SOURCE_AT_ONCE)]
+    held += [asyncio.create_task(to("/v1/readings", bearer(inlet, "gate"))) for _ in range(KEY_AT_ONCE)]
+    async with asyncio.timeout(10):
+        while inlet.door.in_hand < len(held):
+            await asyncio.sleep(0.01)
+    for refused in (
+        await inlet.client.post(to_device, content=b"{}"),
+        await inlet.client.post("/v1/readings", content=b"{}", headers=bearer(inlet, "gate")),
+    ):
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert (await inlet.send(passage(1))).status_code == 200
+    assert (await claim(inlet)).status_code == 201
+    go_on.set()
+    answers = await asyncio.gather(*held)
+    assert {each.status_code for each in answers}.isdisjoint({408, 503})
+    assert (await inlet.client.post(to_device, content=b"{}")).status_code == 200
+    assert inlet.door.in_hand == 0
+
+
+async def test_a_line_of_those_inside_may_lead_nowhere_beside_one_that_counts(inlet: Inlet) -> None:
+    lines = tuple(Line.model_validate(each) for each in ({"line": "1", "gate": "front"},))
+    known = inlet.door.registry.libraries[inlet.name]
+    box = Device(id="cam", source=f"{inlet.name}-box", lines=lines)
+    state = DeviceState.model_validate(
+        {
+            "device": "cam",
+            "source": f"{inlet.name}-box",
+            "lines": {
+                "1": {"meaning": "crossing", "says": "crossing"},
+                "all": {"is_mapped": False, "says": "occupancy"},
+                "2": {"is_mapped": False, "says": "window"},
+            },
+        }
+    )
+    sight = sight_of(Row(known, box, is_claimed=True, state=state), None, datetime.now(UTC))
+    assert [each.is_beside for each in sight.lines] == [False, True, False]
+    inside = box.model_copy(update={"lines": (Line(line="1", zone="inside"),)})
+    sight = sight_of(Row(known, inside, is_claimed=True, state=state), None, datetime.now(UTC))
+    assert not any(each.is_beside for each in sight.lines)
 
 
 async def test_only_staff_of_the_library_see_and_claim_its_devices(inlet: Inlet, standing: Bus) -> None:
