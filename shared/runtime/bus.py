@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Final
 
-import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -23,7 +22,7 @@ from pydantic import SecretStr
 
 from shared.contracts import subjects
 from shared.runtime import metrics
-from shared.runtime.clock import monotonic_s, wait_s
+from shared.runtime.clock import heed_cancellation, monotonic_s, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.logs import logger
 
@@ -272,9 +271,14 @@ async def connected(
     ready.needs("bus", f"no connection yet to {', '.join(_without_credentials(each) for each in servers)}")
     holder: list[Bus] = []
 
+    client = Client()
+
     async def on_error(error: Exception) -> None:
         metrics.BUS_ERRORS.inc()
+        if client.is_connecting or client.is_reconnecting:  # an attempt has failed; the next one takes a new socket
+            _drop_socket(client)
         log.debug("bus_error", error=repr(error))
+        heed_cancellation()  # nats-py waits in a way that may swallow it
 
     async def on_disconnect() -> None:
         metrics.BUS_CONNECTED.set(0)
@@ -289,12 +293,18 @@ async def connected(
         for bus in holder:
             bus.reconnected()
 
-    client = await nats.connect(
-        **connect_options(servers, seed, service),
-        error_cb=on_error,
-        disconnected_cb=on_disconnect,
-        reconnected_cb=on_reconnect,
-    )
+    try:
+        await client.connect(
+            **connect_options(servers, seed, service),
+            error_cb=on_error,
+            disconnected_cb=on_disconnect,
+            reconnected_cb=on_reconnect,
+        )
+        heed_cancellation()
+    except BaseException:  # given up while connecting: a socket may be open already, and nobody else will close it
+        await client.close()
+        _drop_socket(client)
+        raise
     bus = Bus(client, service)
     holder.append(bus)
     metrics.BUS_CONNECTED.set(1)
@@ -308,6 +318,18 @@ async def connected(
                 await client.drain()
         except (nats.errors.Error, TimeoutError, OSError):
             await client.close()
+        finally:
+            _drop_socket(client)
+
+
+def _drop_socket(client: Client) -> None:
+    """Close a client's socket at once, whatever waits to be sent.
+
+    nats-py leaves it open where an attempt to connect fails or is given up, and where a line is cut while it closes.
+    """
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001  there is no other way to it
+    if writer is not None:
+        writer.transport.abort()
 
 
 def _without_credentials(url: str) -> str:
