@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from shared.domain.library import Library
@@ -22,8 +23,25 @@ BURST: Final = 200
 MOST_PER_MIN: Final = 120
 """More people than a burst, and two a second for all of the time, go through no door: such a rise is a fault."""
 MOST_PEOPLE: Final = 100_000
-WRAP_SHARE: Final = 0.1
-"""A register that would have risen by more than this share of its range is not taken to have wrapped."""
+WRAP_SHARE: Final = 0.01
+SMALL_WRAP_SHARE: Final = 0.1
+"""A register that would have risen by more than this share of its range is not taken to have wrapped: a reboot taken
+for a wrap invents all the rest of the range, a wrap taken for a reboot loses what came before it. Of a small register
+it is the second share, as far as that is no more than a burst of people."""
+WRAP_PACE: Final = 5
+"""Nor one that would have risen by so many times the rise before it, and a burst."""
+SET_BACK_SHARE: Final = 0.5
+NEAR_NOUGHT_SHARE: Final = 0.1
+NEAR_NOUGHT: Final = 100
+"""A register that fell, but kept more than half of its value, did not begin at 0: its box restored an older total, and
+that counts nobody. One that fell to so many people, or to such a share of its value, began at 0 and has counted them
+since. In between nobody can say; then it is taken for restored, which invents nobody."""
+MOST_LOW: Final = 4
+LOW_AT_MOST: Final = timedelta(minutes=150)
+"""A register may show too little in so many readings on end, and for so long (two hourly reports), and be back."""
+BACK_PACE: Final = 3
+BACK_FEW: Final = 40
+"""It is back, and did not climb there from 0, if the step back is so many times what else came around it, and a few."""
 PROMPT: Final = timedelta(minutes=75)
 """A difference over at most so long, such as an hourly report that is late, is a window like any other gate's, of the
 day on which it ends. For a longer one the hours are asked."""
@@ -51,6 +69,14 @@ class Fate(StrEnum):
     """More than can have come; the next difference is reckoned from here."""
     SPIKE = "spike"
     """The same, and the next reading was back where this one had left: it is passed over."""
+    SET_BACK = "set_back"
+    """An older total was restored: it counts nobody, and the next difference is reckoned from here."""
+    DIP = "dip"
+    """Too little, and a later reading was back where this one had left: it is passed over."""
+
+
+_PASSED_OVER: Final = frozenset({Fate.SPIKE, Fate.DIP})
+_NOT_BELIEVED: Final = frozenset({Fate.NOT_BELIEVED, Fate.SPIKE, Fate.DIP})
 
 
 class Shown(NamedTuple):
@@ -133,12 +159,10 @@ def credit(register: Register, at: float, value: int, declared: Declared, librar
     before: list[Shown] = []
     after: list[tuple[Shown, Passed | None]] = []
     shown.insert(place, Shown(at, value))
-    # What is not believed may be after all, beside another neighbour; the next one is compared with another now.
-    is_in_doubt = place > 0 and shown[place - 1].fate in {Fate.NOT_BELIEVED, Fate.SPIKE}
-    for index in range(place - is_in_doubt, len(shown)):
+    for index in range(_first_in_doubt(shown, place), len(shown)):
         old = shown[index]
         new, passed = _judge(shown, index, declared, library)
-        if index > place + 1 and new == old:
+        if index > place + MOST_LOW and new == old and new.fate not in _PASSED_OVER:
             break
         if index != place:
             before.append(old)
@@ -149,12 +173,29 @@ def credit(register: Register, at: float, value: int, declared: Declared, librar
     return found
 
 
+def _first_in_doubt(shown: list[Shown], place: int) -> int:
+    """Return the first reading that may be judged otherwise now that there is one at this place.
+
+    What is not believed may be after all, beside another neighbour, and what fell may have been a low between two. The
+    first one that is kept is not judged again: what it was compared with is forgotten.
+    """
+    for index in range(max(place - MOST_LOW, 1), place):
+        each = shown[index]
+        if each.value < shown[index - 1].value or each.fate in _NOT_BELIEVED:
+            return index
+    return place
+
+
 def _judge(shown: list[Shown], index: int, declared: Declared, library: Library) -> tuple[Shown, Passed | None]:
     """Return what becomes of a reading beside its neighbours, and the window of those who came with it."""
     reading = shown[index]
-    base = next((each for each in reversed(shown[max(index - 2, 0) : index]) if each.fate is not Fate.SPIKE), None)
-    if base is None:
-        return Shown(reading.at, reading.value), None
+    earlier = range(index - 1, max(index - MOST_LOW - 2, -1), -1)
+    start = next((each for each in earlier if shown[each].fate not in _PASSED_OVER), None)
+    if start is None:
+        return reading, None
+    base = shown[start]
+    if reading.value < base.value and _is_back(shown, start, declared, library):
+        return Shown(reading.at, reading.value, fate=Fate.DIP), None
     new, passed = _compare(base, reading, declared, library)
     if (
         new.fate is Fate.NOT_BELIEVED
@@ -165,6 +206,34 @@ def _judge(shown: list[Shown], index: int, declared: Declared, library: Library)
         if later.fate is not Fate.NOT_BELIEVED:
             return new._replace(fate=Fate.SPIKE), None
     return new, passed
+
+
+def _is_back(shown: list[Shown], start: int, declared: Declared, library: Library) -> bool:
+    """Tell whether a register that fell after a reading is soon back there, by a step too large to be people.
+
+    A box that began anew and counted past its old value climbs there as it counts. One that showed too little is back
+    at once, and only few people above the value before.
+    """
+    base = shown[start]
+    ends = range(start + 2, min(start + MOST_LOW + 2, len(shown)))
+    end = next((each for each in ends if shown[each].value >= base.value), None)
+    if end is None:
+        return False
+    back = shown[end]
+    begun = _midnight(library, back.at) if declared.is_daily else base.at
+    if back.at - base.at > LOW_AT_MOST.total_seconds() or base.at < begun:
+        return False
+    rises = sorted(max(later.value - low.value, 0) for low, later in pairwise(shown[start + 1 : end + 1]))
+    came = back.value - base.value + sum(rises[:-1]) + _risen(base)
+    if rises[-1] <= BACK_FEW + BACK_PACE * came:
+        return False
+    new, _ = _compare(base, back, declared, library)
+    return new.fate is not Fate.NOT_BELIEVED
+
+
+def _risen(reading: Shown) -> int:
+    """Return by how many people a reading had risen, as far as they are of one window."""
+    return reading.people if reading.fate is Fate.COUNTED else 0
 
 
 def _compare(base: Shown, reading: Shown, declared: Declared, library: Library) -> tuple[Shown, Passed | None]:
@@ -179,11 +248,14 @@ def _compare(base: Shown, reading: Shown, declared: Declared, library: Library) 
         return _placed(value - base.value, base.at, reading, library)
     if declared.wraps_at is not None:
         risen = declared.wraps_at + 1 - base.value + value
-        if 0 < risen <= WRAP_SHARE * declared.wraps_at:
+        most = max(WRAP_SHARE * declared.wraps_at, min(SMALL_WRAP_SHARE * declared.wraps_at, BURST))
+        if 0 < risen <= min(most, BURST + WRAP_PACE * _risen(base)):
             new, passed = _placed(risen, base.at, reading, library)
             if new.fate is not Fate.NOT_BELIEVED:
                 return new, passed
-    # It fell, so it began at 0 again after the reading before: what it shows now has come since.
+    if value > SET_BACK_SHARE * base.value or value > max(NEAR_NOUGHT, NEAR_NOUGHT_SHARE * base.value):
+        return Shown(reading.at, value, fate=Fate.SET_BACK), Passed(base.at, reading.at, 0)
+    # It began at 0 again after the reading before: what it shows now has come since.
     return _placed(value, base.at, reading, library)
 
 
@@ -241,7 +313,7 @@ def _changed(before: list[Shown], after: list[tuple[Shown, Passed | None]]) -> C
                 found.gaps[each.day] += sign * each.people
             elif each.people:
                 found.days[each.day] += sign * each.people
-            found.not_believed += sign * (each.fate in {Fate.NOT_BELIEVED, Fate.SPIKE})
+            found.not_believed += sign * (each.fate in _NOT_BELIEVED)
     known = {(each.at, each.people, each.day, each.fate) for each in before}
     fresh = found.days.total()
     for new, passed in after:
@@ -267,6 +339,9 @@ def _thin(register: Register) -> None:
         is_prompt = last.at - first.at <= PROMPT.total_seconds()
         is_plain = {first.fate, middle.fate, last.fate} <= {Fate.COUNTED, Fate.FIRST}
         rises = (middle.value - first.value, last.value - middle.value)
+        # Around a fall all is kept: by its neighbours a low is told from a box that began anew.
+        around = shown[max(index - MOST_LOW, 0) : index + 4]
+        is_plain = is_plain and all(low.value <= high.value for low, high in pairwise(around))
         is_of_one_day = len({each.day for each in (middle, last) if each.people}) <= 1
         if not (is_prompt and is_plain and is_of_one_day and rises == (middle.people, last.people)):
             break
