@@ -207,6 +207,22 @@ def test_a_camera_that_is_covered_or_frozen_is_not_believed_against_gates(fault:
     assert errors.covered > 0.95
 
 
+@pytest.mark.parametrize("gate", ["front", "stairs"])
+def test_a_sensor_of_a_zone_is_stuck_only_if_people_go_in_or_out_there(gate: str) -> None:
+    passages = (Passage("front", NOWHERE, 0, interval_s=60), Passage("stairs", 0, 1, interval_s=60))
+    attics = []
+    for is_heard_again in (False, True):
+        estimator = estimator_of(Layout(("hall", "attic"), (300.0, 100.0), passages, 400), at_minute(-60))
+        estimator.set_sessions([session_of()])
+        estimator.sense(Observation(at_minute(5), "sensor", "top 5", 2, place="attic", sensor="top"))
+        for minute in range(10, 60):
+            estimator.add_count(gate, at_minute(minute), at_minute(minute + 1), 2, 2 if gate == "stairs" else 0)
+        if is_heard_again:
+            estimator.sense(Observation(at_minute(61), "sensor", "top 61", 2, place="attic", sensor="top"))
+        attics.append(estimator.answer(at_minute(62)).places[1])
+    assert (attics[0] == attics[1]) == (gate == "stairs")
+
+
 def test_where_gates_die_a_camera_goes_on() -> None:
     alone = over_seeds("gates until noon", DIRECTED, gates_until=200)
     both = over_seeds("gates until noon, camera", DIRECTED, bias=0.0, gates_until=200)

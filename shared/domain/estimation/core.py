@@ -19,7 +19,7 @@ from shared.domain.estimation.gates import Circumstances, Flow, GateFault, GateW
 from shared.domain.estimation.habits import Habits
 from shared.domain.estimation.head_count import Doubt, Verdict, count_variance, judge
 from shared.domain.estimation.journal import KEPT, Correction, CorrectionKind
-from shared.domain.estimation.layout import DAY_S, MINUTE_S, Layout, Session
+from shared.domain.estimation.layout import DAY_S, MINUTE_S, NOWHERE, Layout, Session
 from shared.domain.estimation.observation import Observation
 from shared.domain.estimation.profile import SLOT_MIN, Profile, slot_of
 from shared.domain.estimation.queue import Queue, queue_of
@@ -483,7 +483,7 @@ class Core:
             return
         people = max(seen.value - (0 if seen.place else self.layout.staff_inside), 0.0)
         sensor = self.crowd.sensors[number]
-        if sensor.is_stuck(seen.value, sum(sum(watch.counted) for watch in self.watches)):
+        if sensor.is_stuck(seen.value, self._crossings(seen.place)):
             return
         beside = self._counted_beside(seen.at)
         if beside is Beside.NOTHING:
@@ -491,6 +491,15 @@ class Core:
         self.crowd.sense(number, seen.at, people, beside if self.is_known else Beside.NOTHING)
         seen_places = {each.place for each in self.crowd.sensors}
         self.is_known = self.is_known or "" in seen_places or seen_places >= {*self.layout.places}
+
+    def _crossings(self, place: str) -> int:
+        """Return how many went in or out of a place ("" for the library) by its gates since the house was empty."""
+        number = self.layout.places.index(place) if place else NOWHERE
+        return sum(
+            sum(watch.counted)
+            for passage, watch in zip(self.layout.passages, self.watches, strict=True)
+            if number in {passage.origin, passage.destination}
+        )
 
     def _counted_beside(self, at: float) -> Beside:
         """Return what counts people at a time besides sensors: gates heard lately, of what kind."""

@@ -28,7 +28,7 @@ MOST_SENSORS: Final = 12
 
 
 STUCK_CROSSINGS: Final = 40
-"""So many people through the gates change what a sensor sees, or it sees nothing."""
+"""So many people through the gates of the place that a sensor sees change what it says, or it sees nothing."""
 
 
 class Beside(Enum):
@@ -50,10 +50,10 @@ class Sensor:
     value: float = -1.0
     """What it said last."""
     crossings: int = 0
-    """People through the gates since the house was empty, when it said something else for the last time."""
+    """People through the gates of its place since the house was empty, when it said something else the last time."""
 
     def is_stuck(self, value: float, crossings: int) -> bool:
-        """Tell whether it says the same again though many have gone through the gates; note what it says."""
+        """Tell whether it says the same again though many have come or gone; note what it says."""
         if value != self.value or crossings < self.crossings:
             self.value, self.crossings = value, crossings
         return crossings - self.crossings >= STUCK_CROSSINGS
