@@ -136,8 +136,8 @@ def scrub(document: Document) -> Scrubbed:
         text = cleaner.xml(document.xml)
     else:
         text = cleaner.text(document.text)
-    # A lone surrogate can be in JSON and in no message.
-    text = text.encode(errors="replace").decode()
+    # A lone surrogate can be in JSON and in no message. Escaped it is what it was: no name that anybody could count by.
+    text = text.encode(errors="backslashreplace").decode()
     if len(text.encode()) > MAX_TEXT:
         text = ""
         removed.append(TOO_LARGE)

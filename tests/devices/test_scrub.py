@@ -219,6 +219,12 @@ def test_what_is_personal_in_json_goes(inner: dict[str, object]) -> None:
     assert found.removed
 
 
+def test_a_name_that_is_no_text_is_kept_as_it_was() -> None:
+    body = {"line": "\ud800", "text": json.dumps({"line": "\udc00", "age": 3})}
+    found = json.loads(scrubbed(json.dumps(body)).text)
+    assert (found["line"], json.loads(found["text"])) == ("\ud800", {"line": "\udc00"})
+
+
 def test_short_lists_of_counts_stay() -> None:
     assert json.loads(scrubbed(json.dumps({"hours": [3] * 24, "days": [300] * 365})).text) == {
         "hours": [3] * 24,
