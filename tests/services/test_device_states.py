@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cli.bus_server import BusServer
 from services.ingest.device_merge import merged
 from services.ingest.device_states import DeviceStates, Kept
 from services.ingest.devices.format import DeviceReport
@@ -17,7 +18,7 @@ from shared.contracts import subjects
 from shared.contracts.devices import Device, DeviceState, LineState
 from shared.domain.meaning import Meaning
 from shared.runtime.bus import Bus
-from tests.services.test_device_inlet import configuration, device
+from tests.services.test_device_inlet import configuration, device, running
 
 AT = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -144,6 +145,43 @@ async def test_a_write_of_which_no_word_came_is_not_added_twice(standing: Bus, m
     kept.state.quarantined = 4
     await states.store(known)
     assert (await stored(standing, known)).quarantined == 4
+
+
+async def test_what_two_processes_hear_of_one_device_counts_in_one_meaning(
+    standing: Bus, bus_server: BusServer
+) -> None:
+    name = f"lib-{token_hex(4)}"
+    began = datetime.now(UTC) - timedelta(minutes=6)
+
+    def body(minute: int, way: str) -> dict[str, Any]:
+        start = began + timedelta(minutes=minute)
+        return {
+            "device_info": {"device_sn": "S1", "device_mac": "24:E1", "running_time": 330},
+            "time_info": {
+                "start_time": start.isoformat(),
+                "end_time": (start + timedelta(minutes=1)).isoformat(),
+                "time_zone": "UTC-0:00",
+                "dst_status": False,
+            },
+            way: [{"line": 1, "line_name": "Line1", "line_uuid": "u1", "total": {"in": 1, "out": 0}}],
+        }
+
+    lines = {"devices": [device(name)]}
+    async with running(bus_server, standing, name, **lines) as one, running(bus_server, standing, name, **lines) as two:
+        states = two.door.intake.states
+        known = two.door.registry.find(f"{name}-box", "S1")
+        assert states is not None
+        assert known is not None
+        kept = await states.get(known)  # as of before anything came
+        for minute in range(5):
+            await one.send(body(minute, "line_trigger_data"))
+            async with asyncio.timeout(10):
+                while not any(each.meaning is Meaning.CROSSING for each in kept.state.lines.values()):
+                    await asyncio.sleep(0.01)
+            await two.send(body(minute, "line_periodic_data"))
+        assert await one.entries() == 5
+    found = await stored(standing, known)
+    assert [each.forward for each in found.lines.values()] == [5]
 
 
 def test_reports_that_another_process_has_heard_are_not_lost() -> None:
