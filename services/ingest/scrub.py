@@ -235,6 +235,7 @@ class _Cleaner:
         text = self._broken_json(text)
         if start and start in "{[":
             return text
+        text = ASSIGNED.sub(lambda match: "" if self._is_gone(match[1]) else match[0], text)
         for delimiter in ";,\t|":
             if delimiter in text:
                 text = self._csv(text, delimiter)
@@ -437,6 +438,7 @@ TAG: Final = re.compile(
     r"""<!--(?:[^-]++|-(?!->))*(?:-->)?|<(/?)(?:[\w.-]++:)?([\w.-]++)((?:[^<>"']++|"[^"]*+"|'[^']*+')*)>?"""
 )
 ATTRIBUTE: Final = re.compile(r"""(?<![\w:.-])([\w:.-]++)\s*+=\s*+(?:"[^"]*+"?|'[^']*+'?)""")
+ASSIGNED: Final = re.compile(r"""(?<![\w.-])([\w.-]++)\s?+=\s?+(?:"[^"\r\n]*+"?|[^\s"&;,|]++)""")
 NAME: Final = re.compile(r"""(["'])([\w.-]{1,60})\1\s*+:\s*+""")
 """A name in JSON that is broken."""
 VALUE: Final = re.compile(r""""(?:[^"\\]++|\\.)*"?|'[^']*'?|[^,}\]\s]++""", re.DOTALL)

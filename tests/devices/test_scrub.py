@@ -167,6 +167,7 @@ def test_what_is_personal_in_xml_goes_whole_and_the_rest_is_read_as_before() -> 
         '{"in":3,,"faces":[{"id":"Canary","name":"Canary ]"}]',
         '{"in":3,,"face":{"name":"Canary',
         'data {"in":3,"age":"Canary"}',
+        'gates,age=Canary in=3,gender="Canary and more"',
     ],
 )
 def test_what_is_personal_in_a_broken_body_goes_whole(body: str) -> None:
@@ -258,8 +259,9 @@ MIB = 1024 * 1024
         json.dumps([{"age": n, "track_id": n, "in": 1} for n in range(80_000)]),
         "<a>" + "<age>3</age>" * (4 * MIB // 12) + "</a>",
         "a;age\n" * 600_000,
+        "a=" + "a.\n" * 80_000 + "a." * 10_000,
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_no_large_body_takes_long(body: str) -> None:
     assert len(scrubbed(body, "text/plain").text.encode()) <= MAX_TEXT
