@@ -21,7 +21,7 @@ from services.ingest.devices.format import DeviceReport, Unreadable
 from services.ingest.normal_form import Normal, normal_form
 from services.ingest.normalise import Accepted
 from services.ingest.registry import Known, Registry
-from services.ingest.scrub import scrub
+from services.ingest.scrub import Scrubbed, scrub
 from services.ingest.store import QUARANTINE_TYPE, attributes, store
 from shared.contracts import subjects
 from shared.contracts.devices import FolderSource, PollSource, QuarantinedBody, SftpSource, serial_token
@@ -35,6 +35,8 @@ log = logger(__name__)
 Code = Literal["unclaimed", "unreadable", "unknown-format", "partly", "refused"]
 MAX_UNCLAIMED: Final = 25
 """Devices of one body that are quarantined each by itself; of more the body is kept once, for all of them."""
+MAX_UNCLAIMED_CHARACTERS: Final = 1024 * 1024
+"""Of one body in all its copies; of more it is kept once, or a few bodies would fill quarantine for everybody."""
 MAX_REASON: Final = 400
 ARCHIVES: Final = (FolderSource, PollSource, SftpSource)
 """Sources whose bodies tell of earlier: when they come says nothing about a device's clock."""
@@ -87,6 +89,7 @@ class _Taking:
     reasons: list[str] = field(default_factory=list)
     quarantined: set[str] = field(default_factory=set)
     """Serial numbers under which the body is in quarantine."""
+    scrubbed: Scrubbed | None = None
 
     async def take(self) -> Taken:
         try:
@@ -163,7 +166,8 @@ class _Taking:
         return (await states.get(known)).state.serial not in {"", report.serial}
 
     async def _quarantine_unclaimed(self, unclaimed: Sequence[DeviceReport]) -> None:
-        if len(unclaimed) > MAX_UNCLAIMED:
+        size = len(unclaimed) * len(self._kept().text)
+        if len(unclaimed) > MAX_UNCLAIMED or (len(unclaimed) > 1 and size > MAX_UNCLAIMED_CHARACTERS):
             await self._quarantine("", "unclaimed", f"it speaks of {len(unclaimed)} devices that nobody has claimed")
             return
         for report in unclaimed:
@@ -228,6 +232,12 @@ class _Taking:
             states.touch(known)
         return Taken(0, 1, tuple(self.reasons))
 
+    def _kept(self) -> Scrubbed:
+        """Return what quarantine may keep of the body; worked out once."""
+        if self.scrubbed is None:
+            self.scrubbed = scrub(self.document)
+        return self.scrubbed
+
     async def _quarantine(self, serial: str, code: Code, reason: str, known: Known | None = None) -> None:
         """Keep the body without its pictures. Raises BusUnavailable, BusFull."""
         intake, body = self.intake, self.body
@@ -236,7 +246,7 @@ class _Taking:
         self.reasons.append(reason[:MAX_REASON])
         self.quarantined.add(serial)
         library = known.library.id if known else intake.registry.library_of(body.source)
-        scrubbed = scrub(self.document)
+        scrubbed = self._kept()
         kept = QuarantinedBody(
             received_at=body.received_at,
             library=library,
