@@ -227,8 +227,9 @@ class _Taking:
         await self._quarantine("", code, reason)
         known, states = self.intake.registry.find(self.body.source.id, ""), self.intake.states
         if known is not None and states is not None:
-            state = (await states.get(known)).state
-            state.last_seen, state.quarantined = self.body.received_at, state.quarantined + 1
+            kept = await states.get(known)
+            async with kept.busy:
+                kept.state.last_seen, kept.state.quarantined = self.body.received_at, kept.state.quarantined + 1
             states.touch(known)
         return Taken(0, 1, tuple(self.reasons))
 

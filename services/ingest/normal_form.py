@@ -32,6 +32,8 @@ STANDING_FOR: Final = timedelta(minutes=5)
 PASSED_OVER: Final = 20
 PASSED_OVER_FOR: Final = timedelta(minutes=30)
 """So many people in windows for so long, and nobody in the better meaning: that one has stopped."""
+LATE_REPORTS: Final = 10
+"""A number so little lower than the last is of a report that comes late; a lower one is of a box that began anew."""
 MAX_LINES_KEPT: Final = 64
 """Lines remembered of one device."""
 LONGEST_WINDOW: Final = timedelta(hours=25)
@@ -97,7 +99,9 @@ def normal_form(
         line = _line_of(known, measurement)
         if line is None or _is_one_of_many(line, measurement, seen_at):
             of_line = _line_state(normal.state, measurement)
-            of_line.is_mapped, of_line.says = False, measurement.meaning
+            of_line.is_mapped = False
+            if of_line.says not in COUNTING:
+                of_line.says = measurement.meaning
             if measurement.meaning in COUNTING and (measurement.forward or measurement.backward):
                 normal.unled.append(measurement.line)
             continue
@@ -354,21 +358,25 @@ def _note_report(state: DeviceState, known: Known, report: DeviceReport, receive
     if report.says_flags or report.flags:
         state.flags = report.flags
     if report.sequence is not None:
-        state.lost += _missing(state.sequence, report)
-        state.sequence = report.sequence
+        _note_sequence(state, report)
     return True
 
 
-def _missing(before: int | None, report: DeviceReport) -> int:
-    """Return how many reports between this one and the one before never came; none where it began anew."""
+def _note_sequence(state: DeviceState, report: DeviceReport) -> None:
+    """Note the number of a report, and how many between it and the one before never came."""
     assert report.sequence is not None
+    before, state.sequence = state.sequence, report.sequence
     if before is None:
-        return 0
-    step = report.sequence - before
-    if step < 0 and report.sequence_modulus:
-        step += report.sequence_modulus
-    limit = report.sequence_modulus // 2 or 1000
-    return step - 1 if 1 < step <= limit else 0
+        return
+    step, modulus = report.sequence - before, report.sequence_modulus
+    if step < 0 and modulus:
+        step += modulus
+    limit = modulus // 2 or 1000
+    if (step > limit and modulus) or -LATE_REPORTS <= step < 0:
+        state.sequence = before  # an earlier one that comes late; it was missed before
+        state.lost = max(state.lost - 1, 0)
+    elif 1 < step <= limit:
+        state.lost += step - 1
 
 
 def _line_state(state: DeviceState, measurement: Measurement) -> LineState:

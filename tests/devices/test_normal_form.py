@@ -351,6 +351,16 @@ def test_lost_reports_are_counted_by_the_devices_own_numbering() -> None:
     assert state.lost == 2 + 2
 
 
+def test_a_report_that_comes_late_was_not_lost() -> None:
+    state = DeviceState(device="cam", source="cam")
+    for number in (250, 252, 251, 253, 254, 255, 1, 0):
+        state = run(known(), window(), state=state, sequence=number, sequence_modulus=256).state
+    assert (state.lost, state.sequence) == (0, 1)
+    for number in (100, 102, 101, 1):  # no modulus: it began anew
+        state = run(known(), window(), state=state, sequence=number).state
+    assert (state.lost, state.sequence) == (98, 1)
+
+
 def test_flags_stay_until_the_device_takes_them_back() -> None:
     state = run(known(), flags=("anomaly",), says_flags=True).state
     state = run(known(), window(), state=state).state
