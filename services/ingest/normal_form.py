@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from services.ingest.bodies import Fault, explain
+from services.ingest.device_notes import REGISTERS, line_state, note_count, note_report
 from services.ingest.devices.format import DeviceReport, Measurement
 from services.ingest.normalise import MAX_AHEAD, Accepted
 from services.ingest.registry import Known
@@ -27,18 +28,11 @@ from shared.domain.reading import LONGEST_WAIT
 
 CLOCK_NEVER_SET: Final = datetime(2020, 1, 1, tzinfo=UTC)
 """A device that says an earlier time has no clock worth the name; what it says is of now."""
-STANDING_FOR: Final = timedelta(minutes=5)
-"""A clock that tells the same time for so long, while reports keep coming, stands still."""
 PASSED_OVER: Final = 20
 PASSED_OVER_FOR: Final = timedelta(minutes=30)
 """So many people in windows for so long, and nobody in the better meaning: that one has stopped."""
-LATE_REPORTS: Final = 10
-"""A number so little lower than the last is of a report that comes late; a lower one is of a box that began anew."""
-MAX_LINES_KEPT: Final = 64
-"""Lines remembered of one device."""
 LONGEST_WINDOW: Final = timedelta(hours=25)
 """A day of the file of the autumn night in which the clock is put back."""
-REGISTERS: Final = frozenset({Meaning.TOTAL, Meaning.DAY_TOTAL})
 
 
 @dataclass(slots=True)
@@ -88,7 +82,7 @@ def normal_form(
         normal.faults.append(Fault(0, "refused", misled))
         return normal
     day = received_at.astimezone(ZoneInfo(known.library.time_zone)).date().isoformat()
-    is_live = _note_report(normal.state, known, report, received_at, day)
+    is_live = note_report(normal.state, known, report, received_at, day)
     if is_live and is_archive:
         normal.state.is_clock_standing = False  # a file or a poll tells of earlier as often as it is asked
     measurements = [_as_declared(known, each) for each in report.measurements]
@@ -98,7 +92,7 @@ def normal_form(
     for index, measurement in enumerate(measurements):
         line = _line_of(known, measurement)
         if line is None or _is_one_of_many(line, measurement, seen_at):
-            of_line = _line_state(normal.state, measurement)
+            of_line = line_state(normal.state, measurement)
             of_line.is_mapped = False
             if of_line.says not in COUNTING:
                 of_line.says = measurement.meaning
@@ -147,7 +141,7 @@ class _Taking:
             normal.faults.append(Fault(index, "refused", f"line {measurement.line}: {explain(error)}"))
             return
         if is_counted and identity not in self.seen:
-            _note_count(normal.state, measurement, reckoned, self.day)
+            note_count(normal.state, measurement, reckoned.at, self.day)
 
     def _when(self, index: int, measurement: Measurement) -> tuple[str, ...]:
         """Return when a figure came, where nothing that it says of itself tells it from another one."""
@@ -179,7 +173,7 @@ def _choose_meanings(
         if line.meaning is not None:
             chosen[measurement.line] = line.meaning
             continue
-        of_line = _line_state(normal.state, measurement)
+        of_line = line_state(normal.state, measurement)
         is_better = of_line.meaning is None or COUNTING.index(measurement.meaning) < COUNTING.index(of_line.meaning)
         if is_better or _has_stopped(of_line, measurement, received_at):
             of_line.meaning, of_line.since = measurement.meaning, of_line.counted_until
@@ -328,82 +322,3 @@ def _identity(measurement: Measurement, when: tuple[str, ...], *, is_counted: bo
 
 def _iso(at: datetime | None) -> str:
     return "" if at is None else at.astimezone(UTC).isoformat()
-
-
-def _note_report(state: DeviceState, known: Known, report: DeviceReport, received_at: datetime, day: str) -> bool:
-    """Note what a report says of its device; return whether it is the latest one.
-
-    What is read again later, out of quarantine, says nothing of how the device is now.
-    """
-    is_latest = state.last_seen is None or received_at >= state.last_seen
-    state.device, state.source = known.device.id, known.device.source
-    state.serial, state.model = report.serial or state.serial, report.model or state.model
-    if not is_latest:
-        return False
-    state.last_seen = received_at
-    if day > state.day:
-        state.day, state.lost, state.quarantined = day, 0, 0
-        for each in state.lines.values():
-            each.forward = each.backward = 0
-    newest = max((each.end for each in report.measurements if each.end is not None), default=None)
-    told = report.sent_at or newest
-    if told is not None:
-        state.skew_s = round((received_at - told).total_seconds(), 1)
-        if state.told is None or told != state.told:
-            state.told, state.told_since = told, received_at
-        since = state.told_since or received_at
-        state.is_clock_standing = received_at - since >= STANDING_FOR
-    if report.battery_percent is not None:
-        state.battery_percent = report.battery_percent
-    if report.says_flags or report.flags:
-        state.flags = report.flags
-    if report.sequence is not None:
-        _note_sequence(state, report)
-    return True
-
-
-def _note_sequence(state: DeviceState, report: DeviceReport) -> None:
-    """Note the number of a report, and how many between it and the one before never came."""
-    assert report.sequence is not None
-    before, state.sequence = state.sequence, report.sequence
-    if before is None:
-        return
-    step, modulus = report.sequence - before, report.sequence_modulus
-    if step < 0 and modulus:
-        step += modulus
-    limit = modulus // 2 or 1000
-    if (step > limit and modulus) or -LATE_REPORTS <= step < 0:
-        state.sequence = before  # an earlier one that comes late; it was missed before
-        state.lost = max(state.lost - 1, 0)
-    elif 1 < step <= limit:
-        state.lost += step - 1
-
-
-def _line_state(state: DeviceState, measurement: Measurement) -> LineState:
-    found = state.lines.get(measurement.line)
-    if found is None:
-        found = LineState(label=measurement.label)
-        if len(state.lines) < MAX_LINES_KEPT:
-            state.lines[measurement.line] = found
-    return found
-
-
-def _note_count(state: DeviceState, measurement: Measurement, reckoned: Reckoned, day: str) -> None:
-    state.last_counted = state.last_seen
-    is_today = day == state.day
-    of_line = _line_state(state, measurement)
-    of_line.is_mapped = True
-    if of_line.counted_until is None or reckoned.at > of_line.counted_until:
-        of_line.counted_until = reckoned.at
-    if measurement.meaning in REGISTERS:
-        for way in ("forward", "backward"):
-            now, name = getattr(measurement, way), f"{way}_register"
-            if now is None:
-                continue
-            step = now - (getattr(of_line, name) if getattr(of_line, name) is not None else now)
-            setattr(of_line, way, getattr(of_line, way) + max(step, 0) * is_today)
-            setattr(of_line, name, now)
-    elif measurement.meaning in COUNTING:
-        of_line.passed_over, of_line.passed_over_since = 0, None
-        of_line.forward += (measurement.forward or 0) * is_today
-        of_line.backward += (measurement.backward or 0) * is_today
