@@ -165,6 +165,7 @@ def _choose_meanings(
     """Return, by line, which meaning of its passages counts."""
     chosen: dict[str, Meaning] = {}
     said: dict[str, set[Meaning]] = {}
+    declared: set[str] = set()
     for measurement in measurements:  # the whole body first: the best may stand last
         line = _line_of(known, measurement)
         if line is None or measurement.meaning not in COUNTING:
@@ -172,6 +173,8 @@ def _choose_meanings(
         said.setdefault(measurement.line, set()).add(measurement.meaning)
         if line.meaning is not None:
             chosen[measurement.line] = line.meaning
+            if line.meaning is not Meaning.CROSSING:  # until somebody comes there is none
+                declared.add(measurement.line)
             continue
         of_line = line_state(normal.state, measurement)
         is_better = of_line.meaning is None or COUNTING.index(measurement.meaning) < COUNTING.index(of_line.meaning)
@@ -181,10 +184,10 @@ def _choose_meanings(
             normal.found.add(measurement.line)
         assert of_line.meaning is not None
         chosen[measurement.line] = of_line.meaning
-    for name, meaning in chosen.items():
-        if meaning not in said[name] and normal.state.last_counted is None:
+    for name in declared:
+        if chosen[name] not in said[name] and normal.state.last_counted is None:
             others = ", ".join(sorted(said[name]))
-            normal.faults.append(Fault(0, "refused", f"line {name} is declared as {meaning}, and says {others}"))
+            normal.faults.append(Fault(0, "refused", f"line {name} is declared as {chosen[name]}, and says {others}"))
     return chosen
 
 

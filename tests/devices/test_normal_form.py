@@ -264,6 +264,10 @@ def test_a_register_is_what_its_line_declares() -> None:
 def test_a_declared_meaning_that_never_comes_is_a_fault_and_not_silence() -> None:
     normal = run(known({"gate": "front", "meaning": "window"}), total(70, 75))
     assert "declared as window, and says total" in normal.faults[0].reason
+    assert not run(known({"gate": "front", "meaning": "crossing"}), window(2, 0)).faults  # until somebody comes
+    found = run(known(), crossing()).state
+    found.last_counted = None  # as a process that was killed has left it
+    assert not run(known(), window(2, 0), state=found).faults
 
 
 def test_what_cannot_be_a_reading_is_a_fault_and_no_crash() -> None:
