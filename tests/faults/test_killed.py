@@ -168,4 +168,5 @@ async def test_a_real_door_is_counted_exactly_though_the_aggregator_and_the_bus_
     assert wild.changes == calm.changes
     assert wild.days == calm.days
     assert len(calm.posts) > 100
-    assert wild.posts == calm.posts
+    # A day passes in a second here: what was in hand when the bus died is said after the next one. All are said, once.
+    assert sorted(wild.posts) == sorted(calm.posts)
