@@ -5,7 +5,7 @@ It is asked by days, in its own time, which names no zone; it must be the source
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
@@ -15,9 +15,9 @@ from pydantic import Field, JsonValue
 from services.ingest.devices import fields
 from services.ingest.devices.axis import SETTLES
 from services.ingest.secrets import Secrets
-from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
+from services.ingest.sources.polled.api import Api, Authority, Options, Question, options_of
 from services.ingest.sources.polled.authority import Fixed, Scheme
-from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, told_apart
+from services.ingest.sources.polled.windows import Report, Reported, Row, told_apart
 from shared.contracts.devices import PollSource
 
 
@@ -32,32 +32,25 @@ class AxisOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class AxisExport:
+class AxisExport(Reported):
     """One camera."""
 
-    url: str
     options: AxisOptions
-    zone: ZoneInfo
-    report: Report
 
     def ask(self, place: JsonValue, now: datetime) -> Question:
-        """Return the question for the windows that are not done with."""
-        begin = self._place(place, now)
-        until = self.report.until(begin, now)
+        """Return the question for the windows that are not done with; the camera knows what now is."""
+        question = Reported.ask(self, place, now)
+        return replace(question, query={**question.query, "end": "now"}) if question.until == now else question
+
+    def question(self, after: datetime, until: datetime) -> Question:
+        """Return the question in this vendor's words."""
         end = until.astimezone(self.zone).date() + timedelta(days=1)
         query = {
-            "start": begin.after.astimezone(self.zone).strftime("%Y%m%d"),
-            "end": "now" if until == now else end.strftime("%Y%m%d"),
+            "start": after.astimezone(self.zone).strftime("%Y%m%d"),
+            "end": end.strftime("%Y%m%d"),
             "resolution": self.options.resolution,
         }
         return Question(f"{self.url}/a3dpc/api/export/json", query, {"Accept": "application/json"}, until)
-
-    def heard(self, place: JsonValue, question: Question, answer: Answer, now: datetime) -> Heard:
-        """Return the windows that are new."""
-        return self.report.heard(self._place(place, now), question, answer, now)
-
-    def _place(self, place: JsonValue, now: datetime) -> ReportPlace:
-        return self.report.begin(place, now, first_of_day(now, self.zone))
 
 
 def _make(source: PollSource, zone: ZoneInfo) -> AxisExport:
@@ -80,7 +73,7 @@ def _make(source: PollSource, zone: ZoneInfo) -> AxisExport:
         overlap=timedelta(minutes=options.overlap_min),
         span=timedelta(days=2),  # by the minute a day has 1440 rows
     )
-    return AxisExport(source.url.rstrip("/"), options, zone, report)
+    return AxisExport(source.url.rstrip("/"), zone, report, options)
 
 
 def _authority(source: PollSource, secrets: Secrets) -> Authority:

@@ -19,7 +19,7 @@ from services.ingest.devices import fields
 from services.ingest.secrets import Secrets
 from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
 from services.ingest.sources.polled.authority import Tokens, client_credentials
-from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day
+from services.ingest.sources.polled.windows import Report, Reported, Row
 from shared.contracts.devices import PollSource
 
 TOKEN_URL: Final = "https://identity.opnbibliotheca.com/connect/token"  # noqa: S105  an address
@@ -49,19 +49,14 @@ class OpenPlusOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPlus:
+class OpenPlus(Reported):
     """One customer's account."""
 
-    url: str
     options: OpenPlusOptions
-    zone: ZoneInfo
-    report: Report
 
-    def ask(self, place: JsonValue, now: datetime) -> Question:
-        """Return the question for the records that are not done with."""
-        begin = self._place(place, now)
-        until = self.report.until(begin, now)
-        query = {"from": _iso(begin.after), "to": _iso(until)}
+    def question(self, after: datetime, until: datetime) -> Question:
+        """Return the question in this vendor's words."""
+        query = {"from": _iso(after), "to": _iso(until)}
         if self.options.aggregation:
             query["aggregation"] = self.options.aggregation
         else:
@@ -72,13 +67,10 @@ class OpenPlus:
         """Return the records that are new, and the question for the next page if there is one."""
         token = _next_token(answer.body)
         is_last = not token or token == question.query.get("startToken") or bool(self.options.aggregation)
-        heard = self.report.heard(self._place(place, now), question, answer, now, is_last=is_last)
+        heard = self.report.heard(self.begin(place, now), question, answer, now, is_last=is_last)
         if is_last or heard.odd:
             return heard
         return replace(heard, following=replace(question, query={**question.query, "startToken": token}))
-
-    def _place(self, place: JsonValue, now: datetime) -> ReportPlace:
-        return self.report.begin(place, now, first_of_day(now, self.zone))
 
 
 def _make(source: PollSource, zone: ZoneInfo) -> OpenPlus:
@@ -97,7 +89,7 @@ def _make(source: PollSource, zone: ZoneInfo) -> OpenPlus:
         settle=timedelta(seconds=options.settle_s),
         overlap=timedelta(minutes=options.overlap_min),
     )
-    return OpenPlus(re.sub(r"(/v1(/peoplecount)?)?/?$", "", source.url), options, zone, report)
+    return OpenPlus(re.sub(r"(/v1(/peoplecount)?)?/?$", "", source.url), zone, report, options)
 
 
 def _made_at(raw: dict[str, Any], zone: ZoneInfo, period: timedelta) -> datetime:

@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from services.ingest.devices import fields
 from services.ingest.devices.trafsys import COUNTS
 from services.ingest.secrets import Secrets
-from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
+from services.ingest.sources.polled.api import Api, Authority, Options, Question, options_of
 from services.ingest.sources.polled.authority import Tokens, password_grant
-from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, listed, told_apart
+from services.ingest.sources.polled.windows import Report, Reported, Row, listed, told_apart
 from shared.contracts.devices import PollSource
 
 
@@ -39,33 +39,21 @@ class TrafsysOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class Trafsys:
+class Trafsys(Reported):
     """One account."""
 
-    url: str
     options: TrafsysOptions
-    zone: ZoneInfo
-    report: Report
 
-    def ask(self, place: JsonValue, now: datetime) -> Question:
-        """Return the question for the hours that are not done with."""
-        begin = self._place(place, now)
-        until = self.report.until(begin, now)
+    def question(self, after: datetime, until: datetime) -> Question:
+        """Return the question in this vendor's words."""
         query = {
             "SiteCode": self.options.site,
-            "DateFrom": begin.after.astimezone(self.zone).date().isoformat(),
+            "DateFrom": after.astimezone(self.zone).date().isoformat(),
             "DateTo": until.astimezone(self.zone).date().isoformat(),
             "IncludeInternalLocations": "true" if self.options.internal else "false",
             "DataSummedByDay": "false",
         }
         return Question(f"{self.url}/api/traffic", query, {"Accept": "application/json"}, until)
-
-    def heard(self, place: JsonValue, question: Question, answer: Answer, now: datetime) -> Heard:
-        """Return the hours that are new."""
-        return self.report.heard(self._place(place, now), question, answer, now)
-
-    def _place(self, place: JsonValue, now: datetime) -> ReportPlace:
-        return self.report.begin(place, now, first_of_day(now, self.zone))
 
 
 def _make(source: PollSource, zone: ZoneInfo) -> Trafsys:
@@ -87,7 +75,7 @@ def _make(source: PollSource, zone: ZoneInfo) -> Trafsys:
         only=listed(options.only),
         ids=("SiteCode", "Location"),
     )
-    return Trafsys(source.url.rstrip("/"), options, zone, report)
+    return Trafsys(source.url.rstrip("/"), zone, report, options)
 
 
 def _authority(source: PollSource, secrets: Secrets) -> Authority:

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, JsonValue
+from pydantic import Field
 
 from services.ingest.devices import fields
 from services.ingest.devices.vea import COUNTS, ENTITIES, record_window
 from services.ingest.secrets import Secrets
-from services.ingest.sources.polled.api import Answer, Api, Authority, Heard, Options, Question, options_of
+from services.ingest.sources.polled.api import Api, Authority, Options, Question, options_of
 from services.ingest.sources.polled.authority import Tokens, client_credentials
-from services.ingest.sources.polled.windows import Report, ReportPlace, Row, first_of_day, listed
+from services.ingest.sources.polled.windows import Report, Reported, Row, listed
 from shared.contracts.devices import PollSource
 
 TOKEN_URL: Final = "https://auth.sensourceinc.com/oauth/token"  # noqa: S105  an address
@@ -47,21 +47,16 @@ class VeaOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class Vea:
+class Vea(Reported):
     """One account."""
 
-    url: str
     options: VeaOptions
-    zone: ZoneInfo
-    report: Report
 
-    def ask(self, place: JsonValue, now: datetime) -> Question:
-        """Return the question for the windows that are not done with."""
-        begin = self._place(place, now)
-        until = self.report.until(begin, now)
+    def question(self, after: datetime, until: datetime) -> Question:
+        """Return the question in this vendor's words."""
         query = {
             "relativeDate": "custom",
-            "startDate": min(begin.after.date(), begin.after.astimezone(self.zone).date()).isoformat(),
+            "startDate": min(after.date(), after.astimezone(self.zone).date()).isoformat(),
             # What the last day is good for is not documented; a week asked for in the field held the days before it.
             "endDate": (max(until.date(), until.astimezone(self.zone).date()) + timedelta(days=1)).isoformat(),
             "dateGroupings": self.options.grouping,
@@ -70,13 +65,6 @@ class Vea:
             "excludeClosedHours": "false",
         }
         return Question(f"{self.url}/api/data/traffic", query, {"Accept": "application/json"}, until)
-
-    def heard(self, place: JsonValue, question: Question, answer: Answer, now: datetime) -> Heard:
-        """Return the windows that are new."""
-        return self.report.heard(self._place(place, now), question, answer, now)
-
-    def _place(self, place: JsonValue, now: datetime) -> ReportPlace:
-        return self.report.begin(place, now, first_of_day(now, self.zone))
 
 
 def _make(source: PollSource, zone: ZoneInfo) -> Vea:
@@ -91,7 +79,7 @@ def _make(source: PollSource, zone: ZoneInfo) -> Vea:
         only=listed(options.only),
         ids=ENTITIES,
     )
-    return Vea(re.sub(r"/(api/?)?$", "", source.url), options, zone, report)
+    return Vea(re.sub(r"/(api/?)?$", "", source.url), zone, report, options)
 
 
 def rows_of(body: Any) -> list[Any]:

@@ -8,6 +8,7 @@ kept with the place, so that nothing is taken in twice, and nothing that comes l
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from shared.contracts.status import Wire
 MAX_SEEN: Final = 2500
 """Windows remembered of one source, of some 40 bytes each: three hours of a dozen gates by the minute."""
 MAX_BODY_BYTES: Final = 24 * 1024
-"""Of one body that is taken in: quarantine keeps 32 KiB of each, and what is cut off could not count after a claim."""
+"""Of one body that is taken in: quarantine has room for it once for each device that nobody has claimed."""
 MAX_DEVICES: Final = 25
 """In one body: of many more that nobody has claimed, quarantine keeps it once and not for each."""
 REVISION: Final = "revision"
@@ -210,3 +211,30 @@ def _later(after: datetime, seen: dict[str, tuple[int, ...]]) -> ReportPlace:
 
 def _token(key: str) -> str:
     return blake2b(key.encode(errors="replace"), digest_size=6).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reported(ABC):
+    """A way of asking for a report, again and again; what a vendor's own comes to is its question."""
+
+    url: str
+    zone: ZoneInfo
+    """Of the days by which the vendor is asked."""
+    report: Report
+
+    def ask(self, place: JsonValue, now: datetime) -> Question:
+        """Return the question for the rows that are not done with."""
+        begin = self.begin(place, now)
+        return self.question(begin.after, self.report.until(begin, now))
+
+    @abstractmethod
+    def question(self, after: datetime, until: datetime) -> Question:
+        """Return the question for what ended after one time, until another."""
+
+    def heard(self, place: JsonValue, question: Question, answer: Answer, now: datetime) -> Heard:
+        """Return the rows that are new."""
+        return self.report.heard(self.begin(place, now), question, answer, now)
+
+    def begin(self, place: JsonValue, now: datetime) -> ReportPlace:
+        """Return from where reading goes on; from the beginning of the day where it has not begun."""
+        return self.report.begin(place, now, first_of_day(now, self.zone))
