@@ -8,9 +8,7 @@ minutes, is lost: devices that must not lose anything send to their secret addre
 from __future__ import annotations
 
 import asyncio
-import json
 import traceback
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,15 +26,12 @@ from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import heed_cancellation, now, wait_s
 from shared.runtime.logs import logger
+from shared.runtime.pull import AskAgain, pulling
 
 log = logger(__name__)
 
 BATCH: Final = 32
 """Bodies in hand at once; each takes milliseconds, and all that wait are no more than the queue's 64 MiB."""
-HEARTBEAT_S: Final = 1.0
-SILENCE_S: Final = 2.5
-"""Two missed heartbeats and a little: the request is lost with the server that had it; ask again."""
-EXPIRES_S: Final = 30.0
 RETRY_S: Final = 1.0
 """Before asking again: a bus that has just started has its queue within seconds."""
 AWAY_S: Final = 2.0
@@ -53,10 +48,6 @@ STRANGE_AGAIN_S: Final = 3.0
 
 FAILURES_KEPT: Final = 1000
 """More than may be under way at once."""
-
-
-class _AskAgain(Exception):  # noqa: N818  named for what to do
-    """The request for more is lost, or the queue is not there."""
 
 
 def topic_of(subject: str) -> str:
@@ -97,8 +88,6 @@ class Listener:
     source: Callable[[str], AnySource | None]
     """Returns a source by its id."""
     max_body_bytes: int
-    _arrived: deque[Msg] = field(default_factory=deque)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: dict[int, int] = field(default_factory=dict)
 
     async def run(self) -> None:
@@ -111,7 +100,7 @@ class Listener:
                         is_away = False
                         log.info("device_bodies_heard_again")
                     await self._take_all(messages)
-            except _AskAgain as reason:
+            except AskAgain as reason:
                 if self.bus.is_connected and not is_away:
                     is_away = True
                     log.warning("device_bodies_not_heard", reason=str(reason))
@@ -119,77 +108,17 @@ class Listener:
 
     async def _batches(self) -> AsyncGenerator[list[Msg], None]:
         """Yield what has arrived together, in order."""
-        if not self.bus.is_connected:
-            raise _AskAgain("not connected")
-        self._arrived.clear()
-        self._wake.clear()
-        is_lost = False
-
-        def lost() -> None:
-            nonlocal is_lost
-            is_lost = True
-            self._wake.set()
-
-        forget = self.bus.on_reconnect(lost)
-        inbox = self.bus.client.new_inbox()
-        try:
-            subscription = await self.bus.client.subscribe(inbox, cb=self._on_message)
-        except nats.errors.Error as error:
-            forget()
-            raise _AskAgain(repr(error)) from error
-        try:
+        async with pulling(self.bus) as pull:
             wanted = 0
             while True:
                 heed_cancellation()
                 if wanted <= 0:
-                    await self._ask(inbox)
+                    await pull.ask(subjects.DEVICE_BODIES, subjects.DEVICE_BODIES_DURABLE, BATCH)
                     wanted = BATCH
-                await self._something()
-                if is_lost:
-                    raise _AskAgain("the connection came back")
-                messages, given_back = self._sorted_out()
+                messages, given_back = await pull.arrived()
                 wanted -= len(messages) + given_back
                 if messages:
                     yield messages
-        finally:
-            forget()
-            with suppress(nats.errors.Error, OSError):
-                await subscription.unsubscribe()
-
-    async def _ask(self, inbox: str) -> None:
-        request = {"batch": BATCH, "expires": int(EXPIRES_S * 1e9), "idle_heartbeat": int(HEARTBEAT_S * 1e9)}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{subjects.DEVICE_BODIES}.{subjects.DEVICE_BODIES_DURABLE}"
-        try:
-            await self.bus.client.publish(subject, json.dumps(request).encode(), reply=inbox)
-        except nats.errors.Error as error:
-            raise _AskAgain(repr(error)) from error
-
-    async def _on_message(self, message: Msg) -> None:
-        self._arrived.append(message)
-        self._wake.set()
-
-    async def _something(self) -> None:
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                await self._wake.wait()
-        except TimeoutError as error:
-            raise _AskAgain("no heartbeat") from error
-        self._wake.clear()
-
-    def _sorted_out(self) -> tuple[list[Msg], int]:
-        """Return the bodies that have arrived, and how many asked-for ones will not come."""
-        messages: list[Msg] = []
-        given_back = 0
-        while self._arrived:
-            message = self._arrived.popleft()
-            status = (message.headers or {}).get("Status") if not message.reply.startswith("$JS.ACK") else None
-            if status is None:
-                messages.append(message)
-            elif status == "408":  # this request has expired with so many not delivered
-                given_back += int((message.headers or {}).get("Nats-Pending-Messages", "0"))
-            elif status != "100" and not messages:  # 409 and 503: the queue or its durable is not there
-                raise _AskAgain(f"status {status}")
-        return messages, given_back
 
     async def _take_all(self, messages: Sequence[Msg]) -> None:
         """Take these in: what one source has said in its order, and no source behind another."""

@@ -7,9 +7,8 @@ to notice a restarted server, and its `fetch` waits for a whole batch.)
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
@@ -17,7 +16,6 @@ from typing import Final
 
 import nats.errors
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 
@@ -25,15 +23,12 @@ from shared.contracts import subjects
 from shared.runtime.bus import RETRY_EVERY_S, Bus, BusUnavailable, Entry
 from shared.runtime.clock import heed_cancellation, wait_s
 from shared.runtime.logs import logger
+from shared.runtime.pull import AskAgain, pulling
 
 log = logger(__name__)
 
 BATCH: Final = 512
 """Messages asked for at once; together with a second request under way it bounds what waits in memory."""
-HEARTBEAT_S: Final = 1.0
-SILENCE_S: Final = 2.5
-"""Two missed heartbeats and a little: the pull request is lost, ask again."""
-EXPIRES_S: Final = 30.0
 INACTIVE_S: Final = 60.0
 """The bus drops a consumer that nobody asks any more."""
 
@@ -66,10 +61,6 @@ class Batch:
         return self.pending == 0
 
 
-class _AskAgain(Exception):  # noqa: N818
-    """The consumer or the connection to it is gone."""
-
-
 class LogReader:
     """Reads the messages of a stream on some subjects, after a sequence (0 for all that there is)."""
 
@@ -82,8 +73,6 @@ class LogReader:
         self._filters = list(filters)
         self._after = after
         self._is_latest_only = is_latest_only
-        self._arrived: list[Msg] = []
-        self._wake = asyncio.Event()
 
     async def batches(self) -> AsyncGenerator[Batch, None]:
         """Yield what arrives, as it arrives; the first batch may be empty, to say that there is nothing yet.
@@ -95,85 +84,36 @@ class LogReader:
             try:
                 async for batch in self._read():
                     yield batch
-            except (_AskAgain, BusUnavailable) as reason:
+            except (AskAgain, BusUnavailable) as reason:
                 log.debug("log_reader_asks_again", stream=self._stream, after=self._after, reason=str(reason))
                 await wait_s(RETRY_EVERY_S)
 
     async def _read(self) -> AsyncGenerator[Batch, None]:
         if not self._bus.is_connected:
-            raise _AskAgain("not connected")
+            raise AskAgain("not connected")
         last = await self._bus.last_sequence(self._stream)
         if last < self._after:
             raise LogReset(f"{self._stream} ends at {last}, but {self._after} has been read before")
-        self._arrived.clear()
-        self._wake.clear()
-        is_lost = False
-
-        def lost() -> None:
-            nonlocal is_lost
-            is_lost = True
-            self._wake.set()
-
-        forget = self._bus.on_reconnect(lost)
-        inbox = self._bus.client.new_inbox()
-        subscription = await self._bus.client.subscribe(inbox, cb=self._on_message)
-        name = f"{self._bus.service}-{token_hex(6)}"
-        try:
-            pending = await self._create(name)
-            if pending == 0:
-                yield Batch((), 0)
-            wanted = 0
-            while True:
-                heed_cancellation()
-                if wanted <= BATCH // 2:
-                    await self._ask(name, inbox)
-                    wanted += BATCH
-                await self._something()
-                if is_lost:
-                    raise _AskAgain("the connection came back")
-                messages, given_back = self._take()
-                wanted -= len(messages) + given_back
-                if messages:
-                    self._after = messages[-1][0].sequence
-                    yield Batch(tuple(message for message, _ in messages), messages[-1][1])
-        finally:
-            forget()
-            await self._end(subscription, name)
-
-    async def _something(self) -> None:
-        try:
-            async with asyncio.timeout(SILENCE_S):
-                await self._wake.wait()
-        except TimeoutError as error:
-            raise _AskAgain("no heartbeat") from error
-        self._wake.clear()
-
-    async def _on_message(self, message: Msg) -> None:
-        self._arrived.append(message)
-        self._wake.set()
-
-    def _take(self) -> tuple[list[tuple[LogMessage, int]], int]:
-        """Return the messages that have arrived, and how many asked-for ones will not come."""
-        arrived, self._arrived = self._arrived, []
-        messages: list[tuple[LogMessage, int]] = []
-        given_back = 0
-        for message in arrived:
-            status = (message.headers or {}).get("Status") if not message.reply.startswith("$JS.ACK") else None
-            if status is None:
-                metadata = message.metadata
-                read = LogMessage(
-                    message.subject,
-                    message.data,
-                    message.headers or {},
-                    metadata.sequence.stream,
-                    metadata.timestamp,
-                )
-                messages.append((read, metadata.num_pending))
-            elif status == "408":  # this request has expired with so many not delivered
-                given_back += int((message.headers or {}).get("Nats-Pending-Messages", "0"))
-            elif status != "100":  # 409 and 503: the consumer is gone, or nobody serves it
-                raise _AskAgain(f"status {status}")
-        return messages, given_back
+        async with pulling(self._bus) as pull:
+            name = f"{self._bus.service}-{token_hex(6)}"
+            try:
+                pending = await self._create(name)
+                if pending == 0:
+                    yield Batch((), 0)
+                wanted = 0
+                while True:
+                    heed_cancellation()
+                    if wanted <= BATCH // 2:
+                        await pull.ask(self._stream, name, BATCH)
+                        wanted += BATCH
+                    arrived, given_back = await pull.arrived()
+                    wanted -= len(arrived) + given_back
+                    if arrived:
+                        messages = tuple(_read(each) for each in arrived)
+                        self._after = messages[-1].sequence
+                        yield Batch(messages, arrived[-1].metadata.num_pending)
+            finally:
+                await self._end(name)
 
     async def _create(self, name: str) -> int:
         config = ConsumerConfig(
@@ -198,26 +138,18 @@ class LogReader:
             return DeliverPolicy.BY_START_SEQUENCE
         return DeliverPolicy.LAST_PER_SUBJECT if self._is_latest_only else DeliverPolicy.ALL
 
-    async def _ask(self, name: str, inbox: str) -> None:
-        request = {
-            "batch": BATCH,
-            "expires": int(EXPIRES_S * 1e9),
-            "idle_heartbeat": int(HEARTBEAT_S * 1e9),
-        }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{name}"
-        try:
-            await self._bus.client.publish(subject, json.dumps(request).encode(), reply=inbox)
-        except nats.errors.Error as error:
-            raise _AskAgain(repr(error)) from error
-
-    async def _end(self, subscription: Subscription, name: str) -> None:
+    async def _end(self, name: str) -> None:
         # The bus drops the consumer by itself after a while; this only spares it the wait.
-        try:
-            await subscription.unsubscribe()
+        with suppress(nats.errors.Error, OSError):
             if self._bus.is_connected:
                 await self._bus.client.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{name}", b"")
-        except (nats.errors.Error, OSError):
-            return
+
+
+def _read(message: Msg) -> LogMessage:
+    metadata = message.metadata
+    return LogMessage(
+        message.subject, message.data, message.headers or {}, metadata.sequence.stream, metadata.timestamp
+    )
 
 
 @dataclass(frozen=True, slots=True)
