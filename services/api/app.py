@@ -20,11 +20,15 @@ from services.api.following import STATUSES
 from services.api.front import Front
 from services.api.history import History
 from services.api.openapi import DESCRIPTION, Api
-from services.api.pages.site import Site
+from services.api.pages import display, embed, files, library_page, map_page, overview
+from services.api.pages import statistics as statistics_page
+from services.api.pages.error_page import error_page
+from services.api.pages.rendering import Renderer
 from services.api.pictures import Pictures
 from services.api.problems import BY_STATUS, PROBLEMS, ProblemRaised
+from services.api.profiles import Profiles
 from services.api.projection import Projection
-from services.api.routes import cards, libraries, push
+from services.api.routes import cards, compatible, hours, libraries, push, signs, statistics, views
 from services.api.routes import fediverse as fediverse_routes
 from services.api.routes import feeds as feed_routes
 from services.api.routes import history as history_routes
@@ -48,6 +52,7 @@ class Parts:
     feeds: Feeds
     fediverse: Fediverse
     wishes: Wishes
+    profiles: Profiles
     now: Callable[[], datetime]
 
     @classmethod
@@ -63,6 +68,7 @@ class Parts:
             Feeds(now),
             Fediverse(now),
             Wishes(now, settings.push_wishes_max, settings.push_asks_per_address_max, settings.push_services_here),
+            Profiles(),
             now,
         )
 
@@ -74,7 +80,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
         return parts.readiness.is_ready
 
     shelf = Shelf(parts.projection, parts.now, is_ready)
-    site = Site(shelf, parts.history, parts.feeds, parts.wishes.offers)
+    renderer, profiles = Renderer(), parts.profiles
     # The documentation page of the framework loads its script from elsewhere, which the policy forbids.
     api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.router.routes.extend(health_routes(parts.readiness))
@@ -82,11 +88,22 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     api.include_router(cards.routes(shelf, Pictures()))
     api.include_router(feed_routes.routes(shelf, parts.feeds))
     api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
+    api.include_router(statistics.routes(shelf, parts.history, profiles))
+    api.include_router(hours.routes(shelf, profiles))
+    api.include_router(views.routes(shelf, profiles))
+    api.include_router(compatible.routes(shelf, profiles))
+    api.include_router(signs.routes(shelf, profiles))
     api.include_router(push.routes(shelf, parts.wishes))
     api.include_router(fediverse_routes.routes(parts.fediverse))
     api.add_api_route("/problems/{code}", explain, include_in_schema=False)
-    api.include_router(site.routes())
-    _handle_errors(api, site)
+    api.include_router(overview.routes(renderer, shelf, profiles))
+    api.include_router(map_page.routes(renderer, shelf, profiles))
+    api.include_router(library_page.routes(renderer, shelf, parts.history, parts.feeds, profiles, parts.wishes.offers))
+    api.include_router(statistics_page.routes(renderer, shelf, parts.history, profiles))
+    api.include_router(display.routes(renderer, shelf, profiles))
+    api.include_router(embed.routes(renderer, shelf, profiles))
+    api.include_router(files.routes(renderer))
+    _handle_errors(api, renderer)
     stream = StatusStream(
         projection=parts.projection,
         broadcaster=parts.broadcaster,
@@ -108,11 +125,11 @@ async def explain(code: str) -> Response:
     return Response(json.dumps(body), media_type="application/json", headers={"Cache-Control": "public, max-age=3600"})
 
 
-def _handle_errors(api: Api, site: Site) -> None:
+def _handle_errors(api: Api, renderer: Renderer) -> None:
     """Answer every error as a problem: for people, who read pages, as a page."""
 
     def on_problem(request: Request, raised: ProblemRaised) -> Response:
-        return site.error_page(request, raised) or raised.response()
+        return error_page(renderer, request, raised) or raised.response()
 
     async def raised(request: Request, error: Exception) -> Response:
         assert isinstance(error, ProblemRaised)

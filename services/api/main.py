@@ -8,7 +8,7 @@ from services.api.app import Parts, create_app
 from services.api.connection import StreamingProtocol
 from services.api.following import follow, watch_expiries
 from services.api.settings import ApiSettings
-from shared.runtime import logs
+from shared.runtime import applied_libraries, logs
 from shared.runtime.bus import connected
 from shared.runtime.clock import now
 from shared.runtime.health import Readiness
@@ -30,6 +30,8 @@ async def follow_bus(settings: ApiSettings, parts: Parts) -> None:
         parts.fediverse.bus = parts.history.bus = parts.feeds.bus = parts.wishes.bus = bus
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(parts.wishes.follow(bus))
+            # What is said of a library without its profile is still true, so nobody waits for it.
+            tasks.create_task(applied_libraries.follow(bus, parts.profiles, Readiness()))
             tasks.create_task(follow(bus, parts.projection, parts.broadcaster, parts.readiness, parts.now))
 
 

@@ -61,6 +61,9 @@ class Gate(Table):
     """A counted passage. `entries` of its readings go from `from` to `to`."""
 
     id: Slug
+    name: Annotated[str, Field(max_length=120)] = Field(
+        default="", description='As people call it: "the garden door". Where it is left out they read the id.'
+    )
     origin: Slug = Field(default=OUTSIDE, alias="from", description="`outside`, or a zone's id.")
     destination: Slug = Field(default=INSIDE, alias="to", description="A zone's id; `inside` without zones.")
     kind: Literal["directional", "beam"] = Field(
@@ -91,6 +94,7 @@ class Gate(Table):
         """Return the domain's gate."""
         return domain.Gate(
             id=self.id,
+            name=self.name,
             origin=self.origin,
             destination=self.destination,
             silent_after=timedelta(minutes=self.silent_after_min),
@@ -105,6 +109,37 @@ class Marker(Table):
     id: Slug
     name: Name
     people: Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Address(Table):
+    """Where the library is, as one writes it on a letter."""
+
+    street: Annotated[str, Field(max_length=120)] = ""
+    postal_code: Annotated[str, Field(max_length=20)] = ""
+    city: Annotated[str, Field(max_length=80)] = ""
+
+    @property
+    def line(self) -> str:
+        """The address on one line."""
+        town = " ".join(part for part in (self.postal_code, self.city) if part)
+        return ", ".join(part for part in (self.street, town) if part)
+
+
+class Location(Table):
+    """Where the library is on the globe (WGS 84), for the map, for what is near, and for other systems."""
+
+    lat: Annotated[float, Field(ge=-90, le=90)]
+    lon: Annotated[float, Field(ge=-180, le=180)]
+
+
+class Contact(Table):
+    """How the public reaches the library itself; shown on its page, so no person's own address."""
+
+    email: Annotated[str, Field(max_length=120, pattern=r"^([^@\s]+@[^@\s]+)?$")] = ""
+    phone: Annotated[str, Field(max_length=40, pattern=r"^(\+[0-9 ()./-]+)?$")] = Field(
+        default="", description="With the country: +33 1 44 78 12 75."
+    )
+    website: Annotated[str, Field(max_length=200, pattern=r"^(https?://\S+)?$")] = ""
 
 
 class CapacityPeriod(Table):
@@ -190,6 +225,9 @@ class Channel(Table):
         default=10.0, description="Two announcements are at least so far apart."
     )
     daily_budget: Annotated[int, Field(ge=0, le=200)] = Field(default=12, description="Announcements a day, at most.")
+    page: Annotated[str, Field(max_length=200, pattern=r"^(https?://\S+)?$")] = Field(
+        default="", description="Where people follow it: the account's own page. Shown on the library's page."
+    )
     approval: bool = Field(default=False, description="Whether a post waits until staff have approved it.")
     hashtags: tuple[Hashtag, ...] = Field(
         default=(), max_length=4, description="Without #, at the end of posts that have room for them."
@@ -263,6 +301,13 @@ class LibraryConfig(Table):
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] = ("en",)
     url: Annotated[str, Field(max_length=200, pattern=r"^(https?://\S+)?$")] = Field(
         default="", description="The page that posts link to."
+    )
+    address: Address | None = None
+    location: Location | None = None
+    contact: Contact | None = None
+    nearby: Annotated[tuple[Slug, ...], Field(max_length=8)] = Field(
+        default=(),
+        description="Libraries to offer in its place when it is full; left out: those near by their locations.",
     )
     clock: ClockKind = Field(
         default=ClockKind.WALL, description="`wall`; `simulated` or `recorded` for days that are not now."
@@ -355,6 +400,7 @@ class LibraryConfig(Table):
             ("keys", [key.id for key in self.keys]),
             ("sources", [source.id for source in self.sources]),
             ("devices", [device.id for device in self.devices]),
+            ("nearby", list(self.nearby)),
         ):
             _refuse_doubles(what, ids)
         for gate in self.gates:

@@ -57,6 +57,20 @@ SERVICES: Final[dict[str, Permissions]] = {
             subjects.ANY_QUARANTINED,
             *_writes_bucket(subjects.APPROVALS),
             *_reads_bucket(subjects.LIBRARIES),
+            # The desk: what staff have said, what the public sees of it, what waits to be said.
+            *(
+                each
+                for bucket in (
+                    subjects.STATUS,
+                    subjects.DESK,
+                    subjects.APPROVALS,
+                    subjects.DELIVERIES,
+                    subjects.POSTING,
+                    subjects.STAFF,
+                )
+                for each in _reads_bucket(bucket)
+            ),
+            *_writes_bucket(subjects.STAFF),
             *_reads(subjects.QUARANTINE),
             *_takes(subjects.DEVICE_BODIES, subjects.DEVICE_BODIES_DURABLE),
             *(
@@ -79,6 +93,7 @@ SERVICES: Final[dict[str, Permissions]] = {
             *_writes_bucket(subjects.CHECKPOINTS),
             *_writes_bucket(subjects.STATUS),
             *_writes_bucket(subjects.HISTORY),
+            *_writes_bucket(subjects.DESK),
         ),
         subscribe=_inbox("aggregator"),
     ),
@@ -111,6 +126,7 @@ SERVICES: Final[dict[str, Permissions]] = {
     "api": Permissions(
         publish=(
             *_reads_bucket(subjects.STATUS),
+            *_reads_bucket(subjects.LIBRARIES),
             *_reads_bucket(subjects.HISTORY),
             *_reads_bucket(subjects.FEEDS),
             *_reads_bucket(subjects.ACTORS),

@@ -122,6 +122,8 @@ BUCKETS: Final = (
     BucketSpec(subjects.CLAIMS, timedelta(0), 16 * MIB, "devices that somebody has claimed"),
     BucketSpec(subjects.DEVICES, timedelta(0), 64 * MIB, "what is known of each device"),
     BucketSpec(subjects.POSITIONS, 90 * DAY, 16 * MIB, "up to where each source has been read, and by whom"),
+    BucketSpec(subjects.STAFF, timedelta(0), 16 * MIB, "people of the staff, their tablets and who is signed in"),
+    BucketSpec(subjects.DESK, timedelta(0), 64 * MIB, "what staff have said of each library and what of it holds"),
     BucketSpec(subjects.ACTORS, timedelta(0), 128 * MIB, "our fediverse accounts: keys, followers, notes"),
 )
 

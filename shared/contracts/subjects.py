@@ -34,6 +34,8 @@ ACTORS: Final = "ACTORS"
 CLAIMS: Final = "CLAIMS"
 DEVICES: Final = "DEVICES"
 POSITIONS: Final = "POSITIONS"
+STAFF: Final = "STAFF"
+DESK: Final = "DESK"
 
 ANY_READINGS: Final = "readings.v1.*"
 TICKS: Final = "ticks.v1"
@@ -156,3 +158,8 @@ def history_key(library: str, day: str) -> str:
 def checkpoint_key(partition: int) -> str:
     """Return the key of the newest checkpoint of one partition."""
     return f"p{partition}"
+
+
+def staff_key(library: str, what: str, name: str) -> str:
+    """Return the key of a person, a tablet, an invitation or a session of a library's staff."""
+    return f"{library}.{what}.{name}"

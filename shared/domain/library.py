@@ -72,6 +72,8 @@ class Gate:
     """Counts crossings without knowing their direction; they stand in `entries`."""
     interval: timedelta | None = None
     """How often it reports; None if nobody said, and then its silence cannot be told from nobody coming."""
+    name: str = ""
+    """As people call it; empty where nobody said."""
 
     def __post_init__(self) -> None:
         """Refuse a gate that leads nowhere, may never be silent, or reports without end."""

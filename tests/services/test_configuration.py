@@ -76,7 +76,7 @@ FAULTS = {
                 10,
                 "libraries.central.gates.front.sha256",
                 "is not a known key here",
-                "it belongs in keys; keys here are id, from, to, kind, interval_s, silent_after_min",
+                "it belongs in keys; keys here are id, name, from, to, kind, interval_s, silent_after_min",
             )
         ],
     ),

@@ -1,0 +1,107 @@
+"""The page of one library."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from services.api.feeds import Feeds
+from services.api.history import History, StoredDay
+from services.api.pages.chart import Chart, chart
+from services.api.pages.language import choose, offered_by
+from services.api.pages.rendering import Renderer, links_to, state_of, stream_of
+from services.api.pages.teller import Teller
+from services.api.pages.view import library_view
+from services.api.profiles import Profiles
+from services.api.projection import Held
+from services.api.routes.history import local_date
+from services.api.shelf import Shelf
+from shared.contracts.status import ZoneStatus
+from shared.domain.queue_wait import WAIT_BUCKETS_MIN
+from shared.runtime.card import card_alt
+
+
+@dataclass(frozen=True, slots=True)
+class PushForm:
+    """What somebody may ask to be told: seats of the library or of one of `zones` (id and name), or a short wait."""
+
+    zones: tuple[Place, ...]
+    seats: tuple[int, ...] = (1, 2, 5, 10, 20, 50)
+    seats_usual: int = 5
+    minutes: tuple[int, ...] = WAIT_BUCKETS_MIN[1:-1]
+    minutes_usual: int = 15
+
+    @classmethod
+    def of(cls, zones: Sequence[ZoneStatus]) -> PushForm:
+        """Return the form of a library with these zones."""
+        return cls(tuple(Place(each.id, each.name) for each in zones))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A zone, as a form names it."""
+
+    id: str
+    name: str
+
+
+def routes(
+    renderer: Renderer, shelf: Shelf, history: History, feeds: Feeds, profiles: Profiles, offers: Container[str]
+) -> APIRouter:
+    """Return the route of a library's page; `offers` are the libraries that tell those who ask."""
+    router = APIRouter(include_in_schema=False)
+    del profiles
+
+    @router.get("/l/{library}")
+    async def page(
+        request: Request,
+        library: str,
+        *,
+        lang: Annotated[str, Query(max_length=35)] = "",
+        fragment: bool = False,
+    ) -> Response:
+        """Return one library's page, or the part of it that changes."""
+        held = shelf.held(library)
+        now = shelf.now()
+        status = held.served(now).status
+        offered = offered_by(status.languages)
+        language = choose(lang, request.headers.get("accept-language", ""), offered)
+        # Previews of links want a whole address, which is known from the request alone; a part of a page has none.
+        origin = "" if fragment else str(request.base_url).rstrip("/")
+        push = PushForm.of(status.zones) if library in offers else None
+        has_feed = not fragment and await feeds.has(library, language)
+        # Without a curve the page is still whole.
+        today = await history.today(library, local_date(held, now).isoformat())
+
+        def render() -> bytes:
+            return renderer.render(
+                "_library.html" if fragment else "library.html",
+                language,
+                f"/l/{library}",
+                {},
+                view=library_view(held, language, now, _curve(held, today, language)),
+                links=links_to(f"/l/{library}", {}, offered),
+                stream=stream_of([library]),
+                origin=origin,
+                has_feed=has_feed,
+                push=push,
+                card_alt=card_alt(status.to_domain(), language),
+            )
+
+        key = (library, fragment, origin, has_feed, push, state_of(held, language, now), today.revision if today else 0)
+        return renderer.answer(request, key, render, language, held.remaining_s(now))
+
+    return router
+
+
+def _curve(held: Held, today: StoredDay | None, language: str) -> Chart | None:
+    if today is None:
+        return None
+    status = held.fresh.status
+    teller = Teller.of(language, status.time_zone)
+    words = teller.catalog.pages
+    return chart(today.history, status.hours_today, status.capacity, status.name, words, teller.formats)

@@ -1,0 +1,16 @@
+"""Days, weeks, months and years of one library."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from services.api.history import History
+from services.api.pages.rendering import Renderer
+from services.api.profiles import Profiles
+from services.api.shelf import Shelf
+
+
+def routes(renderer: Renderer, shelf: Shelf, history: History, profiles: Profiles) -> APIRouter:
+    """Return the routes of this module."""
+    del renderer, shelf, history, profiles
+    return APIRouter(include_in_schema=False)

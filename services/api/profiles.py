@@ -1,0 +1,104 @@
+"""What the public may know of a library beside its status: the part of the configuration that pages and views show.
+
+The API reads the whole configuration from the bus and keeps this much of it; keys, sources and devices are dropped here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from zoneinfo import ZoneInfo
+
+from shared.contracts.configuration import Address, Contact, Exception_, LibraryConfig, Location
+from shared.domain.library import ClockKind, OpeningHours
+from shared.runtime.logs import logger
+from shared.runtime.opening_hours import OsmOpeningHours
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the library speaks: a channel's type, the page on which people follow it (may be empty), its languages."""
+
+    type: str
+    page: str
+    server: str
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One library as everybody may know it."""
+
+    id: str
+    name: str
+    zone: ZoneInfo
+    languages: tuple[str, ...]
+    country: str | None
+    url: str
+    address: Address | None
+    location: Location | None
+    contact: Contact | None
+    nearby: tuple[str, ...]
+    hours: OpeningHours
+    exceptions: tuple[Exception_, ...]
+    accounts: tuple[Account, ...]
+    clock: ClockKind
+    capacity: int
+
+    @classmethod
+    def of(cls, library: LibraryConfig) -> Profile:
+        """Return the public part of a configuration. Raises ValueError if the hours engine refuses a rule."""
+        zone = ZoneInfo(library.time_zone)
+        return cls(
+            id=library.id,
+            name=library.name,
+            zone=zone,
+            languages=tuple(library.languages),
+            country=library.country,
+            url=library.url,
+            address=library.address,
+            location=library.location,
+            contact=library.contact,
+            nearby=library.nearby,
+            hours=OsmOpeningHours(library.hours_rule, zone, library.country),
+            exceptions=library.exceptions,
+            accounts=tuple(
+                Account(each.type, each.page, each.server, each.languages or tuple(library.languages[:1]))
+                for each in library.channels
+                if each.type != "console"
+            ),
+            clock=library.clock,
+            capacity=library.capacity,
+        )
+
+
+@dataclass(slots=True)
+class Profiles:
+    """The profiles of all libraries, by id; what is not there yet is None, and a page is whole without it."""
+
+    revision: int = 0
+    """Changes with every change of any; what is rendered with a profile depends on it."""
+    _by_id: dict[str, Profile] = field(default_factory=dict)
+
+    def put(self, library: LibraryConfig) -> None:
+        """Take a library's new configuration; one whose hours cannot be read leaves the old profile."""
+        try:
+            self._by_id[library.id] = Profile.of(library)
+        except ValueError as error:
+            log.error("profile_refused", library=library.id, reason=str(error))  # noqa: TRY400  the reason says it all
+            return
+        self.revision += 1
+
+    def drop(self, library_id: str) -> None:
+        """Forget a library."""
+        if self._by_id.pop(library_id, None) is not None:
+            self.revision += 1
+
+    def get(self, library_id: str) -> Profile | None:
+        """Return one library's profile, or None while it is not known."""
+        return self._by_id.get(library_id)
+
+    def all(self) -> list[Profile]:
+        """Return every profile, by id."""
+        return [self._by_id[key] for key in sorted(self._by_id)]

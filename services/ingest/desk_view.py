@@ -1,0 +1,94 @@
+"""What the staff's tablet shows: the answer of `GET /v1/staff/desk`."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from shared.contracts.desk import Act
+from shared.contracts.status import PublicStatus
+
+
+class Answer(BaseModel):
+    """Frozen: it is written out once."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Named(Answer):
+    """An id and what people call it."""
+
+    id: str
+    name: str
+
+
+class Place(Named):
+    """A zone, with how many it may hold."""
+
+    capacity: int
+
+
+class MarkerPlace(Named):
+    """A place that the queue may reach, and how many people that means; in the order from the door."""
+
+    people: int
+
+
+class WaitingPost(Answer):
+    """A post that waits: for staff's word (`awaiting`), or for its interval to end (`held`)."""
+
+    key: str
+    """For `POST /v1/approvals`; empty where nobody needs to say anything."""
+    channel: str
+    language: str
+    state: str
+    text: str
+    since: AwareDatetime
+    until: AwareDatetime | None
+    """When a held one is judged again, or until when an awaiting one is of use, where that is known."""
+    approved: bool | None = None
+    """What staff have said of it already."""
+
+
+class Budget(Answer):
+    """What one channel may still say today."""
+
+    channel: str
+    spent: int
+    daily_budget: int
+    next_at: AwareDatetime | None
+    """Before this it says nothing; null where it may now."""
+
+
+class GateWords(Answer):
+    """A gate in plain words of the language asked for."""
+
+    id: str
+    name: str
+    is_well: bool
+    words: str
+    """One sentence: that it counts, or what is wrong with it and since when."""
+    last_heard: AwareDatetime | None
+
+
+class DeskAnswer(Answer):
+    """One library as its staff see it at `now`, the server's clock: tablets set theirs by it."""
+
+    now: AwareDatetime
+    library: Named
+    time_zone: str
+    languages: tuple[str, ...]
+    capacity: int
+    zones: tuple[Place, ...]
+    markers: tuple[MarkerPlace, ...]
+    people: tuple[Named, ...]
+    """Who may sign in on this tablet."""
+    tablet: Named
+    person: Named | None
+    """Who is signed in, by the session that asked; null for the tablet's own key."""
+    public: PublicStatus | None
+    """What the public is told now; null while nothing is known of the library."""
+    acts: tuple[Act, ...]
+    """What staff have said, the newest first; `by` is a person's id."""
+    posts: tuple[WaitingPost, ...]
+    budgets: tuple[Budget, ...]
+    gates: tuple[GateWords, ...]

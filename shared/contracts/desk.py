@@ -1,0 +1,121 @@
+"""The staff's side: people, tablets and sessions in the STAFF bucket, and what staff have said, in the DESK bucket.
+
+A tablet is enrolled once, with an invitation that is shown as a QR code, and holds a key of its own. A person signs in
+on it with a PIN, which gives a session: what is sent under it carries who said it. The key says which tablet, the PIN
+which of the colleagues; neither is kept here other than as a hash.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import AwareDatetime, Field
+
+from shared.contracts.readings import Slug
+from shared.contracts.status import Wire
+
+INVITED_FOR: Final = timedelta(minutes=15)
+"""How long an invitation may be used; it is used once."""
+PIN_PATTERN: Final = r"^\d{4,8}$"
+TRIES: Final = 5
+"""Wrong PINs of one person in a row before they have to wait."""
+LOCKED_FOR: Final = timedelta(minutes=5)
+ACTS_KEPT: Final = 128
+"""Of one library: a busy day of two desks, and the evening before."""
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Called = Annotated[str, Field(min_length=1, max_length=40)]
+
+
+class Person(Wire):
+    """Somebody of the staff, under a name that colleagues know; initials will do."""
+
+    id: Slug
+    name: Called
+    pin: str = Field(description="scrypt: `n$r$p$salt$hash`, the last two in base64.")
+    since: AwareDatetime
+    """A new PIN is a new `since`: sessions from before it end."""
+
+
+class Tablet(Wire):
+    """A device that was enrolled: its key is `<library>.tablet.<id>.<secret>`, in the form that senders use."""
+
+    id: Slug
+    name: Called
+    sha256: Sha256
+    enrolled_at: AwareDatetime
+
+
+class Invitation(Wire):
+    """What lets one tablet in, once, until `expires`; the code itself is only in the QR code."""
+
+    sha256: Sha256
+    tablet: Slug
+    name: Called
+    expires: AwareDatetime
+
+
+class Session(Wire):
+    """One person at one tablet. It ends with the person, with the tablet, or with a new PIN."""
+
+    id: Slug
+    sha256: Sha256
+    tablet: Slug
+    person: Slug
+    begun_at: AwareDatetime
+
+
+class Tries(Wire):
+    """Wrong PINs of one person in a row, and until when no more is taken."""
+
+    wrong: int
+    locked_until: AwareDatetime | None = None
+
+
+class ActState(StrEnum):
+    """What has become of what staff said."""
+
+    HOLDS = "holds"
+    """It is what is known now: the door is held shut, the notice stands, nobody has looked at the queue since."""
+    PAST = "past"
+    """It was taken into account, and something newer, or its own end, has come."""
+    TAKEN_BACK = "taken_back"
+
+
+class Act(Wire):
+    """Something that staff have said: a reading of theirs as the log has it, and what has become of it.
+
+    Of the figures only those of its `kind` are there (see the reading of the same name).
+    """
+
+    id: str
+    """The reading's own, by which `undo` takes it back: `<device>/<id>` of another device's."""
+    device: str
+    by: str = ""
+    """The person; empty for a key that is not of a tablet."""
+    kind: str
+    at: AwareDatetime
+    """When it was tapped, not when it arrived."""
+    state: ActState
+    zone: str | None = None
+    marker: str | None = None
+    people: int | None = None
+    seats: int | None = None
+    minutes: float | None = None
+    on: bool | None = None
+    text: str = ""
+    until: AwareDatetime | None = None
+    joined: AwareDatetime | None = None
+    note: str = ""
+    taken_back_at: AwareDatetime | None = None
+    taken_back_by: str = ""
+
+
+class DeskRecord(Wire):
+    """What staff have said of one library, the newest first, as of one place in the log."""
+
+    library: str
+    as_of: AwareDatetime
+    acts: tuple[Act, ...]
