@@ -1,6 +1,6 @@
 """What the public may know of a library beside its status: the part of the configuration that pages and views show.
 
-The API reads the whole configuration from the bus and keeps this much of it; keys, sources and devices are dropped here.
+The API reads the whole configuration from the bus and keeps this much of it; keys, sources and devices are dropped.
 """
 
 from __future__ import annotations
