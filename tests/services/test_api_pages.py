@@ -480,9 +480,9 @@ async def test_files_are_kept_for_ever_under_the_hash_of_their_content(client: h
     loaded = [
         a.get("src") or a.get("href") for tag, a in read.tags if tag in {"script", "link"} and "hreflang" not in a
     ]
-    assert len(loaded) == 3
-    for address in loaded:
-        assert address is not None
+    files = [address for address in loaded if address and address.startswith("/static/")]
+    assert len(files) >= 4  # the icon, the tones, the sheet, the script
+    for address in files:
         answer = await client.get(address)
         assert answer.status_code == 200
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
