@@ -36,6 +36,10 @@ browser: install ## Run the page tests in Chromium, installing Debian's package 
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
 	@$(BIN)/python -m pytest -n0 tests/browser $(ARGS)
 
+lighthouse: install ## Measure the pages with Lighthouse as on a slow phone (needs Node 18 or newer, Chromium)
+	@test -d tests/lighthouse/node_modules || (cd tests/lighthouse && npm ci --no-audit --no-fund)
+	@$(BIN)/python -m tests.lighthouse $(ARGS)
+
 check: install ## What CI runs: format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -63,4 +67,4 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
 
-.PHONY: help install up test test-slow test-devices servers test-channels browser check simulate bench accuracy fix docs lock
+.PHONY: help install up test test-slow test-devices servers test-channels browser lighthouse check simulate bench accuracy fix docs lock
