@@ -45,10 +45,12 @@ KNOWN_SHARE_MIN: Final = 0.9
 ENTRIES_MIN: Final = 20
 DAY_SPREAD: Final = 0.12
 """By how much the whole of a day usually differs from others of its kind, before any was seen: its deviation."""
-DAY_SPREAD_DAYS: Final = 2.0
+DAY_SPREAD_DAYS: Final = 1.0
 """What that is worth, in days."""
-COUNT_ERROR: Final = 0.04
+COUNT_ERROR: Final = 0.03
 """An estimate of the people inside is off by so much for hours together; no day is believed to differ by less."""
+FULL_FROM: Final = 0.15
+"""With this share of the places free a full house begins to hide how many would have come."""
 QUARTILE_OF_90: Final = 0.41
 """Half the width of a normal 50 % interval over that of a 90 % one: 0.674 / 1.645."""
 
@@ -289,17 +291,19 @@ def rest_of_day(
     here = next((each for each in hours if each[0] <= present.at < each[1]), None)
     if around is None or here is None:
         return ()
-    lasting = 1.0 + _lasting(usual, present, zone)
-    surplus = present.people - around.median * lasting
+    lasting = _lasting(usual, present, capacity, zone)
+    surplus = present.people - around.median * (1.0 + lasting)
+    free = _free(around, capacity)
     points = []
     for at in _grid(hours):
         then = usual.inside(at.astimezone(zone))
         if at <= present.at or then is None:
             continue
+        free = min(free, _free(then, capacity))
         ahead_min = (at - present.at) / timedelta(minutes=1)
         # Over a closing nobody stays.
         kept = exp(-ahead_min / usual.stay_min) if at < here[1] else 0.0
-        middle = then.median * lasting + surplus * kept
+        middle = then.median * (1.0 + lasting * free) + surplus * kept
         unknown = sqrt(1.0 - kept * kept)
         below = _joined((then.median - then.low) * unknown, (present.people - present.low) * QUARTILE_OF_90 * kept)
         above = _joined((then.high - then.median) * unknown, (present.high - present.people) * QUARTILE_OF_90 * kept)
@@ -309,20 +313,27 @@ def rest_of_day(
     return tuple(points)
 
 
-def _lasting(usual: UsualDay, present: Present, zone: ZoneInfo) -> float:
+def _lasting(usual: UsualDay, present: Present, capacity: int, zone: ZoneInfo) -> float:
     """Return by which share the rest of the day is expected to be above (or below) the usual, from the day so far."""
     seen = expected = 0.0
-    for at, people in (*present.so_far, (present.at, present.people)):
+    free = 1.0
+    for at, people in ((present.at, present.people), *reversed(present.so_far)):
         around = usual.inside(at.astimezone(zone))
         if around is not None and at <= present.at:
-            seen += people
-            expected += around.median
+            free = min(free, _free(around, capacity))
+            seen += people * free
+            expected += around.median * free
     # Person-minutes over the mean stay are people, each of whom came by chance.
     came = expected * SLOT_MIN / usual.stay_min
     if came < 1.0:
         return 0.0  # of nobody nothing follows
     chance = 1.0 / came + COUNT_ERROR**2
     return usual.day_variance / (usual.day_variance + chance) * (seen / expected - 1.0)
+
+
+def _free(usual: Quartiles, capacity: int) -> float:
+    """Return how much of what a day drew outlives a quarter: a house that is usually full then lets in no more."""
+    return min(max((1.0 - usual.median / capacity) / FULL_FROM, 0.0), 1.0)
 
 
 def _day_variance(days: Sequence[PastDay], people: Mapping[int, Quartiles]) -> float:
@@ -332,7 +343,7 @@ def _day_variance(days: Sequence[PastDay], people: Mapping[int, Quartiles]) -> f
         usual = sum(people[slot].median for slot in slots)
         if usual > 0.0:
             ratio = sum(day.people[slot] for slot in slots) / usual
-            squares += max((ratio - 1.0) ** 2 - 1.0 / max(day.entries, 1), 0.0)
+            squares += max((ratio - 1.0) ** 2 - 1.0 / max(day.entries, 1) - COUNT_ERROR**2, 0.0)
     return (DAY_SPREAD**2 * DAY_SPREAD_DAYS + squares) / (DAY_SPREAD_DAYS + len(days) - 1)
 
 

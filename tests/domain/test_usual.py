@@ -214,6 +214,15 @@ def test_a_day_that_drew_more_from_its_beginning_is_expected_to_go_on_so() -> No
     assert by_chance[-1].people == pytest.approx(100, abs=0.5)
 
 
+def test_past_a_full_house_nothing_is_known_of_who_would_have_come() -> None:
+    so_far = tuple((wall(TODAY, TEN + 15 * number), 150.0) for number in range(8))
+    today = Present(wall(TODAY, 12 * 60), 150, 150, 150, so_far)
+    usual = flat(100, day_variance=0.04)
+    full = Quartiles(200, 200, 200)
+    crowded = UsualDay(8, {**usual.people, **dict.fromkeys(range(52, 60), full)}, {}, 60, 0.04)
+    assert rest_of_day(crowded, today, TODAYS, 200, PARIS)[-1].people == pytest.approx(100, abs=0.5)
+
+
 def test_nobody_stays_over_a_closing() -> None:
     noon = (wall(TODAY, TEN), wall(TODAY, 12 * 60)), (wall(TODAY, 14 * 60), wall(TODAY, SIX))
     points = rest_of_day(flat(100), present(160, 11 * 60 + 55), noon, 200, PARIS)
