@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from services.api.broadcast import Broadcaster
+from services.api.day_figures import PastDays
 from services.api.fediverse import Fediverse
 from services.api.feeds import Feeds
 from services.api.following import STATUSES
@@ -81,6 +82,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
 
     shelf = Shelf(parts.projection, parts.now, is_ready)
     renderer, profiles = Renderer(), parts.profiles
+    past = PastDays(parts.history)
     # The documentation page of the framework loads its script from elsewhere, which the policy forbids.
     api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
     api.router.routes.extend(health_routes(parts.readiness))
@@ -88,7 +90,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     api.include_router(cards.routes(shelf, Pictures()))
     api.include_router(feed_routes.routes(shelf, parts.feeds))
     api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
-    api.include_router(statistics.routes(shelf, parts.history, profiles))
+    api.include_router(statistics.routes(shelf, past, profiles))
     api.include_router(hours.routes(shelf, profiles))
     api.include_router(views.routes(shelf, profiles))
     api.include_router(compatible.routes(shelf, profiles))
@@ -99,7 +101,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     api.include_router(overview.routes(renderer, shelf, profiles))
     api.include_router(map_page.routes(renderer, shelf, profiles))
     api.include_router(library_page.routes(renderer, shelf, parts.history, parts.feeds, profiles, parts.wishes.offers))
-    api.include_router(statistics_page.routes(renderer, shelf, parts.history, profiles))
+    api.include_router(statistics_page.routes(renderer, shelf, past, profiles))
     api.include_router(display.routes(renderer, shelf, profiles))
     api.include_router(embed.routes(renderer, shelf, profiles))
     api.include_router(files.routes(renderer))

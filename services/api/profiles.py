@@ -6,10 +6,12 @@ The API reads the whole configuration from the bus and keeps this much of it; ke
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from shared.contracts.configuration import Address, Contact, Exception_, LibraryConfig, Location
-from shared.domain.library import ClockKind, OpeningHours
+from shared.domain.level import DEFAULT_BANDS, Level
+from shared.domain.library import CapacityPeriod, ClockKind, OpeningHours
 from shared.runtime.logs import logger
 from shared.runtime.opening_hours import OsmOpeningHours
 
@@ -45,6 +47,13 @@ class Profile:
     accounts: tuple[Account, ...]
     clock: ClockKind
     capacity: int
+    capacity_periods: tuple[CapacityPeriod, ...] = ()
+    full_from: float = DEFAULT_BANDS[-1].enter_ratio
+    """The share of the capacity from which on the house is full."""
+
+    def capacity_at(self, at: datetime) -> int:
+        """Return the people allowed in at this instant, by the configuration of now."""
+        return next((each.capacity for each in self.capacity_periods if each.when.is_open(at)), self.capacity)
 
     @classmethod
     def of(cls, library: LibraryConfig) -> Profile:
@@ -70,6 +79,13 @@ class Profile:
             ),
             clock=library.clock,
             capacity=library.capacity,
+            capacity_periods=tuple(
+                CapacityPeriod(OsmOpeningHours(each.when, zone, library.country), each.when, each.capacity)
+                for each in library.capacity_periods
+            ),
+            full_from=next(
+                (each.enter for each in library.bands if each.level is Level.FULL), DEFAULT_BANDS[-1].enter_ratio
+            ),
         )
 
 

@@ -1,0 +1,256 @@
+"""One local day of a library in figures.
+
+**A visit** is what ISO 2789 calls one: a person who enters the library's premises; who comes twice makes two. It is
+counted at the outer gates, inward. The figure is the *corrected* one where there is one: what the gates counted from
+the opening on, times what head-counts have shown them to miss or to count double, plus what the estimator put in for
+a gate while that gate was silent or broken.
+
+Staff, whom the standard wants deducted: who comes before the opening is not in the corrected figure, for that begins
+with the opening. Who passes a counted gate during opening hours is in it, staff or not; a gate cannot tell. So are
+people who come for no use of the library. A library that has no outer gate has no visits: unknown, not 0.
+
+People of whom a register tells only that they came on this day or an earlier one (`in_gaps`) are in no other figure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from functools import cached_property
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from shared.domain.agenda import SAMPLE_EVERY
+from shared.domain.library_state import Sample
+from shared.domain.statistics.waits import NO_WAITS, Waits
+from shared.domain.status import State
+
+MINUTE: Final = timedelta(minutes=1)
+CELL_MIN: Final = SAMPLE_EVERY // MINUTE
+DOUBTED_FROM_SHARE: Final = 0.05
+"""A correction of more than this share of the visits marks them as estimated: up to that it is the usual error of a
+good gate, which is put right by what it is known to miss; beyond, a figure rests on something else than counting."""
+
+
+class DayKind(StrEnum):
+    """What can be said of a day."""
+
+    KNOWN = "known"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"
+    """It is past, and nobody knows; or it is not said whether the library was open."""
+    AHEAD = "ahead"
+    """It has not come yet."""
+
+
+class Doubt(StrEnum):
+    """Why a figure of a day is marked."""
+
+    PUT_IN = "put_in"
+    """More than a twentieth of the visits rest on what was put in or put right."""
+    IN_GAPS = "in_gaps"
+    """A register tells of people of this day or an earlier one; they are in no other figure."""
+    UNKNOWN_TIME = "unknown_time"
+    """For some of the opening hours nobody knows how many were inside."""
+    UNFINISHED = "unfinished"
+    """The day is not over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is stored of a day; numbers are people through the outer gates, times are aware."""
+
+    entries: int
+    exits: int
+    corrected_entries: int | None
+    in_gaps: int
+    samples: Sequence[Sample]
+
+
+@dataclass(frozen=True, slots=True)
+class Seats:
+    """How many places there are, and from which share of them on the house is full."""
+
+    capacity_at: Callable[[datetime], int]
+    full_from: float = 0.97
+
+
+@dataclass(frozen=True, slots=True)
+class HourFigures:
+    """One hour of a local day, in minutes of opening hours; people and seats are times minutes."""
+
+    hour: int
+    open_min: int
+    known_min: int
+    people_min: int
+    seat_min: int
+    """Of the known minutes."""
+    peak: int | None
+    waits: Waits
+
+    @property
+    def mean_people(self) -> float | None:
+        """People inside on average; None where nobody knows."""
+        return self.people_min / self.known_min if self.known_min else None
+
+
+@dataclass(frozen=True)
+class DayFigures:
+    """One day. A figure that nobody knows is None; times in minutes, accurate to a quarter of an hour."""
+
+    date: date
+    kind: DayKind
+    is_unfinished: bool = False
+    visits: int | None = None
+    counted: int | None = None
+    """Entries as the outer gates counted them, all day."""
+    exits: int | None = None
+    in_gaps: int = 0
+    open_min: int = 0
+    unknown_min: int = 0
+    """Opening hours of which nobody knows how many were inside."""
+    is_cut: bool = False
+    """The day's data ends while the library was open."""
+    people_min: int = 0
+    seat_min: int = 0
+    """Seats offered, over all of the opening hours."""
+    seat_known_min: int = 0
+    """The same over the time of which the people are known."""
+    peak: int | None = None
+    peak_at: datetime | None = None
+    full_min: int = 0
+    waits: Waits = NO_WAITS
+    hours: tuple[HourFigures, ...] = ()
+
+    @property
+    def known_min(self) -> int:
+        """Opening hours of which it is known how many were inside."""
+        return self.open_min - self.unknown_min
+
+    @property
+    def mean_people(self) -> float | None:
+        """People inside on average over the known opening hours."""
+        return self.people_min / self.known_min if self.known_min else None
+
+    @property
+    def put_in(self) -> int | None:
+        """Visits beyond those counted; below zero where gates count double, or where staff came before the opening."""
+        return None if self.visits is None or self.counted is None else self.visits - self.counted
+
+    @cached_property
+    def doubts(self) -> frozenset[Doubt]:
+        """Why figures of this day are marked; empty for none."""
+        put_in = abs(self.put_in or 0) > DOUBTED_FROM_SHARE * (self.visits or 0)
+        found = {
+            Doubt.PUT_IN: put_in,
+            Doubt.IN_GAPS: self.in_gaps > 0,
+            Doubt.UNKNOWN_TIME: self.unknown_min > 0 or self.is_cut,
+            Doubt.UNFINISHED: self.is_unfinished,
+        }
+        return frozenset(doubt for doubt, holds in found.items() if holds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A piece of opening hours of at most a quarter of an hour, and what is known of it."""
+
+    at: datetime
+    minutes: int
+    people: int | None
+    wait: int | None
+    seats: int
+
+
+def day_figures(
+    day: date, record: Record | None, seats: Seats, zone: ZoneInfo, *, opens: bool | None, is_unfinished: bool = False
+) -> DayFigures:
+    """Return a day in figures.
+
+    `record` is None where nothing is stored; then `opens` says whether the library was to open on that day, None if
+    that is not known either. A day of which something is stored without an open moment was closed: the curve of a
+    library goes on while nothing is counted.
+    """
+    if record is None:
+        return DayFigures(day, DayKind.CLOSED if opens is False else DayKind.UNKNOWN, is_unfinished)
+    cells = _cells(record.samples, seats)
+    if not cells:
+        if is_unfinished and opens is not False:
+            return DayFigures(day, DayKind.UNKNOWN, is_unfinished, in_gaps=record.in_gaps)
+        return DayFigures(day, DayKind.CLOSED, is_unfinished, in_gaps=record.in_gaps)
+    known = [each for each in cells if each.people is not None]
+    peak = max(known, key=lambda each: each.people or 0, default=None)
+    visits = _visits(record, peak.people if peak else None)
+    last = record.samples[-1]
+    end = last.at.astimezone(zone) + SAMPLE_EVERY
+    return DayFigures(
+        date=day,
+        kind=DayKind.UNKNOWN if visits is None and not known else DayKind.KNOWN,
+        is_unfinished=is_unfinished,
+        visits=visits,
+        counted=None if visits is None else record.entries,
+        exits=None if visits is None else record.exits,
+        in_gaps=record.in_gaps,
+        open_min=sum(each.minutes for each in cells),
+        unknown_min=sum(each.minutes for each in cells if each.people is None),
+        is_cut=last.state is not State.CLOSED and not is_unfinished and end.date() == day,
+        people_min=sum((each.people or 0) * each.minutes for each in known),
+        seat_min=sum(each.seats * each.minutes for each in cells),
+        seat_known_min=sum(each.seats * each.minutes for each in known),
+        peak=peak.people if peak else None,
+        peak_at=peak.at if peak else None,
+        full_min=sum(each.minutes for each in known if (each.people or 0) >= seats.full_from * each.seats),
+        waits=Waits.of((each.wait, each.minutes) for each in cells if each.wait is not None),
+        hours=_hours(cells, zone),
+    )
+
+
+def _visits(record: Record, peak: int | None) -> int | None:
+    """Return the visits; None where nobody was counted though somebody was inside, or nobody knows of anybody."""
+    visits = record.entries if record.corrected_entries is None else record.corrected_entries
+    if record.entries == 0 and visits == 0 and (peak is None or peak > 0):
+        return None
+    return visits
+
+
+def _cells(samples: Sequence[Sample], seats: Seats) -> list[_Cell]:
+    """Return the opening hours in pieces; time between two samples that are too far apart is a piece nobody knows."""
+    cells = []
+    for number, sample in enumerate(samples):
+        if sample.state is State.CLOSED:
+            continue
+        following = samples[number + 1].at if number + 1 < len(samples) else sample.at + SAMPLE_EVERY
+        lasts = (following - sample.at) // MINUTE
+        if lasts <= 0:
+            continue
+        places = seats.capacity_at(sample.at)
+        is_known = sample.state is not State.UNKNOWN and sample.people is not None
+        people = sample.people.value if is_known and sample.people else None
+        wait = sample.wait_min if is_known else None
+        cells.append(_Cell(sample.at, min(lasts, CELL_MIN), people, wait, places))
+        at = sample.at + SAMPLE_EVERY
+        while at < following:
+            cells.append(_Cell(at, min((following - at) // MINUTE, CELL_MIN), None, None, places))
+            at += SAMPLE_EVERY
+    return cells
+
+
+def _hours(cells: Sequence[_Cell], zone: ZoneInfo) -> tuple[HourFigures, ...]:
+    by_hour: dict[int, list[_Cell]] = {}
+    for each in cells:
+        by_hour.setdefault(each.at.astimezone(zone).hour, []).append(each)
+    return tuple(_hour(hour, by_hour[hour]) for hour in sorted(by_hour))
+
+
+def _hour(hour: int, cells: Sequence[_Cell]) -> HourFigures:
+    known = [each for each in cells if each.people is not None]
+    return HourFigures(
+        hour=hour,
+        open_min=sum(each.minutes for each in cells),
+        known_min=sum(each.minutes for each in known),
+        people_min=sum((each.people or 0) * each.minutes for each in known),
+        seat_min=sum(each.seats * each.minutes for each in known),
+        peak=max((each.people for each in known if each.people is not None), default=None),
+        waits=Waits.of((each.wait, each.minutes) for each in cells if each.wait is not None),
+    )
