@@ -18,7 +18,7 @@ QueueReading = QueueAtMarker | QueueLength | QueueingTime | Throttle | Ticket
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Something that was seen of the queue: when, by which device, what, and its figure."""
+    """Something that was seen of the queue: when, by which person or device, what, and its figure."""
 
     at: datetime
     who: str
@@ -114,7 +114,7 @@ def _look(reading: StaffReading, library: Library) -> Look:
             value = (reading.at - reading.joined).total_seconds() / 60
         case _:
             pass
-    return Look(reading.at, reading.device, reading.note, reading.kind, float(value), name)
+    return Look(reading.at, reading.by or reading.device, reading.note, reading.kind, float(value), name)
 
 
 def _wait(core: Core) -> WaitAccount:

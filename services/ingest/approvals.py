@@ -63,7 +63,7 @@ async def _take(door: Door, request: Request) -> Response:
         return answer(PROBLEMS["forbidden"], f"Key {sender.key_id} may not decide on posts of {asked.library}.")
     if door.bus is None or not door.bus.is_connected:
         return answer(PROBLEMS["bus-unavailable"], "Nothing was acknowledged.", retry_after_s=RETRY_AFTER_S)
-    word = Approval(is_approved=asked.approve, by=sender.key_id, at=now())
+    word = Approval(is_approved=asked.approve, by=sender.who, at=now())
     key = subjects.approval_key(asked.library, asked.post)
     try:
         await door.bus.bucket(subjects.APPROVALS).put(key, word.model_dump_json().encode())

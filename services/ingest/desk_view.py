@@ -6,6 +6,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from shared.contracts.desk import Act
 from shared.contracts.status import PublicStatus
+from shared.domain.library import ClockKind
 
 
 class Answer(BaseModel):
@@ -71,9 +72,15 @@ class GateWords(Answer):
 
 
 class DeskAnswer(Answer):
-    """One library as its staff see it at `now`, the server's clock: tablets set theirs by it."""
+    """One library as its staff see it at `now`, the server's clock: tablets set theirs by it.
+
+    Readings are sent with times of that clock, `until` included. All other times here are the library's own, which is
+    at `library_now`: for a real library that is the same; a simulated day goes faster.
+    """
 
     now: AwareDatetime
+    library_now: AwareDatetime
+    clock: ClockKind
     library: Named
     time_zone: str
     languages: tuple[str, ...]

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from services.ingest.claiming import claim, claim_of, device_id, fault_of_claim, release
 from services.ingest.device_overview import hours_of, look, overview, values_of
 from services.ingest.device_view import view
-from services.ingest.front import BEARER
+from services.ingest.entrance import sender_of
 from services.ingest.pages.site import words_of
 from services.ingest.preview import Preview, preview
 from services.ingest.problems import PROBLEMS
@@ -70,11 +70,9 @@ def router(door: Door) -> APIRouter:
         response_class=JSONResponse,
     )
     async def get_devices(request: Request, lang: Annotated[str, Query(max_length=35)] = "") -> Response:
-        credential = BEARER.match(request.headers.get("authorization", ""))  # the front lets every GET through
-        sender = door.senders.authenticate(credential[1], now()) if credential else None
-        if sender is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="placelibre"'}
-            return answer(PROBLEMS["unauthenticated"], "No valid key came with the request.", headers=challenge)
+        sender = sender_of(door, request.headers)  # the front lets every GET through
+        if not isinstance(sender, Sender):
+            return sender
         library = _library_of(sender)
         if library is None:
             return _not_staff(sender)
@@ -173,7 +171,7 @@ async def _claim(door: Door, request: Request) -> Response:
         return _come_back()
     try:
         claims = await values_of(bus, subjects.CLAIMS, ">", Claim)
-        wanted = claim_of(library.id, _device(asked, library, claims), sender.key_id, now())
+        wanted = claim_of(library.id, _device(asked, library, claims), sender.who, now())
         fault = fault_of_claim(wanted, door.senders.libraries, claims)
         if fault:
             return answer(PROBLEMS["claim-refused"], f"{fault[:1].upper()}{fault[1:]}.")

@@ -6,33 +6,65 @@ Pure ASGI, so that a stranger's body, or one too large, never is in memory.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import Counter
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.ingest.entrance import sender_of
 from services.ingest.problems import PROBLEMS
 from services.ingest.routes import Door
+from services.ingest.senders import Sender
 from shared.runtime import metrics
-from shared.runtime.clock import now
+from shared.runtime.clock import monotonic_s
 from shared.runtime.problem import answer
 
-BEARER: Final = re.compile(r"^bearer\s+(\S{1,300})$", re.IGNORECASE)
 DEVICES: Final = "/v1/devices/"
+ENROLMENTS: Final = "/v1/staff/enrolments"
+"""The one door for whoever has no key yet; the code in the body is what opens it."""
+SIGN_IN: Final = "/v1/staff/sessions"
+"""All that a tablet may write on which nobody is signed in."""
+STAFF_BODY_BYTES: Final = 1024
+"""Of a code, or a PIN."""
 BODY_TIMEOUT_S: Final = 15.0
 """A body of a megabyte over a poor line takes less; whoever takes longer holds a place that others need."""
 SOURCE_AT_ONCE: Final = 8
 """Requests in hand of one source: one device that sends slowly, or somebody with its address, keeps out nobody else."""
 KEY_AT_ONCE: Final = 64
+STRANGERS_AT_ONCE: Final = 8
+STRANGER_TRIES: Final = 20
+STRANGER_SPAN_S: Final = 60.0
+"""So many requests of one address without a key in that time. Nobody guesses a code; this is against the noise."""
+STRANGERS_KEPT: Final = 4096
 
 
 class _Gone(Exception):  # noqa: N818
     """The sender hung up."""
+
+
+@dataclass(slots=True)
+class Strangers:
+    """How often each address has come without a key lately."""
+
+    seen: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
+
+    def wait_s(self, address: str, at_s: float) -> float:
+        """Note a try and return 0, or how long the address has to wait for its next one."""
+        tries = self.seen.setdefault(address, deque())
+        self.seen.move_to_end(address)
+        while len(self.seen) > STRANGERS_KEPT:
+            self.seen.popitem(last=False)
+        while tries and at_s - tries[0] >= STRANGER_SPAN_S:
+            tries.popleft()
+        if len(tries) >= STRANGER_TRIES:
+            return STRANGER_SPAN_S - (at_s - tries[0])
+        tries.append(at_s)
+        return 0.0
 
 
 class Front:
@@ -44,6 +76,7 @@ class Front:
         self._door = door
         self._in_hand: Counter[str] = Counter()
         """Requests in hand, by who sends them; of those who send none there is no entry."""
+        self._strangers = Strangers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse early, or hand the request on."""
@@ -72,16 +105,31 @@ class Front:
             async with self._place(f"source {source.id}", SOURCE_AT_ONCE) as is_free:
                 await self._hand_on({"source": source}, limit, scope, receive, send, is_free=is_free)
             return
-        credential = BEARER.match(headers.get("authorization", ""))
-        sender = self._door.senders.authenticate(credential[1], now()) if credential else None
-        if sender is None:
-            challenge = {"WWW-Authenticate": 'Bearer realm="placelibre"'}
-            refusal = answer(PROBLEMS["unauthenticated"], "No valid key came with the request.", headers=challenge)
+        if scope["path"] == ENROLMENTS:
+            await self._let_stranger_in(scope, receive, send)
+            return
+        sender = sender_of(self._door, headers)
+        if not isinstance(sender, Sender):
+            await self._refuse(sender, scope, receive, send)
+            return
+        is_sign_in = scope["path"] == SIGN_IN
+        if not sender.may_write and not is_sign_in:
+            refusal = answer(PROBLEMS["forbidden"], "Nobody is signed in on this tablet.")
             await self._refuse(refusal, scope, receive, send)
             return
-        limit = self._door.settings.max_body_bytes
+        limit = STAFF_BODY_BYTES if is_sign_in else self._door.settings.max_body_bytes
         async with self._place(f"key {sender.key_id}", KEY_AT_ONCE) as is_free:
             await self._hand_on({"sender": sender}, limit, scope, receive, send, is_free=is_free)
+
+    async def _let_stranger_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        address = scope["client"][0] if scope.get("client") else ""
+        wait_s = self._strangers.wait_s(address, monotonic_s())
+        if wait_s > 0:
+            refusal = answer(PROBLEMS["too-many-tries"], "Too many from this address.", retry_after_s=round(wait_s) + 1)
+            await self._refuse(refusal, scope, receive, send)
+            return
+        async with self._place("strangers", STRANGERS_AT_ONCE) as is_free:
+            await self._hand_on({}, STAFF_BODY_BYTES, scope, receive, send, is_free=is_free)
 
     @asynccontextmanager
     async def _place(self, who: str, most: int) -> AsyncIterator[bool]:

@@ -14,8 +14,9 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from services.ingest import approvals, device_routes, inlet
+from services.ingest import approvals, desk_routes, device_routes, inlet
 from services.ingest.claims import follow_claims
+from services.ingest.desk_watch import Desks
 from services.ingest.device_watch import watch
 from services.ingest.front import Front
 from services.ingest.listener import Listener
@@ -28,6 +29,7 @@ from services.ingest.secrets import Secrets
 from services.ingest.senders import Senders
 from services.ingest.settings import Settings
 from services.ingest.sources.keeper import SourceKeeper
+from services.ingest.staff_book import follow_staff
 from shared.contracts.devices import AnySource
 from shared.contracts.readings import READING
 from shared.runtime import logs, service
@@ -49,6 +51,7 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     app.include_router(approvals.router(door))
     app.include_router(inlet.router(door))
     app.include_router(device_routes.router(door))
+    app.include_router(desk_routes.router(door))
     app.include_router(site.router())
     app.router.routes.extend(routes(readiness))
 
@@ -90,9 +93,14 @@ async def with_devices(bus: Bus, door: Door, readiness: Readiness) -> None:
     listener = Listener(bus, intake, registry.source, settings.max_device_body_bytes)
     door.source_troubles = keeper.troubles
     door.bus = bus
+    desks = None if settings.leaf else Desks(bus)
+    door.desks = desks
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(follow(bus, Shelves((door.senders, door.registry)), readiness))
         tasks.create_task(follow_claims(bus, door.registry, readiness))
+        if desks is not None:  # a branch's bus holds nothing of staff
+            tasks.create_task(follow_staff(bus, door.senders.staff, readiness))
+            tasks.create_task(desks.run())
         tasks.create_task(states.run())
         tasks.create_task(recount.run(bus))
         tasks.create_task(keeper.run())

@@ -8,21 +8,26 @@ from hashlib import blake2b
 from typing import Final
 
 from services.ingest.bodies import Fault
+from services.ingest.library_clock import LibraryClock
 from services.ingest.senders import Sender, Senders
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import (
     QUEUE_SENSOR_KINDS,
     AnyWireReading,
     ClockSet,
+    Closing,
     GateCount,
     GateTotal,
     HeadCount,
     HeldSeats,
+    Mute,
+    Notice,
     Occupancy,
     QueueAtMarker,
+    RemarkReading,
     Ticket,
 )
-from shared.domain.library import INSIDE
+from shared.domain.library import INSIDE, ClockKind
 from shared.domain.reading import HORIZON
 
 INCREDIBLE_SHARE: Final = 2
@@ -40,18 +45,32 @@ class Accepted:
     remark: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """When and with what a request came."""
+
+    received_at: datetime
+    idempotency_key: str
+    clock: LibraryClock | None
+
+
 def normalise(
     readings: list[tuple[int, AnyWireReading]],
     sender: Sender,
     senders: Senders,
     received_at: datetime,
     idempotency_key: str = "",
+    clock: LibraryClock | None = None,
 ) -> tuple[list[Accepted], list[Fault]]:
-    """Complete and check readings; return those that may be stored and what is wrong with the others."""
+    """Complete and check readings; return those that may be stored and what is wrong with the others.
+
+    `clock` is that of a library which does not live now, for what its staff say of it: they speak of real time.
+    """
+    arrival = _Arrival(received_at, idempotency_key, clock)
     accepted: list[Accepted] = []
     faults: list[Fault] = []
     for index, reading in readings:
-        result = _one(index, reading, sender, senders, received_at, idempotency_key)
+        result = _one(index, reading, sender, senders, arrival)
         if isinstance(result, Accepted):
             accepted.append(result)
         else:
@@ -64,13 +83,13 @@ def _one(
     reading: AnyWireReading,
     sender: Sender,
     senders: Senders,
-    received_at: datetime,
-    idempotency_key: str,
+    arrival: _Arrival,
 ) -> Accepted | Fault:
+    received_at = arrival.received_at
     library = senders.library_for(sender, reading.library)
     if isinstance(library, str):
         return Fault(index, "forbidden", library)
-    refusal = _refuse(reading, sender, library)
+    refusal = _refuse(reading, sender, senders, library)
     if refusal:
         return Fault(index, "forbidden", refusal)
     unknown = _unknown(reading, library)
@@ -81,17 +100,41 @@ def _one(
         return Fault(index, "malformed", remark)
     device = _device(reading, sender)
     update: dict[str, object] = {"device": device, "time": time}
-    update["id"] = reading.id or _identity(reading, device, time, index, idempotency_key)
+    update["id"] = reading.id or _identity(reading, device, time, index, arrival.idempotency_key)
     if isinstance(reading, GateCount) and reading.start is not None:
         update["start"] = min(reading.start, time)
-    if isinstance(reading, Ticket):  # one clock says both times, so both are off by as much and the wait is not
+    if isinstance(reading, RemarkReading):
+        update["by"] = "" if sender.person is None else sender.person.id
+    if sender.person is not None and library.clock is not ClockKind.WALL:
+        if arrival.clock is None:
+            return Fault(index, "forbidden", f"the time of {library.id} has not begun; start its simulation first")
+        update |= _in_its_time(reading, time, received_at, arrival.clock)
+    elif isinstance(reading, Ticket):  # one clock says both times, so both are off by as much and the wait is not
         update["joined"] = min(reading.joined + (time - (reading.time or time)), time)
     completed = reading.model_copy(update=update)
     return Accepted(index, completed, remark)
 
 
-def _refuse(reading: AnyWireReading, sender: Sender, library: LibraryConfig) -> str:
+def _in_its_time(
+    reading: AnyWireReading, time: datetime, received_at: datetime, clock: LibraryClock
+) -> dict[str, object]:
+    """Return the times of a reading as those of a library whose day goes faster; spans from it on stay as they are."""
+    then = clock.at(received_at) - (received_at - time) * clock.speed
+    moved: dict[str, object] = {"time": then}
+    said_at = reading.time or time
+    if isinstance(reading, Notice | Closing | Mute):
+        moved["until"] = then + (reading.until - said_at)
+    elif isinstance(reading, Ticket):
+        moved["joined"] = min(then - (said_at - reading.joined), then)
+    return moved
+
+
+def _refuse(reading: AnyWireReading, sender: Sender, senders: Senders, library: LibraryConfig) -> str:
     """Return why this sender may not send this reading, or nothing."""
+    if not sender.may_write:
+        return "nobody is signed in on this tablet"
+    if isinstance(reading, RemarkReading) and reading.by not in {"", sender.person.id if sender.person else ""}:
+        return "by: who said it is known from who is signed in"
     if sender.key is None:
         return ""
     if isinstance(reading, ClockSet):
@@ -106,7 +149,7 @@ def _refuse(reading: AnyWireReading, sender: Sender, library: LibraryConfig) -> 
         return f"key {sender.key_id} speaks for device {sender.key.device} only"
     if sender.key.role == "gate" and reading.kind in QUEUE_SENSOR_KINDS:
         device = _device(reading, sender)
-        if any(key.device == device for key in library.keys if key.role == "staff"):
+        if senders.is_of_staff(library, device):
             return f"device {device} belongs to staff; a sensor of the queue needs a name of its own"
     return ""
 
@@ -195,5 +238,5 @@ def _identity(reading: AnyWireReading, device: str, time: datetime, index: int, 
         when = f"{idempotency_key}\n{index}"
     else:
         when = f"{time.isoformat()}\n{index}"
-    content = reading.model_dump_json(exclude={"id", "device", "time"})
+    content = reading.model_dump_json(exclude={"id", "device", "time", "by"})
     return blake2b(f"{device}\n{when}\n{content}".encode(), digest_size=12).hexdigest()

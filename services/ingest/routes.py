@@ -12,7 +12,9 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.ingest.bodies import MEDIA_TYPES, Fault, UnreadableBody, UnsupportedMediaType, parse
+from services.ingest.desk_watch import Desks, clock_of
 from services.ingest.intake import Intake
+from services.ingest.library_clock import LibraryClock
 from services.ingest.normalise import Accepted, normalise
 from services.ingest.problems import PROBLEMS
 from services.ingest.registry import Registry
@@ -21,6 +23,7 @@ from services.ingest.settings import Settings
 from services.ingest.sources.keeper import Trouble
 from services.ingest.store import quarantine, store
 from shared.contracts.readings import READING
+from shared.domain.library import ClockKind
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import monotonic_s, now
@@ -44,6 +47,8 @@ class Door:
     bus: Bus | None = None
     in_hand: int = 0
     registry: Registry = field(default_factory=Registry)
+    desks: Desks | None = None
+    """What staff are shown, once the bus is connected; at a branch nothing is."""
     source_troubles: Mapping[str, Trouble] = field(default_factory=dict)
     """What is wrong with sources that are fetched, by their ids."""
     intake: Intake = field(init=False)
@@ -89,9 +94,27 @@ async def _take(door: Door, request: Request) -> Response:
     except UnreadableBody as error:
         return answer(PROBLEMS["unreadable-body"], str(error))
     idempotency_key = request.headers.get("idempotency-key", "")[:MAX_IDEMPOTENCY_KEY]
-    accepted, refused = normalise(parsed.readings, sender, door.senders, received_at, idempotency_key)
+    try:
+        clock = await _clock_for(door, sender)
+    except BusUnavailable:
+        return _come_back("bus-unavailable", RETRY_AFTER_S)
+    accepted, refused = normalise(parsed.readings, sender, door.senders, received_at, idempotency_key, clock)
     faults = sorted([*parsed.faults, *refused], key=lambda fault: fault.index)
     return await _store(door, sender, accepted, faults, received_at, is_lenient=_is_lenient(request))
+
+
+async def _clock_for(door: Door, sender: Sender) -> LibraryClock | None:
+    """Return the clock of a library that does not live now, for who is signed in on a tablet of it.
+
+    Raises:
+        BusUnavailable: it cannot be known just now.
+    """
+    library = sender.library
+    if sender.person is None or library is None or library.clock is not ClockKind.SIMULATED:
+        return None
+    if door.desks is None:
+        raise BusUnavailable("not connected to the bus")
+    return clock_of(library, await door.desks.of(library.id))
 
 
 async def _store(

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from services.publisher import channels
 from services.publisher.intents import intents_of
 from services.publisher.libraries import Libraries, Speaker
-from services.publisher.memory import Memory, load, memory_key, read, save
+from services.publisher.memory import load, read, save
 from shared.contracts import subjects
+from shared.contracts.posting import Memory, memory_key
 from shared.contracts.status import PublicStatus, Sentences, StatusChanged
 from shared.domain.library import ChannelRule, ClockKind
 from shared.domain.library_time import library_time

@@ -1,25 +1,17 @@
-"""What each channel remembers of each library, in the POSTING bucket."""
+"""Reading and writing what each channel remembers of each library, in the POSTING bucket."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from shared.contracts import subjects
-from shared.contracts.status import Sentences, Wire
-from shared.domain.posting import PostingState
+from shared.contracts.posting import Memory
 from shared.runtime.bus import Bus
 from shared.runtime.logs import logger
 
 log = logger(__name__)
-
-
-class Memory(Wire):
-    """The state of the decisions, and the words of the change that is held."""
-
-    state: PostingState = PostingState()
-    sentences: dict[str, Sentences] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +20,6 @@ class Remembered:
 
     memory: Memory
     revision: int
-
-
-def memory_key(library: str, channel: str) -> str:
-    """Return the key of one library's memory on one channel, by the channel's name."""
-    return f"{library}.{channel}"
 
 
 def read(key: str, value: bytes) -> Memory:

@@ -120,8 +120,10 @@ UNDER_WAY: Final = frozenset({DeliveryState.AWAITING, DeliveryState.SENDING})
 
 def claimed(intent: PostIntent, now: datetime, state: DeliveryState = DeliveryState.SENDING) -> Delivery:
     """Return the record of an intent that cannot be tried yet: older ones of its slot are superseded from now on."""
-    text = intent.texts.long if state is DeliveryState.AWAITING else ""
-    return Delivery(key=intent.key, revision=intent.revision, state=state, at=now, text=text)
+    record = Delivery(key=intent.key, revision=intent.revision, state=state, at=now)
+    if state is not DeliveryState.AWAITING:
+        return record
+    return record.model_copy(update={"text": intent.texts.long, "valid_until": intent.valid_until})
 
 
 def sending(intent: PostIntent, attempt: Attempt, now: datetime, lease: timedelta) -> Delivery:

@@ -22,8 +22,20 @@ PIN_PATTERN: Final = r"^\d{4,8}$"
 TRIES: Final = 5
 """Wrong PINs of one person in a row before they have to wait."""
 LOCKED_FOR: Final = timedelta(minutes=5)
-ACTS_KEPT: Final = 128
-"""Of one library: a busy day of two desks, and the evening before."""
+LOCKED_FOR_AT_MOST: Final = timedelta(hours=1)
+"""The lock doubles with every further row of wrong ones: a PIN of four digits takes months to be found."""
+SESSION_FOR: Final = timedelta(days=30)
+PEOPLE_MAX: Final = 100
+TABLETS_MAX: Final = 50
+INVITATIONS_MAX: Final = 10
+"""Open at once, of one library."""
+
+TABLET: Final = "tablet"
+SESSION: Final = "session"
+PERSON: Final = "person"
+INVITATION: Final = "invitation"
+TRIES_OF: Final = "tries"
+"""What stands between library and name in the keys of the STAFF bucket, and in credentials."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Called = Annotated[str, Field(min_length=1, max_length=40)]
@@ -65,6 +77,10 @@ class Session(Wire):
     tablet: Slug
     person: Slug
     begun_at: AwareDatetime
+    person_since: AwareDatetime
+    """The person's `since` when it began: it ends with that PIN."""
+    tablet_since: AwareDatetime
+    """The tablet's `enrolled_at` when it began: another tablet of the same id has nothing to do with it."""
 
 
 class Tries(Wire):

@@ -116,6 +116,8 @@ class Delivery(Wire):
     """Whether this statement is the day's live post, decided at the first attempt."""
     unsure_sends: int = 0
     """Sends of unknown fate on a channel that cannot be asked: each but the last may have left a twin."""
+    valid_until: AwareDatetime | None = None
+    """Of one that waits for staff: until when it is of use, in the library's time."""
 
 
 class LivePost(Wire):

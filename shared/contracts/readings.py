@@ -67,6 +67,7 @@ class RemarkFields(DomainFields):
     """The same, with the reason that a reading may give."""
 
     note: str
+    by: str
 
 
 class WireReading(BaseModel):
@@ -199,10 +200,15 @@ class RemarkReading(WireReading):
     note: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_on_one_line)] = Field(
         default="", description="Why, in plain words for colleagues; never public."
     )
+    by: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,62})?$")] = Field(
+        default="",
+        description="The person of the staff who made it; ingest fills it in from who is signed in, nobody else may.",
+        json_schema_extra={"readOnly": True},
+    )
 
     def fields_for_domain(self) -> RemarkFields:
         """Return the common fields in the domain's names; only for a reading that ingest has completed."""
-        return RemarkFields(**super().fields_for_domain(), note=self.note)
+        return RemarkFields(**super().fields_for_domain(), note=self.note, by=self.by)
 
 
 class HeadCount(RemarkReading):

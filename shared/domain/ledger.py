@@ -28,7 +28,7 @@ class Entry:
     """The figure that was given, where one was."""
     place: str = ""
     who: str = ""
-    """The device that the reading came from."""
+    """The person who made the reading, or the device that it came from where nobody was signed in."""
     why: str = ""
     """The note it came with: for the staff's own eyes."""
     taken_back: datetime | None = None
@@ -146,4 +146,4 @@ def _entry(correction: Correction, known: Entry | None, said: Sequence[StaffRead
     if known is not None:
         return replace(entry, who=known.who, why=known.why, taken_back=known.taken_back)
     reading = next((each for each in said if each.identity == correction.source), None)
-    return entry if reading is None else replace(entry, who=reading.device, why=reading.note)
+    return entry if reading is None else replace(entry, who=reading.by or reading.device, why=reading.note)

@@ -77,9 +77,13 @@ class Occupancy(Reading):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark(Reading):
-    """A reading that may say why it was made; `note` is plain text for the staff's own ledger, never public."""
+    """A reading that may say why it was made; `note` is plain text for the staff's own ledger, never public.
+
+    `by` is the person of the staff who made it, where it came from a tablet on which somebody was signed in.
+    """
 
     note: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

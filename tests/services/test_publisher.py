@@ -23,11 +23,12 @@ from services.publisher.handlers import FAILURES, Queues
 from services.publisher.libraries import Libraries
 from services.publisher.live_posts import load
 from services.publisher.main import publish
-from services.publisher.memory import memory_key, read
+from services.publisher.memory import read
 from services.publisher.settings import Settings
 from services.publisher.watchdog import QueuesStopped
 from shared.contracts import subjects
 from shared.contracts.configuration import Channel, LibraryConfig
+from shared.contracts.posting import memory_key
 from shared.contracts.posts import Approval, Delivery, DeliveryState, LivePost, PostIntent, live_slot
 from shared.contracts.status import PublicStatus, StatusChanged
 from shared.domain.library import ClockKind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, HealthWords
+from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, DoorWords, HealthWords
 
 WORDS: Final = DeviceWords(
     language="en",
@@ -45,6 +45,17 @@ WORDS: Final = DeviceWords(
             "error": "It says that it has a fault.",
         },
         other_flag="It says of itself: {flag}.",
+    ),
+    doors=DoorWords(
+        counts="It counts.",
+        counts_until="It counts; last heard {time}.",
+        closed="The library is closed; nothing has to come from here.",
+        unknown="Nothing is known of it yet.",
+        silent="Nothing has come from here since {time}. What it misses is put in as well as can be; see that it has power and network.",
+        stuck="It has reported nobody since {time}, though people must be going through. See that nothing covers it.",
+        no_entries="Since {time} it counts people out and nobody in. See that nothing covers it.",
+        no_exits="Since {time} it counts people in and nobody out. See that nothing covers it.",
+        swapped="Since {time} it counts in as out and out as in. Its figures are turned round; nobody is counted wrongly.",
     ),
     page=DevicePageWords(
         title="Counters",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, HealthWords
+from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, DoorWords, HealthWords
 
 WORDS: Final = DeviceWords(
     language="fr",
@@ -45,6 +45,17 @@ WORDS: Final = DeviceWords(
             "error": "Il signale une panne.",
         },
         other_flag="Il signale : {flag}.",
+    ),
+    doors=DoorWords(
+        counts="Elle compte.",
+        counts_until="Elle compte ; dernier signe {time}.",
+        closed="La bibliothèque est fermée ; rien n’est attendu d’ici.",
+        unknown="On n’en sait encore rien.",
+        silent="Plus aucun signe depuis {time}. Ce qui manque est estimé au mieux ; vérifiez l’alimentation et le réseau.",
+        stuck="Elle n’annonce personne depuis {time}, alors que des gens doivent y passer. Vérifiez que rien ne la masque.",
+        no_entries="Depuis {time}, elle compte les sorties mais aucune entrée. Vérifiez que rien ne la masque.",
+        no_exits="Depuis {time}, elle compte les entrées mais aucune sortie. Vérifiez que rien ne la masque.",
+        swapped="Depuis {time}, elle compte les entrées comme sorties et inversement. Ses chiffres sont remis à l’endroit ; le compte est bon.",
     ),
     page=DevicePageWords(
         title="Compteurs",

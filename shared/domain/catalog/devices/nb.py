@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, HealthWords
+from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, DoorWords, HealthWords
 
 WORDS: Final = DeviceWords(
     language="nb",
@@ -45,6 +45,17 @@ WORDS: Final = DeviceWords(
             "error": "Den sier at den har en feil.",
         },
         other_flag="Den sier selv: {flag}.",
+    ),
+    doors=DoorWords(
+        counts="Den teller.",
+        counts_until="Den teller; sist hørt kl. {time}.",
+        closed="Biblioteket er stengt; ingenting ventes herfra.",
+        unknown="Ingenting er kjent om den ennå.",
+        silent="Herfra har det ikke kommet noe siden kl. {time}. Det som mangler, anslås så godt det går; se at den har strøm og nett.",
+        stuck="Den har ikke meldt noen siden kl. {time}, enda folk må gå gjennom. Se at ingenting dekker den.",
+        no_entries="Siden kl. {time} teller den folk ut og ingen inn. Se at ingenting dekker den.",
+        no_exits="Siden kl. {time} teller den folk inn og ingen ut. Se at ingenting dekker den.",
+        swapped="Siden kl. {time} teller den inn som ut og omvendt. Tallene snus, så tellingen stemmer.",
     ),
     page=DevicePageWords(
         title="Tellere",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, HealthWords
+from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, DoorWords, HealthWords
 
 WORDS: Final = DeviceWords(
     language="nl",
@@ -45,6 +45,17 @@ WORDS: Final = DeviceWords(
             "error": "Hij meldt een storing.",
         },
         other_flag="Hij meldt zelf: {flag}.",
+    ),
+    doors=DoorWords(
+        counts="Hij telt.",
+        counts_until="Hij telt; laatst gehoord {time}.",
+        closed="De bibliotheek is dicht; hier hoeft nu niets vandaan te komen.",
+        unknown="Er is nog niets van bekend.",
+        silent="Hier komt sinds {time} niets meer vandaan. Wat ontbreekt, wordt zo goed mogelijk aangevuld; controleer stroom en netwerk.",
+        stuck="Hij meldt sinds {time} niemand, terwijl er mensen langs moeten komen. Kijk of er niets voor zit.",
+        no_entries="Sinds {time} telt hij mensen naar buiten en niemand naar binnen. Kijk of er niets voor zit.",
+        no_exits="Sinds {time} telt hij mensen naar binnen en niemand naar buiten. Kijk of er niets voor zit.",
+        swapped="Sinds {time} telt hij binnen als buiten en andersom. De cijfers worden omgedraaid; de telling klopt.",
     ),
     page=DevicePageWords(
         title="Tellers",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, HealthWords
+from shared.domain.catalog.devices.words import DevicePageWords, DeviceWords, DoorWords, HealthWords
 from shared.domain.catalog.uk import plural
 
 WORDS: Final = DeviceWords(
@@ -48,6 +48,17 @@ WORDS: Final = DeviceWords(
             "error": "Він повідомляє про несправність.",
         },
         other_flag="Він повідомляє: {flag}.",
+    ),
+    doors=DoorWords(
+        counts="Рахує.",
+        counts_until="Рахує; востаннє на зв’язку {time}.",
+        closed="Бібліотеку зачинено; звідси нічого не очікується.",
+        unknown="Про них ще нічого не відомо.",
+        silent="Звідси нічого не надходить; востаннє на зв’язку {time}. Чого бракує, оцінюється якнайточніше; перевірте живлення та мережу.",
+        stuck="Повідомляє, що нікого немає, хоча люди мають проходити; так від {time}. Перевірте, чи нічого не закриває лічильник.",
+        no_entries="Рахує лише тих, хто виходить, і нікого з тих, хто входить; так від {time}. Перевірте, чи нічого не закриває лічильник.",
+        no_exits="Рахує лише тих, хто входить, і нікого з тих, хто виходить; так від {time}. Перевірте, чи нічого не закриває лічильник.",
+        swapped="Рахує вхід як вихід і навпаки; так від {time}. Дані перевертаються, тож підрахунок правильний.",
     ),
     page=DevicePageWords(
         title="Лічильники",

@@ -127,10 +127,34 @@ class DevicePageWords:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorWords:
+    """How a gate stands, for the desk: one sentence each, two where there is something to do about it.
+
+    {time} is since when, and may carry a date.
+    """
+
+    counts: str
+    counts_until: str
+    """{time}: when it was last heard."""
+    closed: str
+    """The library is closed, and nobody expects anything of it."""
+    unknown: str
+    """Nothing is known of the library yet."""
+    silent: str
+    stuck: str
+    """It reports that nobody goes through, where people must."""
+    no_entries: str
+    no_exits: str
+    swapped: str
+    """Its figures are turned round until somebody does that with the box."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceWords:
     """All of one language."""
 
     language: str
     language_name: str
     health: HealthWords
+    doors: DoorWords
     page: DevicePageWords

@@ -1,0 +1,411 @@
+"""The staff's side over HTTP: tablets and people are let in, say things under their names, and see their library."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import pytest
+
+from cli.bus_server import BusServer
+from services.ingest.front import STRANGER_TRIES
+from services.ingest.main import create_app, with_devices
+from services.ingest.pins import kept
+from services.ingest.routes import Door
+from services.ingest.senders import Senders
+from services.ingest.settings import Settings
+from services.ingest.sign_in import invitation_name, open_code
+from shared.contracts import subjects
+from shared.contracts.configuration import LibraryConfig
+from shared.contracts.desk import TRIES, Invitation, Person
+from shared.contracts.readings import Pack, RemarkReading
+from shared.contracts.status import PublicStatus
+from shared.domain.library import ClockKind
+from shared.domain.status import State, Status
+from shared.runtime.bus import Bus, connected
+from shared.runtime.health import Readiness
+from shared.runtime.log_reader import LogReader
+from tests.conftest import settings_for
+
+PIN = "2580"
+KEPT = kept(PIN)
+SECRET = "made-up-secret"
+SIMULATION = "made-up-simulation-secret"
+
+
+@dataclass
+class Front:
+    """One library with an ingest that runs on the real bus, and what an operator does with its staff."""
+
+    name: str
+    bus: Bus
+    client: httpx.AsyncClient
+    door: Door
+
+    async def configure(self, library: str = "", **more: Any) -> None:
+        name = library or self.name
+        config = LibraryConfig.model_validate(
+            {
+                "id": name,
+                "name": "Branch",
+                "time_zone": "Europe/Paris",
+                "languages": ["fr", "en"],
+                "opening_hours": "24/7",
+                "capacity": 100,
+                "zones": [{"id": "hall", "name": "Hall", "capacity": 100}],
+                "gates": [{"id": f"{name}-front", "name": "Front door", "to": "hall"}],
+                "markers": [
+                    {"id": "tree", "name": "The tree", "people": 60},
+                    {"id": "pillar", "name": "The pillar", "people": 20},
+                ],
+                "keys": [
+                    {
+                        "id": f"{name}-staff",
+                        "sha256": sha256(SECRET.encode()).hexdigest(),
+                        "device": "old-tablet",
+                        "role": "staff",
+                    }
+                ],
+                **more,
+            }
+        )
+        await self.bus.bucket(subjects.LIBRARIES).put(name, config.model_dump_json(by_alias=True).encode())
+        await until(lambda: self.door.registry.libraries.get(name) == config)
+
+    async def put(self, what: str, name: str, value: Any, library: str = "") -> None:
+        key = subjects.staff_key(library or self.name, what, name)
+        await self.bus.bucket(subjects.STAFF).put(key, value.model_dump_json().encode())
+
+    async def person(self, name: str = "ab", library: str = "") -> Person:
+        person = Person(id=name, name=name.upper(), pin=KEPT, since=datetime.now(UTC))
+        await self.put("person", name, person, library)
+        await until(lambda: self.door.senders.staff.person(library or self.name, name) == person)
+        return person
+
+    async def invite(self, tablet: str = "front-desk", library: str = "", minutes: float = 15) -> str:
+        code = open_code(library or self.name)
+        digest = sha256(code.encode()).hexdigest()
+        expires = datetime.now(UTC) + timedelta(minutes=minutes)
+        invitation = Invitation(sha256=digest, tablet=tablet, name="Front desk", expires=expires)
+        await self.put("invitation", invitation_name(digest), invitation, library)
+        return code
+
+    async def enrol(self, code: str) -> httpx.Response:
+        return await self.client.post("/v1/staff/enrolments", json={"code": code})
+
+    async def tablet(self, tablet: str = "front-desk", library: str = "") -> str:
+        answer = await self.enrol(await self.invite(tablet, library))
+        assert answer.status_code == 201
+        key: str = answer.json()["key"]
+        return key
+
+    async def sign_in(self, key: str, person: str = "ab", pin: str = PIN) -> httpx.Response:
+        body = {"person": person, "pin": pin}
+        return await self.client.post("/v1/staff/sessions", json=body, headers=bearer(key))
+
+    async def session(self, key: str, person: str = "ab") -> str:
+        answer = await self.sign_in(key, person)
+        assert answer.status_code == 201, answer.text
+        session: str = answer.json()["session"]
+        return session
+
+    async def say(self, credential: str, **reading: Any) -> httpx.Response:
+        body = {"kind": "head_count", "library": self.name, "people": 40, **reading}
+        return await self.client.post(
+            "/v1/readings", json=[body], headers={**bearer(credential), "Content-Type": "application/json"}
+        )
+
+    async def desk(self, credential: str, **asked: Any) -> httpx.Response:
+        return await self.client.get("/v1/staff/desk", params=asked, headers=bearer(credential), timeout=40)
+
+    async def readings(self) -> list[RemarkReading]:
+        found: list[RemarkReading] = []
+        async for batch in LogReader(self.bus, subjects.READINGS, [subjects.ANY_READINGS]).batches():
+            for message in batch.messages:
+                packed = Pack.model_validate_json(message.data).readings
+                found += [each for each in packed if each.library == self.name and isinstance(each, RemarkReading)]
+            if batch.is_caught_up:
+                break
+        return found
+
+    async def status(self, **more: Any) -> PublicStatus:
+        at = datetime.now(UTC)
+        fields: dict[str, Any] = {
+            "library": self.name,
+            "name": "Branch",
+            "time_zone": "Europe/Paris",
+            "languages": ("fr", "en"),
+            "revision": 1,
+            "state": State.OPEN,
+            "capacity": 100,
+            "as_of": at,
+            "valid_until": at + timedelta(minutes=10),
+            **more,
+        }
+        public = PublicStatus.of(status_with(fields), {})
+        await self.bus.bucket(subjects.STATUS).put(self.name, public.model_dump_json().encode())
+        return public
+
+
+def status_with(fields: dict[str, Any]) -> Status:
+    nothing: dict[str, Any] = dict.fromkeys(Status.__dataclass_fields__)
+    empty: dict[str, Any] = {
+        "zones": (),
+        "hours_today": (),
+        "notice": "",
+        "muted": False,
+        "entries_today": 0,
+        "exits_today": 0,
+        "clock": ClockKind.WALL,
+        "speed": 1.0,
+        "url": "",
+        "gate_faults": (),
+        "wait_if_leaving": (),
+        "waits_checked": 0,
+        "corrected_entries_today": 0,
+        "corrected_exits_today": 0,
+        "rule_version": "",
+    }
+    return Status(**{**nothing, **empty, **fields})
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
+def problem(answer: httpx.Response) -> str:
+    found: str = answer.json()["type"].rpartition("/")[2]
+    return found
+
+
+async def until(is_so: Any) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def running(server: BusServer, bus: Bus, **settings: Any) -> AsyncIterator[Front]:
+    """Run an ingest until the end of the block."""
+    door = Door(Settings(**settings), Senders(simulation_key_sha256=sha256(SIMULATION.encode()).hexdigest()))
+    async with connected([server.url], settings_for(server, "ingest").nats_seed, "ingest") as own:
+        work = asyncio.create_task(with_devices(own, door, Readiness()))
+        transport = httpx.ASGITransport(create_app(door, Readiness()))
+        async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
+            front = Front(f"lib-{token_hex(4)}", bus, client, door)
+            try:
+                if not door.settings.leaf:
+                    await until(lambda: door.senders.staff.is_read)
+                await front.configure()
+                yield front
+            finally:
+                work.cancel()
+                await asyncio.wait([work])
+
+
+@pytest.fixture
+async def front(standing: Bus, bus_server: BusServer) -> AsyncIterator[Front]:
+    async with running(bus_server, standing) as found:
+        yield found
+
+
+async def test_a_tablet_is_enrolled_somebody_signs_in_and_what_they_say_carries_their_name(front: Front) -> None:
+    await front.person()
+    enrolled = await front.enrol(await front.invite())
+    assert enrolled.status_code == 201
+    assert enrolled.headers["cache-control"] == "no-store"
+    fields = enrolled.json()
+    assert fields["library"] == {"id": front.name, "name": "Branch"}
+    assert fields["tablet"] == {"id": "front-desk", "name": "Front desk"}
+    signed_in = await front.sign_in(fields["key"])
+    assert signed_in.status_code == 201
+    assert signed_in.json()["person"] == {"id": "ab", "name": "AB"}
+    session = signed_in.json()["session"]
+    at = datetime.now(UTC) - timedelta(minutes=40)
+    for _ in range(2):
+        answer = await front.say(session, id="tap-1", time=at.isoformat())
+        assert answer.status_code == 202
+    [said] = {(each.id, each.device, each.by, each.time) for each in await front.readings()}
+    assert said == ("tap-1", "front-desk", "ab", at)
+
+
+async def test_an_invitation_is_used_once_and_not_after_its_time(front: Front) -> None:
+    code = await front.invite()
+    answers = await asyncio.gather(*(front.enrol(code) for _ in range(5)))
+    assert sorted(each.status_code for each in answers) == [201, 403, 403, 403, 403]
+    late = await front.enrol(await front.invite(minutes=-1))
+    unknown = await front.enrol(open_code(front.name))
+    elsewhere = await front.enrol(open_code("nowhere"))
+    garbage = await front.enrol("what is this")
+    refused = [each for each in answers if each.status_code == 403]
+    assert {each.text for each in (*refused, late, unknown, elsewhere, garbage)} == {late.text}
+    assert problem(late) == "invitation-over"
+
+
+async def test_strangers_are_slowed_down_and_their_bodies_are_small(front: Front) -> None:
+    large = await front.client.post("/v1/staff/enrolments", content=b" " * 2000)
+    assert problem(large) == "body-too-large"
+    answers = [await front.enrol(open_code(front.name)) for _ in range(STRANGER_TRIES)]
+    assert problem(answers[-1]) == "too-many-tries"
+    assert int(answers[-1].headers["retry-after"]) > 0
+
+
+async def test_wrong_pins_are_counted_and_end_in_a_pause_also_for_the_right_one(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    left = []
+    for _ in range(TRIES - 1):
+        answer = await front.sign_in(key, pin="9999")
+        assert problem(answer) == "wrong-pin"
+        left.append(answer.json()["left"])
+    assert left == [4, 3, 2, 1]
+    for pin in ("9999", PIN):
+        answer = await front.sign_in(key, pin=pin)
+        assert (answer.status_code, problem(answer)) == (429, "locked")
+        assert 0 < int(answer.headers["retry-after"]) <= 300
+
+
+async def test_many_wrong_pins_at_once_are_no_more_tries_than_one_after_the_other(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    answers = await asyncio.gather(*(front.sign_in(key, pin=f"93{number:02}") for number in range(20)))
+    assert sum(problem(each) == "wrong-pin" for each in answers) < TRIES
+    assert problem(await front.sign_in(key)) == "locked"
+
+
+async def test_a_right_pin_begins_the_count_anew(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    await front.sign_in(key, pin="9999")
+    await front.session(key)
+    assert (await front.sign_in(key, pin="9999")).json()["left"] == TRIES - 1
+
+
+async def test_nobody_learns_from_the_answer_whether_there_is_such_a_person(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    known, unknown = await front.sign_in(key, pin="9999"), await front.sign_in(key, person=token_hex(6), pin="9999")
+    assert (known.status_code, known.text) == (unknown.status_code, unknown.text)
+
+
+async def test_a_tablet_alone_shows_and_says_nothing(front: Front) -> None:
+    key = await front.tablet()
+    assert (await front.desk(key)).status_code == 200
+    assert (await front.client.get("/v1/devices", headers=bearer(key))).status_code == 200
+    assert problem(await front.say(key)) == "forbidden"
+    for path in ("/v1/approvals", "/v1/claims"):
+        assert problem(await front.client.post(path, json={}, headers=bearer(key))) == "forbidden"
+    assert problem(await front.client.delete("/v1/staff/sessions/current", headers=bearer(key))) == "forbidden"
+    assert not await front.readings()
+
+
+async def test_a_session_ends_when_it_is_ended_and_the_tablet_stays(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    session = await front.session(key)
+    ended = await front.client.delete("/v1/staff/sessions/current", headers=bearer(session))
+    assert ended.status_code == 204
+    for answer in (await front.say(session), await front.desk(session)):
+        assert (answer.status_code, problem(answer)) == (401, "session-over")
+    assert (await front.desk(key)).status_code == 200
+
+
+async def test_one_who_signs_in_again_on_the_same_tablet_has_one_session(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    first, second = await front.session(key), await front.session(key)
+    assert problem(await front.desk(first)) == "session-over"
+    assert (await front.desk(second)).json()["person"] == {"id": "ab", "name": "AB"}
+
+
+async def test_a_session_ends_with_the_person_and_with_a_new_pin(front: Front) -> None:
+    await front.person("ab")
+    await front.person("cd")
+    key = await front.tablet()
+    removed, renewed = await front.session(key, "ab"), await front.session(key, "cd")
+    await front.bus.bucket(subjects.STAFF).delete(subjects.staff_key(front.name, "person", "ab"))
+    await front.person("cd")
+    await until(lambda: front.door.senders.staff.person(front.name, "ab") is None)
+    for session in (removed, renewed):
+        assert problem(await front.say(session)) == "session-over"
+    await front.person("ab")  # somebody else of these initials
+    assert problem(await front.say(removed)) == "session-over"
+
+
+async def test_a_revoked_tablet_is_unknown_and_so_are_the_sessions_on_it(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    session = await front.session(key)
+    await front.bus.bucket(subjects.STAFF).delete(subjects.staff_key(front.name, "tablet", "front-desk"))
+    await until(lambda: front.door.senders.staff.tablet(front.name, "front-desk") is None)
+    for credential in (key, session):
+        assert problem(await front.desk(credential)) == "unauthenticated"
+    another = await front.tablet()  # of the same name
+    assert problem(await front.desk(key)) == "unauthenticated"
+    assert problem(await front.say(session)) == "unauthenticated"
+    assert (await front.desk(another)).status_code == 200
+
+
+async def test_a_request_that_waits_ends_when_its_tablet_is_revoked(front: Front) -> None:
+    key = await front.tablet()
+    etag = (await front.desk(key)).headers["etag"]
+    waiting = asyncio.create_task(front.desk(key, after=etag, wait=25))
+    await asyncio.sleep(0.1)
+    await front.bus.bucket(subjects.STAFF).delete(subjects.staff_key(front.name, "tablet", "front-desk"))
+    async with asyncio.timeout(10):
+        assert problem(await waiting) == "unauthenticated"
+
+
+async def test_another_librarys_tablet_sees_and_does_nothing_here(front: Front) -> None:
+    other = f"{front.name}-other"
+    await front.configure(other)
+    await front.person(library=other)
+    await front.person()
+    key = await front.tablet(library=other)
+    session = await front.session(key)
+    assert (await front.desk(session)).json()["library"]["id"] == other
+    assert problem(await front.say(session)) == "forbidden"
+    approval = {"library": front.name, "post": "0" * 64, "approve": True}
+    assert problem(await front.client.post("/v1/approvals", json=approval, headers=bearer(session))) == "forbidden"
+    for credential in (key, session):
+        moved = credential.replace(other, front.name, 1)
+        assert (await front.desk(moved)).status_code == 401
+    assert not await front.readings()
+
+
+@pytest.mark.parametrize("form", ["simulation", "staff"])
+async def test_other_keys_are_not_for_the_desk(front: Front, form: str) -> None:
+    key = {"simulation": f"simulation.{SIMULATION}", "staff": f"{front.name}-staff.{SECRET}"}[form]
+    assert problem(await front.desk(key)) == "forbidden"
+    assert problem(await front.sign_in(key)) == "forbidden"
+    assert (await front.client.get("/v1/staff/card.svg", headers=bearer(key))).status_code == 403
+    assert (await front.client.get("/v1/staff/desk")).status_code == 401
+
+
+async def test_nobody_chooses_who_has_said_it(front: Front) -> None:
+    await front.person()
+    session = await front.session(await front.tablet())
+    for credential in (session, f"{front.name}-staff.{SECRET}"):
+        assert problem(await front.say(credential, by="cd")) == "forbidden"
+    assert (await front.say(session, by="ab", id="own")).status_code == 202
+    assert (await front.say(session, device="another")).status_code == 403
+    assert {each.by for each in await front.readings()} == {"ab"}
+
+
+async def test_a_post_is_approved_by_a_person(front: Front) -> None:
+    await front.person()
+    session = await front.session(await front.tablet())
+    body = {"library": front.name, "post": "a" * 64, "approve": True}
+    answer = await front.client.post("/v1/approvals", json=body, headers=bearer(session))
+    assert answer.status_code == 202
+    entry = await front.bus.bucket(subjects.APPROVALS).get(subjects.approval_key(front.name, "a" * 64))
+    assert entry is not None
+    assert json.loads(entry.value)["by"] == "ab"
