@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from services.api.usual_days import DaysUnavailable, UsualDays
 from shared.contracts import subjects
 from shared.contracts.status import DayHistory
 from shared.runtime.bus import Bus, BusUnavailable, Entry
@@ -30,7 +31,7 @@ PATIENCE_S: Final = 1.0
 """How long a page may wait for its curve: a connection that is half open takes the bus's whole time to fail."""
 
 
-class HistoryUnavailable(Exception):  # noqa: N818
+class HistoryUnavailable(DaysUnavailable):
     """The bus cannot be asked just now. Try again in a moment."""
 
 
@@ -51,6 +52,8 @@ class History:
     bus: Bus | None = None
     waiting_max: int = WAITING_MAX
     patience_s: float = PATIENCE_S
+    usual: UsualDays = field(init=False)
+    """What days like today usually look like."""
     _kept: OrderedDict[str, tuple[datetime, StoredDay | None]] = field(default_factory=OrderedDict)
     _todays: OrderedDict[str, StoredDay] = field(default_factory=OrderedDict)
     _reads: dict[str, asyncio.Task[StoredDay | None]] = field(default_factory=dict)
@@ -58,8 +61,9 @@ class History:
     _places: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        """Set the limit of reads under way."""
+        """Set the limit of reads under way, and let the usual days read past ones."""
         self._places = asyncio.Semaphore(self.reads_max)
+        self.usual = UsualDays(self._past, self.now, self.patience_s)
 
     async def days(self, library: str, dates: list[str]) -> list[DayHistory]:
         """Return the days (YYYY-MM-DD, local) that there are, in the order asked for. Raises HistoryUnavailable."""
@@ -69,11 +73,23 @@ class History:
     async def today(self, library: str, date: str) -> StoredDay | None:
         """Return a library's present day as far as it is known, without a long wait; None if nothing is known of it."""
         try:
+            return await self.latest(library, date)
+        except HistoryUnavailable:
+            return None
+
+    async def latest(self, library: str, date: str) -> StoredDay | None:
+        """Return a library's present day as far as it is known, without a long wait, or None if there is none yet.
+
+        Raises HistoryUnavailable where the bus does not answer and nothing of that day was read before.
+        """
+        try:
             async with asyncio.timeout(self.patience_s):
                 day = await self.day(library, date)
-        except (HistoryUnavailable, TimeoutError):
+        except (HistoryUnavailable, TimeoutError) as error:
             known = self._todays.get(library)
-            return known if known is not None and known.history.date == date else None
+            if known is not None and known.history.date == date:
+                return known
+            raise HistoryUnavailable("the present day is not known") from error
         if day is not None:
             self._todays[library] = day
             self._todays.move_to_end(library)
@@ -101,13 +117,23 @@ class History:
         finally:
             self._waiting -= 1
 
-    async def _fetch(self, bus: Bus, key: str) -> StoredDay | None:
+    async def _past(self, library: str, date: str) -> DayHistory | None:
+        """Return a past day for somebody who keeps what follows from it: it takes nobody's place here."""
+        if self.bus is None or not self.bus.is_connected:
+            raise HistoryUnavailable("no connection to the bus")
+        day = await self._ask(self.bus, subjects.history_key(library, date))
+        return None if day is None else day.history
+
+    async def _ask(self, bus: Bus, key: str) -> StoredDay | None:
         try:
             async with self._places:
                 entry = await bus.bucket(subjects.HISTORY).get(key)
         except BusUnavailable as error:
             raise HistoryUnavailable(str(error)) from error
-        day = None if entry is None else _read(entry)
+        return None if entry is None else _read(entry)
+
+    async def _fetch(self, bus: Bus, key: str) -> StoredDay | None:
+        day = await self._ask(bus, key)
         self._kept[key] = (self.now(), day)
         self._kept.move_to_end(key)
         if len(self._kept) > KEPT_MAX:

@@ -615,6 +615,7 @@ async def test_the_description_names_every_route_and_the_form_of_errors(client: 
         "/v1/libraries/{library}",
         "/v1/libraries/{library}/zones",
         "/v1/libraries/{library}/history",
+        "/v1/libraries/{library}/today",
         "/v1/libraries/{library}/card.svg",
         "/v1/libraries/{library}/card.png",
         "/v1/libraries/{library}/badge.svg",

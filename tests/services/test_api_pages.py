@@ -13,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.bus_server import BusServer
+from services.api.freshness import fresh_form
+from services.api.history import StoredDay
 from services.api.pages.chart import TICKS_MAX, _axis, chart
 from services.api.pages.language import choose
-from services.api.pages.teller import Fact, People
+from services.api.pages.teller import Fact, People, Teller
 from services.api.pages.view import freshness, library_view
 from services.api.pages.waiting import Waiting
-from services.api.projection import Held, Projection
+from services.api.projection import Held, Prepared, Projection
+from services.api.today import Curve, Known, curve_of
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.domain import occupancy
@@ -519,18 +522,19 @@ def test_the_axis_covers_the_day_in_few_whole_steps(begin: datetime, span: timed
     assert 2 <= ticks <= TICKS_MAX
 
 
+def curve(date: str, people: list[int | None]) -> Curve:
+    """Return a day's curve as it is read beside the usual status, which is of 2 March."""
+    held = Held(NOON, 1, Prepared.of(fresh_form(public())), None)
+    known = Known(datetime.fromisoformat(date).date(), StoredDay(1, day("tilleuls", date, people)), None)
+    return curve_of(held, known, NOON)
+
+
 def test_a_day_nobody_knows_has_no_curve() -> None:
-    status = public()
-    words = CATALOGS["en"].pages
     for people in ([], [None, None]):
-        unknown = day("tilleuls", "2026-03-02", list(people))
-        drawn = chart(unknown, status.hours_today, 120, "x", words, formats_for("en", "Europe/Paris"))
-        assert drawn is None
+        assert chart(curve("2026-03-02", list(people)), "x", Teller.of("en", "Europe/Paris")) is None
 
 
 def test_hours_of_another_day_do_not_stretch_the_curve() -> None:
-    status = public()
-    formats = formats_for("en", "Europe/Paris")
-    drawn = chart(day("x", "2026-03-04", [1, 2, 3]), status.hours_today, 120, "x", CATALOGS["en"].pages, formats)
+    drawn = chart(curve("2026-03-04", [1, 2, 3]), "x", Teller.of("en", "Europe/Paris"))
     assert drawn is not None
-    assert drawn.times == ("09:00", "10:00")
+    assert [each.text for each in drawn.times] == ["09:00", "10:00"]

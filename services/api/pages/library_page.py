@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from services.api.feeds import Feeds
-from services.api.history import History, StoredDay
+from services.api.history import History
 from services.api.pages.chart import Chart, chart
 from services.api.pages.language import choose, offered_by
 from services.api.pages.rendering import Renderer, links_to, state_of, stream_of
@@ -20,6 +21,7 @@ from services.api.profiles import Profiles
 from services.api.projection import Held
 from services.api.routes.history import local_date
 from services.api.shelf import Shelf
+from services.api.today import Known, curve_of, read_today
 from shared.contracts.status import ZoneStatus
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN
 from shared.runtime.card import card_alt
@@ -75,7 +77,7 @@ def routes(
         push = PushForm.of(status.zones) if library in offers else None
         has_feed = not fragment and await feeds.has(library, language)
         # Without a curve the page is still whole.
-        today = await history.today(library, local_date(held, now).isoformat())
+        today = await read_today(history, held, local_date(held, now))
 
         def render() -> bytes:
             return renderer.render(
@@ -83,7 +85,7 @@ def routes(
                 language,
                 f"/l/{library}",
                 {},
-                view=library_view(held, language, now, _curve(held, today, language)),
+                view=library_view(held, language, now, _curve(held, today, language, now)),
                 links=links_to(f"/l/{library}", {}, offered),
                 stream=stream_of([library]),
                 origin=origin,
@@ -92,16 +94,12 @@ def routes(
                 card_alt=card_alt(status.to_domain(), language),
             )
 
-        key = (library, fragment, origin, has_feed, push, state_of(held, language, now), today.revision if today else 0)
+        key = (library, fragment, origin, has_feed, push, state_of(held, language, now), today.version)
         return renderer.answer(request, key, render, language, held.remaining_s(now))
 
     return router
 
 
-def _curve(held: Held, today: StoredDay | None, language: str) -> Chart | None:
-    if today is None:
-        return None
+def _curve(held: Held, today: Known, language: str, now: datetime) -> Chart | None:
     status = held.fresh.status
-    teller = Teller.of(language, status.time_zone)
-    words = teller.catalog.pages
-    return chart(today.history, status.hours_today, status.capacity, status.name, words, teller.formats)
+    return chart(curve_of(held, today, now), status.name, Teller.of(language, status.time_zone))

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from services.api.conditional import respond
+from services.api.conditional import cache_control, respond
 from services.api.freshness import library_now
 from services.api.history import History, HistoryUnavailable
 from services.api.models import HistoryDays
@@ -17,6 +17,7 @@ from services.api.problems import ProblemRaised
 from services.api.projection import Held, etag_of
 from services.api.routes.libraries import JSON, LibraryId, problem_responses
 from services.api.shelf import Shelf
+from services.api.today import TodayCurve, curve_of, read_today
 
 CACHING: Final = "public, max-age=15"
 """Today grows, and a correction may change a day that is past."""
@@ -48,8 +49,7 @@ def routes(shelf: Shelf, history: History, days_max: int) -> APIRouter:
         try:
             found = await history.days(library, dates)
         except HistoryUnavailable as error:
-            detail = "The bus that keeps the history does not answer."
-            raise ProblemRaised("history-unavailable", detail, retry_after_s=RETRY_AFTER_S) from error
+            raise _unavailable() from error
         known = {each.date for each in found}
         answer = HistoryDays(
             library=library,
@@ -59,6 +59,26 @@ def routes(shelf: Shelf, history: History, days_max: int) -> APIRouter:
         )
         body = answer.model_dump_json().encode()
         return respond(request, body, etag_of(body), CACHING, JSON)
+
+    @router.get(
+        "/{library}/today",
+        response_model=TodayCurve,
+        responses=problem_responses(404, 422, 503),
+        summary="Today so far, as usual, and as expected",
+    )
+    async def today(request: Request, library: LibraryId) -> Response:
+        """Return today's curve so far, what is usual on such a day, and what to expect from now to closing.
+
+        *Usual* is the same weekday with the same opening hours, over the last eight weeks. What is expected is an
+        estimate and never a fact: show it as one.
+        """
+        held = shelf.held(library)
+        now = shelf.now()
+        known = await read_today(history, held, local_date(held, now))
+        if known.is_cut_off:
+            raise _unavailable()
+        body = TodayCurve.of(held, curve_of(held, known, now), now).model_dump_json().encode()
+        return respond(request, body, etag_of(body), cache_control(held.remaining_s(now)), JSON)
 
     return router
 
@@ -83,6 +103,11 @@ def span(day: date | None, first: date | None, last: date | None, *, today: date
     if count > days_max:
         raise ProblemRaised("span-too-long", f"{count} days are asked for; {days_max} may be.")
     return [(begin + timedelta(days=offset)).isoformat() for offset in range(count)]
+
+
+def _unavailable() -> ProblemRaised:
+    detail = "The bus that keeps the history does not answer."
+    return ProblemRaised("history-unavailable", detail, retry_after_s=RETRY_AFTER_S)
 
 
 def _invalid(where: str, reason: str) -> ProblemRaised:
