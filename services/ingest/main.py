@@ -20,7 +20,7 @@ from services.ingest.desk_watch import Desks
 from services.ingest.device_watch import watch
 from services.ingest.front import Front
 from services.ingest.listener import Listener
-from services.ingest.pages import site
+from services.ingest.pages import site, staff
 from services.ingest.positions import Positions
 from services.ingest.problems import BY_STATUS, PROBLEMS
 from services.ingest.recount import Recount
@@ -53,6 +53,7 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     app.include_router(device_routes.router(door))
     app.include_router(desk_routes.router(door))
     app.include_router(site.router())
+    app.include_router(staff.router())
     app.router.routes.extend(routes(readiness))
 
     @app.exception_handler(HTTPException)

@@ -16,7 +16,6 @@ import pytest
 from cli.bus_server import BusServer
 from services.ingest.device_overview import Row, sight_of
 from services.ingest.front import KEY_AT_ONCE, SOURCE_AT_ONCE
-from services.ingest.pages import site
 from services.ingest.sources.keeper import Trouble
 from shared.contracts import subjects
 from shared.contracts.devices import Claim, Device, DeviceState, Line
@@ -346,11 +345,12 @@ async def test_the_page_is_there_in_every_language_and_loads_nothing_from_elsewh
 
 async def test_the_page_s_files_may_be_kept_for_ever_and_no_others_are_served(inlet: Inlet) -> None:
     page = (await inlet.client.get("/devices")).text
-    paths = re.findall(r"/devices/devices\.[0-9a-f]+\.(?:css|js)", page)
-    assert len(paths) == 2
+    paths = re.findall(r'(?:href|src)="(/staff/files/[0-9a-f]+/[a-z.-]+)"', page)
+    assert {path.rpartition("/")[2] for path in paths} == {"icon.svg", "staff.css", "devices.css", "devices.js"}
     for path in paths:
         answer = await inlet.client.get(path)
         assert answer.status_code == 200
         assert "immutable" in answer.headers["cache-control"]
-    assert {each.path for each in site.assets().values()} == set(paths)
-    assert (await inlet.client.get("/devices/site.py")).status_code == 404
+    folder = paths[0].rpartition("/")[0]
+    for missing in (f"{folder}/site.py", "/staff/files/0/staff.js"):
+        assert (await inlet.client.get(missing)).status_code == 404

@@ -1,5 +1,7 @@
-// The counters of one library, for its staff. Plain script for old tablets: no modules, nothing younger than 2018.
+// The counters of one library, for its staff: for whoever is signed in on the tablet, else with a key that is typed in.
 // Whatever comes from devices is set as text, never as markup.
+
+import { openStore } from "./staff-store.js";
 
 (function () {
   "use strict";
@@ -7,12 +9,15 @@
   var REFRESH_MS = 15000;
   var ANSWER_LIMIT_MS = 15000;
   var KEPT = "placelibre-staff-key";
+  var PRESENT = "placelibre-staff-present";
+  var IDLE_MS = 10 * 60 * 1000; // as on the tablet's other pages
 
   var words = JSON.parse(document.getElementById("words").textContent);
   var language = document.documentElement.lang;
   var byId = function (id) { return document.getElementById(id); };
   var said = byId("said");
-  var key = recall();
+  var key = "";
+  var isTablet = false;
   var shown = "";
   var latest = null;
   var busy = false;
@@ -24,6 +29,7 @@
 
   function keep(value) {
     key = value;
+    if (isTablet) return;
     try {
       if (value) localStorage.setItem(KEPT, value);
       else localStorage.removeItem(KEPT);
@@ -99,6 +105,10 @@
   function askForKey(why) {
     byId("all").hidden = true;
     byId("library").textContent = "";
+    if (isTablet) {
+      byId("sign-in").hidden = false;
+      return;
+    }
     byId("key-form").hidden = false;
     shown = "";
     say(why, Boolean(why));
@@ -361,10 +371,48 @@
     byId("key").value = "";
     load();
   });
+  // On an enrolled tablet the key is the session of whoever has entered their PIN a moment ago.
+  function present() {
+    try {
+      var found = JSON.parse(sessionStorage.getItem(PRESENT));
+      return found && Math.abs(Date.now() - found.active) < IDLE_MS ? found : null;
+    } catch (error) {
+      return null;
+    }
+  }
+
+  function stayAwake() {
+    var found = present();
+    if (!isTablet || !found) return;
+    found.active = Date.now();
+    sessionStorage.setItem(PRESENT, JSON.stringify(found));
+  }
+
+  function begin() {
+    return openStore().then(function (store) {
+      return Promise.all([store.get("tablet"), store.get("people")]);
+    }).then(function (found) {
+      var who = present();
+      isTablet = Boolean(found[0]);
+      if (!isTablet) key = recall();
+      else if (who && found[1] && found[1][who.person.id]) key = found[1][who.person.id].session || "";
+      byId("forget").hidden = isTablet;
+      load();
+    });
+  }
+
   byId("forget").addEventListener("click", function () {
     keep("");
     askForKey("");
   });
-  setInterval(function () { if (key && !document.hidden && !editing) load(); }, REFRESH_MS);
-  load();
+  document.addEventListener("pointerdown", stayAwake);
+  document.addEventListener("keydown", stayAwake);
+  setInterval(function () {
+    if (isTablet && key && !present()) {
+      key = "";
+      askForKey("");
+    }
+    if (key && !document.hidden && !editing) load();
+  }, REFRESH_MS);
+  begin();
 })();
