@@ -13,7 +13,9 @@ from typing import Final
 
 from services.aggregator.fold import Effects, Fold, Kept
 from shared.contracts import subjects
+from shared.contracts.desk import DeskRecord
 from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
+from shared.domain.advance import acts_moment
 from shared.domain.library_state import Day
 from shared.domain.status import Change
 from shared.runtime import metrics
@@ -36,6 +38,7 @@ class Pending:
 
     changes: dict[str, list[Change]] = field(default_factory=dict)
     statuses: set[str] = field(default_factory=set)
+    desks: set[str] = field(default_factory=set)
     days: dict[tuple[str, str], Day] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
 
@@ -47,10 +50,13 @@ class Pending:
                 self.changes.setdefault(library, []).extend(outcome.changes)
             if outcome.is_status_new:
                 self.statuses.add(library)
+            if outcome.are_acts_new:
+                self.desks.add(library)
             self.days.update({(library, date): day for date, day in outcome.days.items()})
         for library in effects.removed:
             self.removed.add(library)
             self.statuses.discard(library)
+            self.desks.discard(library)
 
 
 async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
@@ -62,8 +68,9 @@ async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
         for (library, date), day in pending.days.items()
         if (kept := fold.kept(library)) is not None
     )
-    statuses = bus.bucket(subjects.STATUS)
-    await _all(persist(partial(statuses.delete, library)) for library in pending.removed)
+    await _all(_desk(bus, kept) for library in pending.desks if (kept := fold.kept(library)) is not None)
+    for bucket in (bus.bucket(subjects.STATUS), bus.bucket(subjects.DESK)):
+        await _all(persist(partial(bucket.delete, library)) for library in pending.removed)
 
 
 def _wording(fold: Fold, library: str) -> Wording:
@@ -94,6 +101,14 @@ async def _status(bus: Bus, kept: Kept) -> None:
         return
     body = PublicStatus.of(status, sentences_for(status, wording=kept.library.wording)).model_dump_json().encode()
     await persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
+
+
+async def _desk(bus: Bus, kept: Kept) -> None:
+    state, library = kept.state, kept.library
+    if state.now is None:
+        return
+    record = DeskRecord.of(library.id, state.acts, acts_moment(state, library), library.time_zone)
+    await persist(partial(bus.bucket(subjects.DESK).put, library.id, record.model_dump_json().encode()))
 
 
 async def _day(bus: Bus, kept: Kept, date: str, day: Day) -> None:

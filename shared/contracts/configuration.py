@@ -491,6 +491,7 @@ class LibraryConfig(Table):
             url=self.url,
             channels=self.channel_rules,
             wording=self.own_words,
+            staff_devices=frozenset(each.device for each in self.keys if each.role == "staff"),
         )
 
 

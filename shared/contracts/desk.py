@@ -8,13 +8,16 @@ which of the colleagues; neither is kept here other than as a hash.
 from __future__ import annotations
 
 from datetime import timedelta
-from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field
 
 from shared.contracts.readings import Slug
 from shared.contracts.status import Wire
+from shared.domain import acts as domain
+from shared.domain.acts import ActState, TakenBack
+from shared.domain.reading import ExceptionalClosing, Notice, StaffReading
 
 INVITED_FOR: Final = timedelta(minutes=15)
 """How long an invitation may be used; it is used once."""
@@ -90,16 +93,6 @@ class Tries(Wire):
     locked_until: AwareDatetime | None = None
 
 
-class ActState(StrEnum):
-    """What has become of what staff said."""
-
-    HOLDS = "holds"
-    """It is what is known now: the door is held shut, the notice stands, nobody has looked at the queue since."""
-    PAST = "past"
-    """It was taken into account, and something newer, or its own end, has come."""
-    TAKEN_BACK = "taken_back"
-
-
 class Act(Wire):
     """Something that staff have said: a reading of theirs as the log has it, and what has become of it.
 
@@ -128,6 +121,38 @@ class Act(Wire):
     taken_back_at: AwareDatetime | None = None
     taken_back_by: str = ""
 
+    @classmethod
+    def of(cls, reading: StaffReading, state: ActState, taken_back: TakenBack | None, zone: ZoneInfo) -> Self:
+        """Return the wire form of what somebody said, in the library's own time zone."""
+        until, joined = getattr(reading, "until", None), getattr(reading, "joined", None)
+        match reading:
+            case Notice():
+                text = reading.text
+            case ExceptionalClosing():
+                text = reading.reason
+            case _:
+                text = ""
+        return cls(
+            id=reading.id,
+            device=reading.device,
+            by=reading.by,
+            kind=reading.kind,
+            at=reading.at.astimezone(zone),
+            state=state,
+            zone=getattr(reading, "zone", None),
+            marker=getattr(reading, "marker", None),
+            people=getattr(reading, "people", None),
+            seats=getattr(reading, "seats", None),
+            minutes=getattr(reading, "minutes", None),
+            on=getattr(reading, "on", None),
+            text=text,
+            until=until.astimezone(zone) if until else None,
+            joined=joined.astimezone(zone) if joined else None,
+            note=reading.note,
+            taken_back_at=taken_back.at.astimezone(zone) if taken_back else None,
+            taken_back_by=taken_back.by if taken_back else "",
+        )
+
 
 class DeskRecord(Wire):
     """What staff have said of one library, the newest first, as of one place in the log."""
@@ -135,3 +160,13 @@ class DeskRecord(Wire):
     library: str
     as_of: AwareDatetime
     acts: tuple[Act, ...]
+
+    @classmethod
+    def of(cls, library: str, acts: domain.Acts, moment: domain.Moment, zone: ZoneInfo) -> Self:
+        """Return the wire form of a library's record at a moment."""
+        said = reversed(acts.states(moment))
+        return cls(
+            library=library,
+            as_of=moment.now.astimezone(zone),
+            acts=tuple(Act.of(each, state, acts.taken_back(each), zone) for each, state in said),
+        )

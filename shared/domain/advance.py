@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from shared.domain.acts import Moment, is_of_people, looks_of
 from shared.domain.agenda import next_due
 from shared.domain.counting import count, forget_registers, read_registers, sense
 from shared.domain.days import DAYS_KEPT, keep_books, sample
@@ -30,6 +31,8 @@ from shared.domain.reading import (
     HeldSeats,
     Occupancy,
     QueueAtMarker,
+    QueueingTime,
+    QueueLength,
     StaffReading,
     Undo,
 )
@@ -69,6 +72,7 @@ def advance(state: LibraryState, library: Library, at: datetime, readings: Seque
             state.totals.ignored += 1
     if is_dirty:
         _evaluate(state, library, outcome, is_told=True)
+    _tell_acts(state, library, outcome)
     return outcome
 
 
@@ -86,7 +90,22 @@ def reconfigure(state: LibraryState, library: Library, at: datetime) -> Outcome:
     for reading in unplaced:
         _apply(state, library, reading, outcome)
     _evaluate(state, library, outcome, is_told=True)
+    state.acts.is_changed = True
+    _tell_acts(state, library, outcome)
     return outcome
+
+
+def acts_moment(state: LibraryState, library: Library) -> Moment:
+    """Return what must be known of a library, whose time has begun, to say which of its staff's words hold."""
+    assert state.now is not None
+    opened_at = state.opened_at if state.is_open else None
+    return Moment(state.now, opened_at, library.queue_valid_for, looks_of(state.staff.entries))
+
+
+def _tell_acts(state: LibraryState, library: Library, outcome: Outcome) -> None:
+    opened_at = state.opened_at if state.is_open else None
+    if state.now is not None and state.acts.is_due(state.now, opened_at):
+        outcome.are_acts_new = state.acts.look(acts_moment(state, library))
 
 
 def _pass_time(state: LibraryState, library: Library, at: datetime, outcome: Outcome) -> None:
@@ -184,6 +203,10 @@ def _hear_staff(state: LibraryState, library: Library, reading: StaffReading) ->
     assert state.now is not None
     assert state.estimator is not None
     state.estimator.pass_to(unix_s(state.now))
+    if is_of_people(reading, library):
+        state.acts.add(reading)
+    elif isinstance(reading, QueueLength | QueueingTime):
+        state.acts.due = state.now  # what a sensor sees may be newer than what somebody saw
     pushed_out = state.staff.add(reading)
     if pushed_out is not None:
         # What can no longer be taken back is not kept for being done again either; the newer ones outweigh it.
@@ -197,6 +220,7 @@ def _undo(state: LibraryState, undo: Undo, outcome: Outcome) -> None:
     assert state.now is not None
     assert state.estimator is not None
     state.estimator.pass_to(unix_s(state.now))
+    state.acts.undo(undo)
     for reading in state.staff.undo(undo):
         if not state.estimator.take_back(reading.identity):
             # Too long ago to be undone: what followed from it stands, and the day's books say so.
@@ -213,6 +237,7 @@ def _forget(state: LibraryState, library: Library) -> None:
     limit = state.now - HORIZON
     state.seen.forget_before_horizon(state.now)
     state.staff.forget_before_horizon(state.now)
+    state.acts.forget(state.now)
     state.totals.ignored += sum(each.at < limit for each in state.unplaced)
     state.unplaced = [each for each in state.unplaced if each.at >= limit]
     forget_registers(state)

@@ -203,6 +203,8 @@ class Library:
     channels: tuple[ChannelRule, ...] = ()
     wording: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The library's own words, by language and by their name in the catalog."""
+    staff_devices: frozenset[str] = frozenset()
+    """Devices through which people speak; others may be sensors."""
 
     def capacity_at(self, at: datetime) -> int:
         """Return the people allowed in at this instant: the first period that holds, else the usual capacity."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from shared.domain.acts import Acts
 from shared.domain.deduplication import Seen
 from shared.domain.estimation.estimator import Estimator
 from shared.domain.estimation.levels import Stand
@@ -91,6 +92,7 @@ class LibraryState:
     """None until the library's time begins."""
     timetable: Timetable | None = None
     staff: StaffLog = field(default_factory=StaffLog)
+    acts: Acts = field(default_factory=Acts)
     books: Books = field(default_factory=Books)
     last_report: dict[str, datetime] = field(default_factory=dict)
     """When each gate last reported, by the end of its latest window."""
@@ -124,3 +126,5 @@ class Outcome:
     days: dict[str, Day] = field(default_factory=dict)
     """Local days (YYYY-MM-DD) whose curve or totals should be stored again, with their content."""
     is_status_new: bool = False
+    are_acts_new: bool = False
+    """Whether the record of what staff said should be stored again."""

@@ -122,9 +122,10 @@ class StaffLog:
         return sum(by_zone.values()) if by_zone else None
 
     def expiries(self, now: datetime) -> list[datetime]:
-        """Return the instants at which something said ends by itself."""
+        """Return the instants at which something said ends by itself, or begins: a clock may be a little fast."""
         holding = (self.notice(now), self.closing(now), self._latest(Mute, now))
-        return [each.until for each in holding if each is not None and each.until > now]
+        ends = [each.until for each in holding if each is not None and each.until > now]
+        return [*ends, *(each.at for each in self.entries if each.at > now)]
 
     def _latest(self, kind: type[R], now: datetime) -> R | None:
         return next((e for e in reversed(self.entries) if isinstance(e, kind) and e.at <= now), None)
