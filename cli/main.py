@@ -17,6 +17,7 @@ COMMANDS: Final = (
     "apply",
     "keys",
     "devices",
+    "staff",
     "doctor",
     "explain",
     "posts",

@@ -584,6 +584,8 @@ def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool)
     if is_simulated:
         lines.append("Simulated days are running: what is marked as simulated is not real.")
     OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title="Placelibre is running", expand=False))
+    say("To try the staff's tablet: `placelibre staff people add LIBRARY --name AB`, then")
+    say("  `placelibre staff enrol LIBRARY --name 'Front desk'`, and open the address that it prints.\n")
     say("For a library of your own: add it to libraries.toml, run `placelibre keys new LIBRARY --device tablet --role")
     say("staff --write libraries.toml` and `placelibre apply`, then send its first reading, how many are inside:")
     say(
