@@ -260,6 +260,7 @@ def test_the_badge_names_library_state_and_time() -> None:
         "color": "a12b2b",
         "labelColor": "3a4247",
         "isError": False,
+        "cacheSeconds": 300,
     }
     assert json.loads(endpoint_json(status_of("expired"), "nl"))["isError"] is True
 
