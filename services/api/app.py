@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -29,7 +30,7 @@ from services.api.pictures import Pictures
 from services.api.problems import BY_STATUS, PROBLEMS, ProblemRaised
 from services.api.profiles import Profiles
 from services.api.projection import Projection
-from services.api.routes import cards, compatible, hours, libraries, push, signs, statistics, views
+from services.api.routes import cards, compatible, hours, libraries, push, qr, signs, statistics, views
 from services.api.routes import fediverse as fediverse_routes
 from services.api.routes import feeds as feed_routes
 from services.api.routes import history as history_routes
@@ -88,6 +89,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     api.router.routes.extend(health_routes(parts.readiness))
     api.include_router(libraries.routes(shelf))
     api.include_router(cards.routes(shelf, Pictures()))
+    api.include_router(qr.routes(shelf, parts.feeds))
     api.include_router(feed_routes.routes(shelf, parts.feeds))
     api.include_router(history_routes.routes(shelf, parts.history, settings.history_days_max))
     api.include_router(statistics.routes(shelf, past, profiles))
@@ -127,6 +129,12 @@ async def explain(code: str) -> Response:
     return Response(json.dumps(body), media_type="application/json", headers={"Cache-Control": "public, max-age=3600"})
 
 
+def _reason(error: Mapping[str, Any]) -> str:
+    """Return what kind of fault it is, and what would be valid where that is a list: words of our own."""
+    expected = error.get("ctx", {}).get("expected")
+    return f"{error['type']}: one of {expected}" if error["type"] in {"enum", "literal_error"} else str(error["type"])
+
+
 def _handle_errors(api: Api, renderer: Renderer) -> None:
     """Answer every error as a problem: for people, who read pages, as a page."""
 
@@ -146,7 +154,7 @@ def _handle_errors(api: Api, renderer: Renderer) -> None:
         assert isinstance(error, RequestValidationError)
         # Where and what kind, never the value: an echo of the input is a way in.
         errors = [
-            {"where": ".".join(str(part) for part in each["loc"])[:80], "reason": str(each["type"])}
+            {"where": ".".join(str(part) for part in each["loc"])[:80], "reason": _reason(each)}
             for each in error.errors()[:10]
         ]
         detail = f"{len(errors)} of the parameters cannot be used."

@@ -5,6 +5,7 @@ The event stream leaves the road here, before the framework, because it stays op
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,15 +22,26 @@ POLICY: Final = (
     " worker-src 'self'; manifest-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+FRAMED: Final = re.compile(r"/embed/[a-z0-9-]+")
+"""The only pages that other sites may show inside theirs: they have one link, and nothing that could be clicked for."""
+FRAMED_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self';"
+    " form-action 'none'; base-uri 'none'; frame-ancestors *"
+)
+SHOWING: Final = "/embed"
+"""The page that shows such a frame of our own."""
 SECURITY: Final = [
-    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 ]
 CORS: Final = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Retry-After"),
+    # The date tells a script on another site what time it is here: its reader's clock may be wrong.
+    (b"access-control-expose-headers", b"ETag, Retry-After, Date, Age"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
 ]
+SHARED: Final = ("/v1/", "/embed/")
+"""What pages of other sites may load and read."""
 PREFLIGHT: Final = {
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
     "Access-Control-Allow-Headers": "Last-Event-ID, If-None-Match, Accept, Accept-Language, Cache-Control",
@@ -64,7 +76,8 @@ class Front:
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), *SECURITY, *(CORS if path.startswith("/v1/") else ())]
+                shared = CORS if path.startswith(SHARED) else ()
+                headers = [*message.get("headers", ()), _policy(path), *SECURITY, *shared]
                 message = {**message, "headers": headers}
                 metrics.API_REQUESTS.labels(_route(inner, path if app else None), str(message["status"])).inc()
             elif is_head:
@@ -79,6 +92,16 @@ class Front:
             await Response(status_code=200, media_type="text/event-stream")(inner, receive, send_on)
         else:
             await (app or self.other)(inner, receive, send_on)
+
+
+def _policy(path: str) -> tuple[bytes, bytes]:
+    """Return what a page at this path may load, and who may show it inside theirs."""
+    policy = POLICY
+    if FRAMED.fullmatch(path):
+        policy = FRAMED_POLICY
+    elif path == SHOWING:
+        policy = f"{POLICY}; frame-src 'self'"
+    return b"content-security-policy", policy.encode()
 
 
 def _refusal(scope: Scope) -> Response | None:

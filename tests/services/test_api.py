@@ -620,6 +620,8 @@ async def test_the_description_names_every_route_and_the_form_of_errors(client: 
         "/v1/libraries/{library}/card.png",
         "/v1/libraries/{library}/badge.svg",
         "/v1/libraries/{library}/badge.json",
+        "/v1/libraries/{library}/qr.svg",
+        "/v1/libraries/{library}/qr.png",
         "/v1/libraries/{library}/feed.atom",
         "/v1/libraries/{library}/feed.json",
         "/v1/push/{library}",
