@@ -80,6 +80,7 @@ PROBLEMS: Final = table(
         "The feed cannot be read just now",
         "Try again after the seconds in Retry-After.",
     ),
+    Problem("signs-busy", 503, "Too many signs are being drawn", "Try again after the seconds in Retry-After."),
     Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
 )
 """Every code that is ever answered. A code is never reused for something else."""
