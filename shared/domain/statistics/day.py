@@ -42,7 +42,7 @@ class DayKind(StrEnum):
     UNKNOWN = "unknown"
     """It is past, and nobody knows; or it is not said whether the library was open."""
     AHEAD = "ahead"
-    """It has not come yet."""
+    """It has not come yet; or it is not over, and the library has not opened so far."""
 
 
 class Doubt(StrEnum):
@@ -173,11 +173,12 @@ def day_figures(
     library goes on while nothing is counted.
     """
     if record is None:
-        return DayFigures(day, DayKind.CLOSED if opens is False else DayKind.UNKNOWN, is_unfinished)
+        kind = DayKind.AHEAD if is_unfinished else DayKind.UNKNOWN
+        return DayFigures(day, DayKind.CLOSED if opens is False else kind, is_unfinished)
     cells = _cells(record.samples, seats)
     if not cells:
         if is_unfinished and opens is not False:
-            return DayFigures(day, DayKind.UNKNOWN, is_unfinished, in_gaps=record.in_gaps)
+            return DayFigures(day, DayKind.AHEAD, is_unfinished, in_gaps=record.in_gaps)
         return DayFigures(day, DayKind.CLOSED, is_unfinished, in_gaps=record.in_gaps)
     known = [each for each in cells if each.people is not None]
     peak = max(known, key=lambda each: each.people or 0, default=None)

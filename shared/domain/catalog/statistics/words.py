@@ -44,7 +44,7 @@ class ChartWords:
     waits_alt: str
     """{share}: of the opening hours without a wait."""
     heat_note: str
-    """What the numbers of the table of weekdays and hours are; the darker, the fuller."""
+    """What the numbers of the table of weekdays and hours are; the stronger the colour, the fuller."""
     as_table: str
     """What a reader unfolds: the chart as a table."""
     hour: str
@@ -73,7 +73,6 @@ class ComparisonWords:
     """{closed}, {unknown}, {alone}: days left out."""
     figure: str
     difference: str
-    in_percent: str
     per_open_day: str
 
 
@@ -120,7 +119,7 @@ class StatisticsWords:
     never: str
     waits: str
     wait_half: str
-    """{duration}: half of the time in which there was a wait it was at most so long."""
+    """What the figure is: for half of the time in which there was a wait, it was at most so long."""
     wait_detail: str
     """{most}, {longest}, {lasted}: nine tenths of that time at most; the longest; for how long there was a wait."""
     no_wait: str
