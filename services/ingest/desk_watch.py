@@ -154,11 +154,15 @@ class Desks:
         try:
             while True:
                 await wait_s(LOOK_EVERY_S)
-                for library, desk in tuple(self._desks.items()):
-                    if monotonic_s() - desk.asked_s > IDLE_S:
-                        self._let_go(library)
+                self.let_go_of_idle()
         finally:
             for library in tuple(self._desks):
+                self._let_go(library)
+
+    def let_go_of_idle(self) -> None:
+        """Let go of libraries that nobody has asked for lately."""
+        for library, desk in tuple(self._desks.items()):
+            if monotonic_s() - desk.asked_s > IDLE_S:
                 self._let_go(library)
 
     def _let_go(self, library: str) -> None:

@@ -11,11 +11,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from cli.bus_server import BusServer
+from services.ingest import desk_watch
+from services.ingest.desk_routes import WAITING_OF_ONE
 from services.ingest.front import STRANGER_TRIES
 from services.ingest.main import create_app, with_devices
 from services.ingest.pins import kept
@@ -25,16 +28,27 @@ from services.ingest.settings import Settings
 from services.ingest.sign_in import invitation_name, open_code
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
-from shared.contracts.desk import TRIES, Invitation, Person
-from shared.contracts.readings import Pack, RemarkReading
-from shared.contracts.status import PublicStatus
+from shared.contracts.desk import TRIES, Act, DeskRecord, Invitation, Person
+from shared.contracts.devices import DeviceState
+from shared.contracts.posting import Memory, memory_key
+from shared.contracts.posts import Delivery, DeliveryState
+from shared.contracts.readings import Mute, Pack, RemarkReading
+from shared.contracts.status import PublicStatus, Sentences
+from shared.domain.acts import ActState
+from shared.domain.catalog.devices import DEVICE_WORDS
+from shared.domain.estimation.gates import FaultKind
+from shared.domain.level import Level
 from shared.domain.library import ClockKind
-from shared.domain.status import State, Status
+from shared.domain.occupancy import Estimate
+from shared.domain.posting import Held, PostingState
+from shared.domain.status import Change, GateFault, State, Status
 from shared.runtime.bus import Bus, connected
+from shared.runtime.card import card_svg
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReader
 from tests.conftest import settings_for
 
+NOON = datetime(2026, 11, 23, 11, tzinfo=UTC)
 PIN = "2580"
 KEPT = kept(PIN)
 SECRET = "made-up-secret"
@@ -409,3 +423,273 @@ async def test_a_post_is_approved_by_a_person(front: Front) -> None:
     entry = await front.bus.bucket(subjects.APPROVALS).get(subjects.approval_key(front.name, "a" * 64))
     assert entry is not None
     assert json.loads(entry.value)["by"] == "ab"
+
+
+async def test_the_desk_shows_the_library_and_is_asked_again_for_nothing(front: Front) -> None:
+    await front.person("cd")
+    await front.person("ab")
+    key = await front.tablet()
+    first = await front.desk(key)
+    assert first.headers["cache-control"] == "no-store"
+    fields = first.json()
+    assert fields["library"] == {"id": front.name, "name": "Branch"}
+    assert [each["id"] for each in fields["markers"]] == ["pillar", "tree"]  # from the door
+    assert [each["id"] for each in fields["people"]] == ["ab", "cd"]
+    assert fields["zones"] == [{"id": "hall", "name": "Hall", "capacity": 100}]
+    assert (fields["public"], fields["person"], fields["acts"], fields["posts"]) == (None, None, [], [])
+    etag = first.headers["etag"]
+    for answer in (
+        await front.desk(key, after=etag),
+        await front.client.get("/v1/staff/desk", headers={**bearer(key), "If-None-Match": etag}),
+    ):
+        assert (answer.status_code, answer.content) == (304, b"")
+    public = await front.status()
+    await until_async(lambda: front.desk(key, after=etag), lambda answer: answer.status_code == 200)
+    assert (await front.desk(key)).json()["public"] == json.loads(public.model_dump_json())
+
+
+async def test_a_request_that_waits_is_answered_when_something_changes(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    session = await front.session(key)
+    etags = [(await front.desk(each)).headers["etag"] for each in (key, session)]
+    assert etags[0] != etags[1]
+    waiting = [
+        asyncio.create_task(front.desk(each, after=etag, wait=25))
+        for each, etag in zip((key, session), etags, strict=True)
+    ]
+    await asyncio.sleep(0.2)
+    assert not any(each.done() for each in waiting)
+    act = Act(id="1", device="front-desk", by="ab", kind="mute", at=NOON, state=ActState.HOLDS, until=NOON)
+    record = DeskRecord(library=front.name, as_of=NOON, acts=(act,))
+    await front.bus.bucket(subjects.DESK).put(front.name, record.model_dump_json().encode())
+    async with asyncio.timeout(5):
+        for answer in await asyncio.gather(*waiting):
+            assert [each["id"] for each in answer.json()["acts"]] == ["1"]
+    last = await front.desk(key, after=(await front.desk(key)).headers["etag"], wait=1)
+    assert last.status_code == 304
+
+
+async def test_no_more_than_a_few_requests_of_one_wait(front: Front) -> None:
+    key = await front.tablet()
+    etag = (await front.desk(key)).headers["etag"]
+    waiting = [asyncio.create_task(front.desk(key, after=etag, wait=1)) for _ in range(WAITING_OF_ONE)]
+    await asyncio.sleep(0.2)
+    assert (await front.desk(key, after=etag, wait=25)).status_code == 304
+    assert not any(each.done() for each in waiting)
+    await asyncio.gather(*waiting)
+
+
+async def test_what_has_expired_for_the_public_has_for_staff(front: Front) -> None:
+    key = await front.tablet()
+    estimate = Estimate(40, 35, 45)
+    then = datetime.now(UTC) - timedelta(hours=1)
+    await front.status(people=estimate, as_of=then, valid_until=then + timedelta(minutes=10))
+    answer = await until_async(lambda: front.desk(key), lambda answer: answer.json()["public"] is not None)
+    shown = answer.json()["public"]
+    assert (shown["state"], shown["reason"]["code"], shown["people"]) == ("unknown", "expired", None)
+
+
+async def test_the_card_is_that_of_the_public(front: Front) -> None:
+    key = await front.tablet()
+    nothing = await front.client.get("/v1/staff/card.svg", headers=bearer(key))
+    assert nothing.status_code == 404
+    public = await front.status(people=Estimate(40, 35, 45), level=Level.MANY_SEATS)
+    card = await until_async(
+        lambda: front.client.get("/v1/staff/card.svg?lang=en", headers=bearer(key)),
+        lambda answer: answer.status_code == 200,
+    )
+    assert card.headers["content-type"] == "image/svg+xml"
+    assert card.text == card_svg(public.to_domain(), "en")
+    french = await front.client.get("/v1/staff/card.svg?lang=xx", headers=bearer(key))
+    assert french.headers["content-language"] == "fr"
+
+
+async def test_posts_that_wait_and_what_each_channel_may_still_say(front: Front) -> None:
+    channels = [
+        {"type": "mastodon", "account": "branch", "approval": True, "languages": ["fr", "en"], "daily_budget": 6},
+        {"type": "console"},
+    ]
+    await front.configure(channels=channels)
+    key = await front.tablet()
+    public = await front.status()
+    at = datetime.now(UTC)
+    status = public.to_domain()
+    held = Held(Change(front.name, at, None, status), at + timedelta(minutes=7))
+    today = at.astimezone(ZoneInfo("Europe/Paris")).date().isoformat()
+    said_at = at - timedelta(minutes=3)
+    state = PostingState(revision=1, day=today, spent=2, said_at=said_at, held=held)
+    words = {"fr": Sentences(long="Des places libres.", short="s", shortest="s")}
+    awaiting = Delivery(
+        key="b" * 64,
+        revision=1,
+        state=DeliveryState.AWAITING,
+        at=at - timedelta(minutes=9),
+        text="Seats are free.",
+        valid_until=at + timedelta(minutes=5),
+    )
+    memory = Memory(state=state, sentences=words)
+    bucket = front.bus.bucket
+    await bucket(subjects.POSTING).put(memory_key(front.name, "mastodon-branch"), memory.model_dump_json().encode())
+    slot = subjects.delivery_key("mastodon-branch", front.name, "en")
+    await bucket(subjects.DELIVERIES).put(slot, awaiting.model_dump_json().encode())
+    gone = subjects.delivery_key("mastodon-old", front.name, "en")
+    await bucket(subjects.DELIVERIES).put(gone, awaiting.model_dump_json().encode())
+    answer = await until_async(lambda: front.desk(key), lambda answer: len(answer.json()["posts"]) == 3)
+    first, *others = answer.json()["posts"]
+    assert (first["key"], first["state"], first["language"], first["text"]) == (
+        "b" * 64,
+        "awaiting",
+        "en",
+        awaiting.text,
+    )
+    assert (datetime.fromisoformat(first["until"]), first["approved"]) == (awaiting.valid_until, None)
+    assert {(each["key"], each["state"], each["language"], each["text"]) for each in others} == {
+        ("", "held", "fr", "Des places libres."),
+        ("", "held", "en", ""),
+    }
+    [budget] = answer.json()["budgets"]
+    assert (budget["channel"], budget["spent"], budget["daily_budget"]) == ("mastodon-branch", 2, 6)
+    assert datetime.fromisoformat(budget["next_at"]) == said_at + timedelta(minutes=10)
+    await front.person()
+    session = await front.session(key)
+    body = {"library": front.name, "post": "b" * 64, "approve": False}
+    await front.client.post("/v1/approvals", json=body, headers=bearer(session))
+    await until_async(lambda: front.desk(key), lambda answer: answer.json()["posts"][0]["approved"] is False)
+
+
+async def test_gates_are_told_in_plain_words_of_the_language_asked_for(front: Front) -> None:
+    key = await front.tablet()
+    since = datetime.now(UTC) - timedelta(minutes=30)
+    gate = f"{front.name}-front"
+    for language, words in DEVICE_WORDS.items():
+        [shown] = (await front.desk(key, lang=language)).json()["gates"]
+        assert (shown["name"], shown["words"], shown["is_well"]) == ("Front door", words.doors.unknown, True)
+    for kind in FaultKind:
+        await front.status(gate_faults=(GateFault(gate, kind, since),))
+        answer = await until_async(lambda: front.desk(key, lang="nl"), lambda each, k=kind.value: faults(each) == [k])
+        [shown] = answer.json()["gates"]
+        clock = since.astimezone(ZoneInfo("Europe/Paris")).strftime("%H:%M")
+        template = getattr(DEVICE_WORDS["nl"].doors, kind.value)
+        assert shown["words"].startswith(template.partition("{time}")[0] + clock)
+        assert not shown["is_well"]
+        assert (shown["last_heard"] is not None) == (kind is FaultKind.SILENT)
+    await front.status()
+    answer = await until_async(lambda: front.desk(key), lambda each: faults(each) == [])
+    assert answer.json()["gates"][0]["words"] == DEVICE_WORDS["en"].doors.counts
+    await front.status(state=State.CLOSED)
+    answer = await until_async(lambda: front.desk(key), lambda each: each.json()["public"]["state"] == "closed")
+    assert answer.json()["gates"][0]["words"] == DEVICE_WORDS["en"].doors.closed
+
+
+async def test_a_gate_s_box_that_is_unwell_says_so(front: Front) -> None:
+    source = f"{front.name}-box"
+    await front.configure(
+        sources=[{"id": source, "type": "url", "token_sha256": sha256(source.encode()).hexdigest()}],
+        devices=[{"id": "cam", "source": source, "lines": [{"gate": f"{front.name}-front"}]}],
+    )
+    key = await front.tablet()
+    await front.status()
+    answer = await until_async(lambda: front.desk(key), lambda each: each.json()["public"] is not None)
+    assert answer.json()["gates"][0]["words"] == DEVICE_WORDS["en"].health.never_heard
+    state = DeviceState(library=front.name, device="cam", source=source, last_seen=datetime.now(UTC), battery_percent=9)
+    device_key = subjects.device_key(front.name, "cam")
+    await front.bus.bucket(subjects.DEVICES).put(device_key, state.model_dump_json().encode())
+    answer = await until_async(lambda: front.desk(key), lambda each: each.json()["gates"][0]["last_heard"] is not None)
+    [shown] = answer.json()["gates"]
+    assert shown["is_well"]
+    assert shown["words"] != DEVICE_WORDS["en"].health.never_heard
+
+
+async def test_what_is_tapped_of_a_simulated_day_is_of_its_own_time(front: Front) -> None:
+    await front.configure(clock="simulated")
+    await front.person()
+    session = await front.session(await front.tablet())
+    assert problem(await front.say(session)) == "forbidden"  # its time has not begun
+    public = await front.status(
+        as_of=NOON, valid_until=NOON + timedelta(minutes=10), clock=ClockKind.SIMULATED, speed=60.0
+    )
+    await until_async(lambda: front.desk(session), lambda each: each.json()["public"] is not None)
+    entry = await front.bus.bucket(subjects.STATUS).get(front.name)
+    assert entry is not None
+    tapped = datetime.now(UTC) - timedelta(seconds=30)
+    until_time = tapped + timedelta(minutes=15)
+    answer = await front.say(
+        session, kind="mute", people=None, id="m", time=tapped.isoformat(), until=until_time.isoformat()
+    )
+    assert answer.status_code == 422  # a mute has no people
+    body = {
+        "kind": "mute",
+        "library": front.name,
+        "id": "m",
+        "time": tapped.isoformat(),
+        "until": until_time.isoformat(),
+    }
+    headers = {**bearer(session), "Content-Type": "application/json"}
+    assert (await front.client.post("/v1/readings", json=body, headers=headers)).status_code == 202
+    [said] = await front.readings()
+    assert said.time is not None
+    assert isinstance(said, Mute)
+    assert said.until - said.time == timedelta(minutes=15)
+    expected = public.as_of + (tapped - entry.stored_at) * 60
+    assert abs(said.time - expected) < timedelta(seconds=1)
+    fields = (await front.desk(session)).json()
+    assert fields["clock"] == "simulated"
+    shown = datetime.fromisoformat(fields["library_now"]) - NOON
+    real = datetime.fromisoformat(fields["now"]) - entry.stored_at
+    assert abs(shown - real * 60) < timedelta(seconds=1)
+
+
+async def test_a_recorded_day_takes_nothing_and_says_why(front: Front) -> None:
+    await front.configure(clock="recorded")
+    await front.person()
+    session = await front.session(await front.tablet())
+    answer = await front.say(session)
+    assert problem(answer) == "forbidden"
+    assert "plays back a day" in answer.json()["errors"][0]["reason"]
+
+
+async def test_a_branch_sends_tablets_to_the_centre(standing: Bus, bus_server: BusServer) -> None:
+    async with running(bus_server, standing, leaf="south") as front:
+        code = await front.invite()
+        assert problem(await front.enrol(code)) == "not-at-a-branch"
+        credential = f"{front.name}.tablet.front-desk.{SECRET}"
+        assert problem(await front.desk(credential)) == "not-at-a-branch"
+        assert problem(await front.say(f"{front.name}.session.0.{SECRET}")) == "not-at-a-branch"
+
+
+async def test_nobody_is_taken_for_unknown_before_the_staff_have_been_read(front: Front) -> None:
+    key = await front.tablet()
+    front.door.senders.staff.is_read = False
+    answer = await front.desk(key)
+    assert (answer.status_code, problem(answer)) == (503, "not-ready")
+    front.door.senders.staff.is_read = True
+    library = front.door.senders.libraries[front.name]
+    front.door.senders.drop(front.name)
+    assert problem(await front.desk(key)) == "not-ready"
+    front.door.senders.put(library)
+    assert (await front.desk(key)).status_code == 200
+
+
+async def test_a_desk_that_nobody_looks_at_is_let_go_of(front: Front, monkeypatch: pytest.MonkeyPatch) -> None:
+    desks = front.door.desks
+    assert desks is not None
+    desk = await desks.of(front.name)
+    monkeypatch.setattr(desk_watch, "IDLE_S", -1.0)
+    desks.let_go_of_idle()
+    await asyncio.wait(desk.tasks)
+    assert await desks.of(front.name) is not desk
+
+
+def faults(answer: httpx.Response) -> list[str] | None:
+    public = answer.json()["public"]
+    return None if public is None else [each["kind"] for each in public["gate_faults"]]
+
+
+async def until_async(ask: Any, is_so: Any) -> httpx.Response:
+    async with asyncio.timeout(10):
+        while True:
+            answer: httpx.Response = await ask()
+            if is_so(answer):
+                return answer
+            await asyncio.sleep(0.02)
