@@ -35,7 +35,7 @@ export function startSender(app) {
 
   // Sends one batch; returns after how many milliseconds to look again.
   async function round() {
-    if (app.isRevoked) return LEASE_EVERY_MS;
+    if (app.isRevoked || !app.isOnline) return LEASE_EVERY_MS; // the desk's requests find out when the line is back
     const pending = (await app.store.all()).filter((each) => each.state === "pending");
     const tokens = await app.tokens();
     const ready = pending.filter((each) => tokens[each.person]);

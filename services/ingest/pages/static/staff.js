@@ -50,7 +50,7 @@ app.tell = (changes) => {
   const wasOnline = app.isOnline;
   Object.assign(app, changes);
   if (wasOnline !== false && app.isOnline === false) hurryPoll();
-  if (wasOnline === false && app.isOnline) sender.wake(true);
+  if (!wasOnline && app.isOnline) sender.wake(true);
   draw();
 };
 
@@ -73,7 +73,8 @@ async function changePerson(id, change) {
 app.lostAccess = async (code, person, token) => {
   if (code === "session-over" && person) {
     await changePerson(person, (found) => (found.session === token ? { session: null, verifier: null } : {}));
-    if (app.person && app.person.id === person) app.lock(words.session_over);
+    const hasAnother = Boolean(people[person].session); // they have signed in anew, perhaps in another tab
+    if (!hasAnother && app.person && app.person.id === person) app.lock(words.session_over);
     return;
   }
   if (code !== "unauthenticated" || (token !== app.tablet.key && (await stillEnrolled()))) return;
@@ -264,7 +265,7 @@ app.forget = async (seq) => {
 };
 
 app.decide = async (post, approve) => {
-  const token = (people[app.person.id] || {}).session;
+  const token = (await app.tokens())[app.person.id];
   const found = token
     ? await call("POST", "/v1/approvals", { token, body: { library: app.tablet.library.id, post, approve } })
     : { status: LOST };
