@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from shared.contracts import fediverse
 from shared.contracts.configuration import Address, Contact, Exception_, LibraryConfig, Location
 from shared.domain.level import DEFAULT_BANDS, Level
 from shared.domain.library import CapacityPeriod, ClockKind, OpeningHours
@@ -26,6 +27,8 @@ class Account:
     page: str
     server: str
     languages: tuple[str, ...]
+    name: str = ""
+    """Of an account of our own in the fediverse; elsewhere it names credentials, which are nobody's business."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,13 @@ class Profile:
             hours=OsmOpeningHours(library.hours_rule, zone, library.country),
             exceptions=library.exceptions,
             accounts=tuple(
-                Account(each.type, each.page, each.server, each.languages or tuple(library.languages[:1]))
+                Account(
+                    each.type,
+                    each.page,
+                    each.server,
+                    each.languages or tuple(library.languages[:1]),
+                    each.account if each.type == fediverse.TYPE else "",
+                )
                 for each in library.channels
                 if each.type != "console"
             ),

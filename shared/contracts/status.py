@@ -82,6 +82,7 @@ class GateFault(Wire):
     gate: str
     kind: FaultKind
     since: AwareDatetime
+    name: str = Field(default="", description="The gate as people call it; empty where nobody said.")
 
 
 class WaitIfLeaving(Wire):
@@ -241,7 +242,7 @@ class PublicStatus(Wire):
             clock=Clock(kind=status.clock, speed=status.speed),
             url=status.url,
             gate_faults=tuple(
-                GateFault(gate=each.gate, kind=each.kind, since=each.since.astimezone(zone))
+                GateFault(gate=each.gate, kind=each.kind, since=each.since.astimezone(zone), name=each.name)
                 for each in status.gate_faults
             ),
             wait_if_leaving=tuple(
@@ -303,7 +304,9 @@ class PublicStatus(Wire):
             clock=self.clock.kind,
             speed=self.clock.speed,
             url=self.url,
-            gate_faults=tuple(domain.GateFault(each.gate, each.kind, each.since) for each in self.gate_faults),
+            gate_faults=tuple(
+                domain.GateFault(each.gate, each.kind, each.since, each.name) for each in self.gate_faults
+            ),
             wait_if_leaving=tuple(
                 domain.WaitIfLeaving(each.travel_min, each.minutes, each.low, each.high)
                 for each in self.wait_if_leaving

@@ -50,9 +50,12 @@ def faults_at(
     library: Library, core: Core, last_report: Mapping[str, datetime], opened_at: datetime | None, now: datetime
 ) -> tuple[GateFault, ...]:
     """Return what is wrong with the gates: what the estimator finds, and silence for longer than a gate is allowed."""
-    found = {each.gate: GateFault(each.gate, each.kind, moment(each.since)) for each in core.faults(unix_s(now))}
+    kinds = {each.gate: (each.kind, moment(each.since)) for each in core.faults(unix_s(now))}
+    found = []
     for gate in library.gates:
         at = heard_of(gate, last_report, opened_at)
-        if gate.id not in found and at is not None and now - at >= gate.silent_after:
-            found[gate.id] = GateFault(gate.id, FaultKind.SILENT, at)
-    return tuple(found[gate.id] for gate in library.gates if gate.id in found)
+        if gate.id in kinds:
+            found.append(GateFault(gate.id, *kinds[gate.id], gate.name))
+        elif at is not None and now - at >= gate.silent_after:
+            found.append(GateFault(gate.id, FaultKind.SILENT, at, gate.name))
+    return tuple(found)

@@ -116,9 +116,19 @@ def headline(status: Status, catalog: Catalog) -> str:
         case State.UNKNOWN:
             return catalog.headline_unknown
         case State.OPEN:
-            if status.level is Level.FULL and status.free_seats:
+            level = level_seen(status)
+            if level is Level.FULL and _seats_left(status):
                 return catalog.headline_almost_full
-            return level_words(status.level, catalog)
+            return level_words(level, catalog)
+
+
+def level_seen(status: Status) -> Level | None:
+    """Return the level as somebody sees it who looks for a seat: with none left it is full, whatever holds them."""
+    return Level.FULL if status.level is not None and _seats_left(status) == 0 else status.level
+
+
+def _seats_left(status: Status) -> int | None:
+    return status.free_seats if status.usable_seats is None else status.usable_seats
 
 
 def level_words(level: Level | None, catalog: Catalog) -> str:

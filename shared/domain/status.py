@@ -77,6 +77,8 @@ class GateFault:
     gate: str
     kind: FaultKind
     since: datetime
+    name: str = ""
+    """The gate as people call it; empty where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def queuing(**changes: object) -> PublicStatus:
             "level": Level.FULL,
             "wait": Wait(40, 30, 55, 45, overflow=False),
             "wait_if_leaving": (WaitIfLeaving(45, 55, 35, 80), WaitIfLeaving(90, 130, 70, 250)),
-            "last_useful_arrival": now() + timedelta(hours=4),
+            "last_useful_arrival": now() + timedelta(hours=1),
             "wait_error_min": 5.6,
             "waits_checked": 41,
             "gate_faults": (GateFault("a-gate-with-quite-a-long-name", FaultKind.NO_EXITS, now() - timedelta(days=1)),),
@@ -128,7 +128,7 @@ async def test_without_a_script_the_page_is_whole(api: RunningApi, chromium: Bro
     page = opened.page
     await expect(page.locator(".sign:visible .headline")).to_have_text(WORDS.headline_few)
     await expect(page.locator(".sign .number")).to_have_text("15")
-    await expect(page.locator(".plot svg")).to_be_visible()
+    await expect(page.locator(".plot svg.drawn")).to_be_visible()
     await page.locator("summary").click()
     await expect(page.locator("tbody tr")).to_have_count(5)
     await expect(page.locator("#link-live, #link-lost").first).to_be_hidden()

@@ -97,7 +97,7 @@ async def test_a_wish_is_made_survives_a_reload_and_is_taken_back(
     operator: Bus, api: RunningApi, chromium: Browser
 ) -> None:
     page, _, complaints = await opened(chromium, api)
-    await page.get_by_text(WORDS.push, exact=True).click()
+    await page.locator(".push summary").click()
     await page.get_by_label(WORDS.push_zone).select_option("first")
     await page.get_by_label(WORDS.push_seats).select_option("20")
     await page.get_by_role("button", name=WORDS.push_ask, exact=True).click()
@@ -129,7 +129,7 @@ async def test_the_form_fits_a_small_screen(api: RunningApi, chromium: Browser, 
 
 async def test_only_what_belongs_to_a_wish_is_asked_for(operator: Bus, api: RunningApi, chromium: Browser) -> None:
     page, _, complaints = await opened(chromium, api)
-    await page.get_by_text(WORDS.push, exact=True).click()
+    await page.locator(".push summary").click()
     await expect(page.get_by_label(WORDS.push_minutes)).to_be_hidden()
     await page.get_by_label(WORDS.push_what).select_option("queue")
     await expect(page.get_by_label(WORDS.push_seats)).to_be_hidden()
@@ -143,7 +143,7 @@ async def test_only_what_belongs_to_a_wish_is_asked_for(operator: Bus, api: Runn
 
 async def test_what_goes_wrong_is_said_in_words(operator: Bus, api: RunningApi, chromium: Browser) -> None:
     page, _, complaints = await opened(chromium, api)
-    await page.get_by_text(WORDS.push, exact=True).click()
+    await page.locator(".push summary").click()
     ask = page.get_by_role("button", name=WORDS.push_ask, exact=True)
     said = page.locator("#push-said")
     await page.get_by_label(WORDS.push_what).select_option("opening")
@@ -161,7 +161,7 @@ async def test_a_refused_permission_is_said_and_nothing_is_kept(
     operator: Bus, api: RunningApi, chromium: Browser
 ) -> None:
     page, _, complaints = await opened(chromium, api, may=False)
-    await page.get_by_text(WORDS.push, exact=True).click()
+    await page.locator(".push summary").click()
     await page.get_by_role("button", name=WORDS.push_ask, exact=True).click()
     await expect(page.locator("#push-said")).to_have_text(WORDS.push_blocked)
     assert await wishes(operator) == []
@@ -192,7 +192,7 @@ async def shown(page: Page) -> list[dict[str, Any]]:
 
 async def test_the_service_worker_shows_what_comes_and_tells_the_page(api: RunningApi, chromium: Browser) -> None:
     page, context, complaints = await opened(chromium, api)
-    await page.get_by_text(WORDS.push, exact=True).click()
+    await page.locator(".push summary").click()
     await page.get_by_role("button", name=WORDS.push_ask, exact=True).click()
     await expect(page.locator("#push-undo")).to_be_visible()
 

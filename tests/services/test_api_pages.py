@@ -30,8 +30,10 @@ from shared.domain.estimation.gates import FaultKind
 from shared.domain.estimation.waiting import Expected
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
+from shared.domain.messages import trend_words
 from shared.domain.queue_wait import NO_WAIT, Wait, worded
-from shared.domain.status import GateFault, Reason, ReasonCode, State, WaitIfLeaving
+from shared.domain.shortening import capitalised
+from shared.domain.status import GateFault, Reason, ReasonCode, State, Trend, WaitIfLeaving, ZoneStatus
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.formats import formats_for
 from shared.runtime.log_reader import Update
@@ -49,11 +51,11 @@ def queuing(**changes: object) -> PublicStatus:
             "level": Level.FULL,
             "wait": Wait(40, 30, 55, 45, overflow=False),
             "wait_if_leaving": (WaitIfLeaving(30, 55, 35, 80), WaitIfLeaving(90, 130, 70, 250)),
-            "last_useful_arrival": NOON + timedelta(hours=4, minutes=10),
+            "last_useful_arrival": NOON + timedelta(minutes=90),
             "wait_error_min": 5.6,
             "waits_checked": 10,
             "gate_faults": (
-                GateFault("north", FaultKind.NO_EXITS, NOON - timedelta(hours=2, minutes=20)),
+                GateFault("north", FaultKind.NO_EXITS, NOON - timedelta(hours=2, minutes=20), "the garden door"),
                 GateFault("south", FaultKind.SWAPPED, NOON - timedelta(days=3)),
             ),
             **changes,
@@ -246,8 +248,8 @@ async def test_a_queue_is_said_with_what_is_known_of_it(
     catalog, formats = CATALOGS[language], formats_for(language, "Europe/Paris")
     words = catalog.pages
     for expected in (
-        words.wait_between.format(low=formats.duration(30), high=formats.duration(55)),
-        words.join_by.format(time="17:10"),
+        words.wait_between.format(low="30", high=formats.duration(55)),
+        words.join_by.format(time="14:30"),
         words.wait_error.format(duration=formats.duration(6)),
         words.leaving,
         words.leaving_in.format(duration=formats.duration(30))[1:],
@@ -255,8 +257,8 @@ async def test_a_queue_is_said_with_what_is_known_of_it(
         words.wait_between.format(low=formats.duration(35), high=formats.duration(80)),
         catalog.wait_over.format(duration=formats.duration(120))[1:],
         words.about_data,
-        words.gate_no_exits.format(gate="north", moment=catalog.moment.format(time="10:40")),
-        words.gate_swapped.format(gate="south"),
+        words.gate_no_exits.format(gate="The garden door", moment=catalog.moment.format(time="10:40")),
+        words.gate_swapped.format(gate=words.gate.format(gate="south")),
     ):
         assert " ".join(expected.split()) in read.words, expected
     by_eye = [attributes for tag, attributes in read.tags if tag == "span" and attributes.get("aria-hidden") == "true"]
@@ -287,8 +289,8 @@ def test_how_right_waits_were_is_said_of_a_wait_and_by_enough_of_them(changes: d
     assert library_view(held(queuing()), "en", NOON).wait == Waiting(
         label="Waiting time",
         value="About 45 minutes",
-        between="between 30 minutes and 55 minutes",
-        join_by="Join the queue by 17:10 to get in.",
+        between="between 30 and 55 minutes",
+        join_by="Join the queue by 14:30 to get in.",
         error="Our waits of the last 30 days were off by 6 minutes on average.",
     )
     view = library_view(held(queuing(**changes)), "en", NOON)
@@ -303,11 +305,73 @@ def test_waits_are_never_called_better_than_they_were(error_min: float, said: st
     assert f"off by {said}" in view.wait.error
 
 
-def test_it_is_not_said_to_join_by_a_time_that_has_passed() -> None:
-    last = NOON + timedelta(minutes=3)
-    status = held(queuing(last_useful_arrival=last))
-    said = [library_view(status, "en", at).wait for at in (last - timedelta(seconds=1), last)]
-    assert [each.join_by if each else None for each in said] == ["Join the queue by 13:03 to get in.", ""]
+@pytest.mark.parametrize(
+    ("minutes_ahead", "said"),
+    [(0, ""), (1, "Join the queue by 13:01 to get in."), (120, "Join the queue by 15:00 to get in."), (121, "")],
+)
+def test_until_when_to_join_is_said_while_that_is_soon(minutes_ahead: int, said: str) -> None:
+    view = library_view(held(queuing(last_useful_arrival=NOON + timedelta(minutes=minutes_ahead))), "en", NOON)
+    assert view.wait is not None
+    assert view.wait.join_by == said
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_said"),
+    [
+        ({"next_change": NOON + timedelta(minutes=40)}, True),
+        ({"next_change": NOON + timedelta(minutes=41)}, False),
+        ({"next_change": NOON + timedelta(minutes=5), "wait": NO_WAIT}, False),
+        ({"next_change": NOON + timedelta(minutes=5), "wait": None}, False),
+        ({"next_change": NOON + timedelta(minutes=5), "last_useful_arrival": NOON + timedelta(minutes=1)}, False),
+    ],
+)
+def test_who_would_queue_in_vain_is_told_so(changes: dict[str, object], *, is_said: bool) -> None:
+    view = library_view(held(queuing(**{"last_useful_arrival": None, **changes})), "en", NOON)
+    assert view.wait is not None
+    assert (view.wait.join_by == CATALOGS["en"].pages.too_late) == is_said
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Open until 20:00"),
+        ({"state": State.NOT_ADMITTING, "wait": None}, "Open until 20:00"),
+        ({"next_change": NOON + timedelta(hours=14)}, "Open until 03:00"),
+        ({"next_change": NOON + timedelta(hours=30)}, "Open until 19:00 on Tuesday 3 March"),
+        ({"next_change": None}, "Open all day"),
+        ({"state": State.UNKNOWN, "reason": Reason(ReasonCode.TOO_UNSURE), **NO_FIGURES}, "Open until 20:00"),
+        ({"state": State.CLOSED, "reason": Reason(ReasonCode.CLOSED_BY_HOURS), **NO_FIGURES}, ""),
+        ({"valid_until": NOON - timedelta(seconds=1)}, ""),
+    ],
+)
+def test_until_when_it_is_open_stands_under_the_headline(changes: dict[str, object], said: str) -> None:
+    assert library_view(held(public(**changes)), "en", NOON).opening == said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"level": Level.FEW_SEATS, "people": occupancy.Estimate(120, 118, 122)},
+        {"level": Level.MANY_SEATS, "people": occupancy.Estimate(80, 78, 82), "usable_seats": 0},
+    ],
+)
+def test_seats_are_not_called_few_over_none(changes: dict[str, object]) -> None:
+    view = library_view(held(public(**changes)), "en", NOON)
+    assert view.seats is not None
+    assert (view.seats.free, view.headline, view.kind) == ("0", "Full", "full")
+
+
+def test_a_full_floor_is_called_full_whatever_its_level_still_is() -> None:
+    zones = (ZoneStatus("first", "First floor", 50, Level.FEW_SEATS, occupancy.Estimate(51, 48, 54)),)
+    (zone,) = library_view(held(public(zones=zones)), "en", NOON).zones
+    assert (zone.kind, zone.words) == ("full", "Full")
+
+
+@pytest.mark.parametrize("trend", Trend)
+def test_where_the_number_goes_is_said_beside_it(trend: Trend) -> None:
+    view = library_view(held(public(trend=trend)), "en", NOON)
+    assert view.trend is not None
+    assert (view.trend.kind, view.trend.words) == (trend.value, capitalised(trend_words(trend, CATALOGS["en"])))
 
 
 @given(
@@ -327,11 +391,11 @@ def test_a_wait_after_the_way_there_is_said_as_one_of_now_is(minutes: int, margi
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        (FaultKind.SILENT, "Gate north has not reported since 10:40; people are estimated."),
-        (FaultKind.STUCK, "Gate north has counted nobody since 10:40; people are estimated."),
-        (FaultKind.NO_ENTRIES, "Gate north has counted no entries since 10:40; people are estimated."),
-        (FaultKind.NO_EXITS, "Gate north has counted no exits since 10:40; people are estimated."),
-        (FaultKind.SWAPPED, "Gate north counts entries as exits; its figures are turned round."),
+        (FaultKind.SILENT, "Gate north: no report since 10:40; people are estimated."),
+        (FaultKind.STUCK, "Gate north: nobody counted since 10:40; people are estimated."),
+        (FaultKind.NO_ENTRIES, "Gate north: no entries counted since 10:40; people are estimated."),
+        (FaultKind.NO_EXITS, "Gate north: no exits counted since 10:40; people are estimated."),
+        (FaultKind.SWAPPED, "Gate north: entries are counted as exits; the figures are turned round."),
     ],
 )
 def test_a_gate_that_cannot_be_believed_is_named_while_figures_depend_on_it(kind: FaultKind, words: str) -> None:
@@ -345,7 +409,7 @@ def test_a_fault_and_a_count_of_another_day_say_of_which() -> None:
     yesterday = NOON - timedelta(days=1)
     status = public(gate_faults=(GateFault("north", FaultKind.STUCK, yesterday),), last_recount=yesterday)
     view = library_view(held(status), "en", NOON)
-    assert view.faults == ("Gate north has counted nobody since 13:00 on Sunday 1 March; people are estimated.",)
+    assert view.faults == ("Gate north: nobody counted since 13:00 on Sunday 1 March; people are estimated.",)
     assert view.people is not None
     assert view.people.counted == "counted on Sunday 1 March at 13:00"
 

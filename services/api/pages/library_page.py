@@ -11,20 +11,28 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from services.api.feeds import Feeds
+from services.api.freshness import ServedStatus
 from services.api.history import History
 from services.api.pages.chart import Chart, chart
+from services.api.pages.hours_table import hours_table
 from services.api.pages.language import choose, offered_by
+from services.api.pages.neighbourhood import Neighbourhood, near_views, shortest, watched
+from services.api.pages.place_card import place_card
 from services.api.pages.rendering import Renderer, links_to, state_of, stream_of
 from services.api.pages.teller import Teller
 from services.api.pages.view import library_view
+from services.api.pages.where_to_follow import places
 from services.api.profiles import Profiles
 from services.api.projection import Held
 from services.api.routes.history import local_date
 from services.api.shelf import Shelf
 from services.api.today import Known, curve_of, read_today
 from shared.contracts.status import ZoneStatus
+from shared.domain.catalog import CATALOGS
+from shared.domain.messages import compose
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN
 from shared.runtime.card import card_alt
+from shared.runtime.formats import formats_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +59,23 @@ class Place:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a link to the page shows elsewhere: its own origin, one sentence or two, and what its picture says."""
+
+    origin: str
+    description: str
+    card_alt: str
+    locale: str
+    locales: tuple[str, ...]
+
+
 def routes(
     renderer: Renderer, shelf: Shelf, history: History, feeds: Feeds, profiles: Profiles, offers: Container[str]
 ) -> APIRouter:
     """Return the route of a library's page; `offers` are the libraries that tell those who ask."""
     router = APIRouter(include_in_schema=False)
-    del profiles
+    neighbourhood = Neighbourhood(profiles, shelf)
 
     @router.get("/l/{library}")
     async def page(
@@ -76,8 +95,10 @@ def routes(
         origin = "" if fragment else str(request.base_url).rstrip("/")
         push = PushForm.of(status.zones) if library in offers else None
         has_feed = not fragment and await feeds.has(library, language)
+        date = local_date(held, now)
         # Without a curve the page is still whole.
-        today = await read_today(history, held, local_date(held, now))
+        today = await read_today(history, held, date)
+        profile, near = profiles.get(library), neighbourhood.of(library, held, now)
 
         def render() -> bytes:
             return renderer.render(
@@ -86,18 +107,37 @@ def routes(
                 f"/l/{library}",
                 {},
                 view=library_view(held, language, now, _curve(held, today, language, now)),
+                hours=hours_table(profile, date, Teller.of(language, status.time_zone)) if profile else None,
+                near=near_views(near, language, now),
+                watched=watched(near, now),
                 links=links_to(f"/l/{library}", {}, offered),
-                stream=stream_of([library]),
-                origin=origin,
+                stream=stream_of([library, *near.followed]),
                 has_feed=has_feed,
                 push=push,
-                card_alt=card_alt(status.to_domain(), language),
+                places=places(profile, language),
+                place=place_card(profile, profile.url if profile else status.url),
+                preview=_preview(status, language, origin, offered),
             )
 
-        key = (library, fragment, origin, has_feed, push, state_of(held, language, now), today.version)
-        return renderer.answer(request, key, render, language, held.remaining_s(now))
+        shown = (fragment, origin, has_feed, push, profiles.revision, date)
+        key = (library, shown, state_of(held, language, now), near.state(now), today.version)
+        return renderer.answer(request, key, render, language, shortest(near, held.remaining_s(now), now))
 
     return router
+
+
+def _preview(status: ServedStatus, language: str, origin: str, offered: Sequence[str]) -> Preview:
+    known = status.to_domain()
+    own = status.sentences.get(language)
+    return Preview(
+        origin=origin,
+        description=own.long
+        if own
+        else compose(known, CATALOGS[language], formats_for(language, known.time_zone)).long,
+        card_alt=card_alt(known, language),
+        locale=CATALOGS[language].manner.locale,
+        locales=tuple(CATALOGS[each].manner.locale for each in offered if each != language),
+    )
 
 
 def _curve(held: Held, today: Known, language: str, now: datetime) -> Chart | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Final
 
 from shared.contracts.status import Estimate, Span
 from shared.domain.catalog import CATALOGS
@@ -11,6 +12,8 @@ from shared.domain.catalog.catalog import Catalog
 from shared.domain.messages import Formats
 from shared.domain.queue_wait import Wait
 from shared.runtime.formats import formats_for
+
+HOUR_MIN: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,9 @@ class Teller:
         """Return the range of an expected wait; empty where there is none, or where its words say it already."""
         if wait is None or wait.overflow or wait.bucket == 0 or wait.low == wait.high:
             return ""
-        low, high = self.formats.duration(wait.low), self.formats.duration(wait.high)
-        return self.catalog.pages.wait_between.format(low=low, high=high)
+        # "Between 10 and 25 minutes": the unit is said once where both have it.
+        low = self.formats.number(wait.low) if wait.high < HOUR_MIN else self.formats.duration(wait.low)
+        return self.catalog.pages.wait_between.format(low=low, high=self.formats.duration(wait.high))
 
     def _between(self, low: int, high: int) -> str:
         if low == high:

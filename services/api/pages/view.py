@@ -18,7 +18,15 @@ from shared.domain.catalog.catalog import Catalog
 from shared.domain.estimation.gates import FaultKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
-from shared.domain.messages import headline, level_words, opening_words, reason_words, trend_words, wait_words
+from shared.domain.messages import (
+    headline,
+    level_seen,
+    level_words,
+    opening_words,
+    reason_words,
+    trend_words,
+    wait_words,
+)
 from shared.domain.shortening import capitalised, stopped
 from shared.domain.status import State
 
@@ -27,6 +35,8 @@ VALID_GRID_S: Final = 15
 VALID_S_MAX: Final = 24 * 3600
 FAST_CLOCK_S_MIN: Final = 5
 """A simulation at great speed is valid for less than a page needs to hear of the next status."""
+SAME_DAY: Final = timedelta(hours=18)
+"""An end that is further away than this is said with its date: before then nobody takes one night for another."""
 KINDS: Final = {Level.MANY_SEATS: "many", Level.FEW_SEATS: "few", Level.FULL: "full"}
 
 
@@ -38,6 +48,14 @@ class Zone:
     kind: str
     words: str
     seats: Seats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """Where the number of people goes: the mark's name, and its words."""
+
+    kind: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +87,14 @@ class LibraryView:
     """Changes with every status and with its expiry; the stream's events carry the same."""
     kind: str
     headline: str
+    opening: str
+    """Until when it is open; empty where that is no question, or where the explanation says when it opens."""
     explanation: str
     announcement: str
     """Said to readers of the screen when it changes: no number that moves all the time."""
     seats: Seats | None
     people: People | None
+    trend: Direction | None
     wait: Waiting | None
     leaving: tuple[Fact, ...]
     as_of: Moment
@@ -84,6 +105,7 @@ class LibraryView:
     banner: str
     notice: str
     notice_until: str
+    hours_today: Fact | None
     facts: tuple[Fact, ...]
     zones: tuple[Zone, ...]
     faults: tuple[str, ...]
@@ -105,8 +127,9 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         id=status.library,
         name=status.name,
         version=f"{held.sequence}{'x' if status.expired else ''}",
-        kind=_kind(status),
+        kind=_kind(status, level_seen(known)),
         headline=title,
+        opening=_opening(status, teller, now),
         explanation=_explanation(status, teller),
         announcement=f"{title}. {wait.label}, {wait_words(known.wait, catalog, teller.formats)}."
         if wait and has_figures
@@ -115,6 +138,7 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         if status.people and has_figures
         else None,
         people=teller.people(status.people, status.last_recount, now) if status.people else None,
+        trend=Direction(status.trend.value, capitalised(trend_words(status.trend, catalog))) if status.trend else None,
         wait=wait,
         leaving=leaving(status, teller),
         as_of=Moment(words.as_of.format(time=teller.moment(status.as_of, now)), status.as_of.isoformat()),
@@ -125,6 +149,7 @@ def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | N
         banner=_banner(status, catalog),
         notice=status.notice.text if status.notice else "",
         notice_until=words.notice_until.format(time=teller.moment(status.notice.until, now)) if status.notice else "",
+        hours_today=_hours_today(status, teller, now),
         facts=_facts(status, teller, now),
         zones=tuple(_zone(each, teller) for each in status.zones) if status.people else (),
         faults=tuple(_fault(each, teller, now) for each in status.gate_faults) if status.people else (),
@@ -153,11 +178,11 @@ def freshness(held: Held, language: str, wall_now: datetime) -> Freshness:
     )
 
 
-def _kind(status: ServedStatus) -> str:
+def _kind(status: ServedStatus, level: Level | None) -> str:
     if status.expired:
         return "expired"
-    if status.state is State.OPEN and status.level is not None:
-        return KINDS[status.level]
+    if status.state is State.OPEN and level is not None:
+        return KINDS[level]
     return {State.CLOSED: "closed", State.NOT_ADMITTING: "full"}.get(status.state, "unknown")
 
 
@@ -182,18 +207,33 @@ def _banner(status: ServedStatus, catalog: Catalog) -> str:
     return banners[status.clock.kind]
 
 
+def _opening(status: ServedStatus, teller: Teller, now: datetime) -> str:
+    """Return until when a library is open; one that is unknown is open by its hours. Expired, nobody can say."""
+    if status.expired or status.state is State.CLOSED:
+        return ""
+    change, words, formats = status.next_change, teller.catalog.pages, teller.formats
+    if change is None:
+        return capitalised(words.open_all_day)
+    if change <= now:
+        return ""
+    if change - now < SAME_DAY:
+        return words.open_until.format(time=formats.time(change))
+    return words.open_until_other_day.format(date=formats.date(change), time=formats.time(change))
+
+
+def _hours_today(status: ServedStatus, teller: Teller, now: datetime) -> Fact | None:
+    """Return today's hours, for a page that has no others; of what is left of an old status only where it has them."""
+    if status.expired and not status.hours_today:
+        return None
+    hours = capitalised(teller.hours(status.hours_today))
+    return Fact(teller.catalog.pages.hours_today, hours, _next_change(status, teller, now))
+
+
 def _facts(status: ServedStatus, teller: Teller, now: datetime) -> tuple[Fact, ...]:
-    words = teller.catalog.pages
-    facts = []
-    if status.hours_today or not status.expired:  # what is left of an old status may be of another day
-        hours = capitalised(teller.hours(status.hours_today))
-        facts.append(Fact(words.hours_today, hours, _next_change(status, teller, now)))
-    if status.trend is not None:
-        facts.append(Fact(words.trend, capitalised(trend_words(status.trend, teller.catalog))))
     # Beside the people inside, where they are known.
-    if status.last_recount is not None and status.people is None and status.state is not State.CLOSED:
-        facts.append(Fact(words.last_recount, teller.moment(status.last_recount, now)))
-    return tuple(facts)
+    if status.last_recount is None or status.people is not None or status.state is State.CLOSED:
+        return ()
+    return (Fact(teller.catalog.pages.last_recount, teller.moment(status.last_recount, now)),)
 
 
 def _next_change(status: ServedStatus, teller: Teller, now: datetime) -> str:
@@ -210,10 +250,11 @@ def _next_change(status: ServedStatus, teller: Teller, now: datetime) -> str:
 
 
 def _zone(zone: ZoneStatus, teller: Teller) -> Zone:
+    level = Level.FULL if zone.level is not None and zone.free_seats == 0 else zone.level
     return Zone(
         name=zone.name,
-        kind=KINDS[zone.level] if zone.level else "unknown",
-        words=level_words(zone.level, teller.catalog),
+        kind=KINDS[level] if level else "unknown",
+        words=level_words(level, teller.catalog),
         seats=teller.seats(zone.people, zone.capacity, None) if zone.people else None,
     )
 
@@ -227,7 +268,8 @@ def _fault(fault: GateFault, teller: Teller, now: datetime) -> str:
         FaultKind.NO_EXITS: words.gate_no_exits,
         FaultKind.SWAPPED: words.gate_swapped,
     }
-    return sentences[fault.kind].format(gate=fault.gate, moment=teller.since(fault.since, now))
+    gate = fault.name or words.gate.format(gate=fault.gate)
+    return capitalised(sentences[fault.kind].format(gate=gate, moment=teller.since(fault.since, now)))
 
 
 def _age(age: timedelta, language: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import Final
 
@@ -15,6 +15,9 @@ from shared.domain.queue_wait import worded
 from shared.domain.shortening import capitalised
 from shared.domain.status import State
 
+JOIN_BY_WITHIN: Final = timedelta(hours=2)
+"""A last time to join that lies further ahead tells nobody what to do now, and is too early: so far ahead the queue is
+taken to grow as it does on a busy day."""
 CHECKED_MIN: Final = 10
 """How right a few waits were says nothing of the next one."""
 
@@ -35,12 +38,11 @@ def waiting(status: ServedStatus, teller: Teller, now: datetime) -> Waiting | No
     if status.state not in {State.OPEN, State.NOT_ADMITTING}:
         return None
     words, wait = teller.catalog.pages, status.to_domain().wait
-    last = status.last_useful_arrival
     return Waiting(
         label=words.waiting_time,
         value=capitalised(wait_words(wait, teller.catalog, teller.formats)),
         between=teller.wait_range(wait),
-        join_by="" if last is None or last <= now else words.join_by.format(time=teller.formats.time(last)),
+        join_by=_join_by(status, teller, now),
         error="" if wait is None or wait.bucket == 0 else _error(status, teller),
     )
 
@@ -59,6 +61,19 @@ def leaving(status: ServedStatus, teller: Teller) -> tuple[Fact, ...]:
             )
         )
     return tuple(facts)
+
+
+def _join_by(status: ServedStatus, teller: Teller, now: datetime) -> str:
+    """Return until when joining leads in, where that is soon, or that it does not any more."""
+    words, last, closing = teller.catalog.pages, status.last_useful_arrival, status.next_change
+    if last is not None:
+        return words.join_by.format(time=teller.formats.time(last)) if now < last <= now + JOIN_BY_WITHIN else ""
+    # None is said of a house without a queue, too, and by those who do not know how to tell: the wait has to agree.
+    wait = status.wait
+    is_queue = wait is not None and wait.bucket > 0 and status.state is State.OPEN
+    if wait is None or closing is None or not is_queue:
+        return ""
+    return words.too_late if now < closing <= now + timedelta(minutes=wait.minutes) else ""
 
 
 def _error(status: ServedStatus, teller: Teller) -> str:

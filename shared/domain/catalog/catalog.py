@@ -41,6 +41,21 @@ class PageWords:
     open_all_day: str
     closes_at: str
     """{time}"""
+    open_until: str
+    """{time}: stands under the headline of an open library, as do the next two."""
+    open_until_other_day: str
+    """{date}, {time}"""
+    hours: str
+    """A heading: the week ahead."""
+    hours_ahead: str
+    """A heading: days after this week."""
+    hours_other: str
+    """Stands beside a day's hours, as does the next."""
+    public_holiday: str
+    days: str
+    """{first}, {last}: days in a row."""
+    hours_calendar: str
+    """A link."""
     seats_free: str
     """The label of the number of free seats."""
     of_seats: Counted
@@ -64,11 +79,19 @@ class PageWords:
     """{duration}: a sentence, how far off the waits of the last thirty days were."""
     join_by: str
     """{time}: a sentence, the latest time at which joining the queue leads in."""
+    too_late: str
+    """A sentence: there is a queue, and its end does not get in before closing."""
     leaving: str
     """A heading: the waits that those find who set out now."""
     leaving_in: str
     """{duration}: how long they are on their way; the wait follows."""
     zones: str
+    nearby: str
+    """A heading: other libraries with seats."""
+    nearby_km: str
+    """{distance}: a number."""
+    nearby_m: str
+    """{distance}: a number."""
     trend: str
     today: str
     """The heading of the day's curve."""
@@ -77,9 +100,11 @@ class PageWords:
     """{time}"""
     last_recount: str
     about_data: str
-    """A heading, over the next five."""
+    """A heading, over the next six."""
+    gate: str
+    """{gate}: how a gate without a name is called."""
     gate_silent: str
-    """{gate}, {moment}: a sentence, as are the next four: what is wrong with a gate, and what that means."""
+    """{gate}, {moment}: a sentence that begins with the gate's name, as are the next four: what is wrong with it."""
     gate_stuck: str
     """{gate}, {moment}"""
     gate_no_entries: str
@@ -94,6 +119,29 @@ class PageWords:
     chart_alt: str
     """{library}, {date}, {peak}, {peak_time}: the day's curve for those who do not see it."""
     chart_empty: str
+    follow: str
+    """A heading."""
+    follow_freely: str
+    """A sentence."""
+    follow_handle: str
+    """A sentence: follows the name of an account of the fediverse."""
+    feed: str
+    place: str
+    """A heading."""
+    address: str
+    """A label, as are the next three."""
+    phone: str
+    email: str
+    website: str
+    on_map: str
+    """A link, as is the next."""
+    in_map_app: str
+    leaves: str
+    """For the ear: follows a link."""
+    statistics: str
+    """A link, as are the next two."""
+    on_your_site: str
+    on_a_screen: str
     footer: str
     push: str
     """The button that opens the form of the next ten."""

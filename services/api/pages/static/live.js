@@ -14,6 +14,11 @@ const items = () => [...live.querySelectorAll("[data-library]")];
 let receivedAt = Date.now();
 let isFetching = false;
 let isWanted = false;
+let source;
+let again;
+
+// A part of the page may name another stream than the page began with: other libraries come into view.
+const streamWanted = () => live.querySelector("[data-stream]")?.dataset.stream ?? live.dataset.stream;
 
 function showLink(isLive) {
   document.getElementById("link-live").hidden = !isLive;
@@ -57,6 +62,7 @@ function replace(html) {
   const after = announcements();
   if (after !== before) said.textContent = after;
   tick();
+  if (source && new URL(source.url).search !== new URL(streamWanted(), location).search) connect();
 }
 
 async function refresh() {
@@ -87,24 +93,29 @@ function onStatus(event) {
   const status = JSON.parse(event.data);
   const version = `${event.lastEventId}${status.expired ? "x" : ""}`;
   const item = items().find((each) => each.dataset.library === status.library);
-  if (item?.dataset.version !== version) soon();
+  if (item?.dataset.version === version) return;
+  // Followed without being shown: only another situation could bring it into view.
+  if (item?.dataset.situation === `${status.state} ${status.level}`) return;
+  soon();
 }
 
 function connect() {
-  const source = new EventSource(live.dataset.stream);
+  clearTimeout(again);
+  source?.close();
+  source = new EventSource(streamWanted());
   source.onopen = () => showLink(true);
   source.addEventListener("status", onStatus);
   source.addEventListener("removed", soon);
   source.onerror = () => {
     showLink(false);
     if (source.readyState === EventSource.CLOSED) {
-      source.close();
       soon();
-      setTimeout(connect, AGAIN_MS);
+      again = setTimeout(connect, AGAIN_MS);
     }
   };
-  addEventListener("pagehide", () => source.close(), { once: true });
 }
+
+addEventListener("pagehide", () => source.close());
 
 addEventListener("pageshow", (event) => {
   if (event.persisted) {
