@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.api.freshness import ServedStatus
-from shared.contracts.status import DayHistory, ZoneStatus
+from shared.contracts.status import DayHistory, Reason, Span, ZoneStatus
 from shared.domain.status import State
 
 
@@ -42,6 +43,55 @@ class HistoryDays(Answer):
     time_zone: str
     days: list[DayHistory]
     missing: list[str]
+
+
+class OpenSpan(Answer):
+    """Hours by the clock on the wall; `closes` not after `opens` is of the next day, `24:00` the end of this one."""
+
+    opens: str
+    closes: str
+
+
+class HoursDay(Answer):
+    """One local day with the open spans that begin on it; none is closed."""
+
+    date: dt.date
+    spans: tuple[Span, ...]
+    is_usual: bool
+    reason: str = Field(description="Why it is not as usual, where somebody wrote it down.")
+
+
+class UsualHours(Answer):
+    """The hours that a day of the week usually has; none is closed."""
+
+    day: str
+    spans: tuple[OpenSpan, ...]
+
+
+class UnusualHours(Answer):
+    """Days in a row that are not as usual, all with the same hours; none is closed."""
+
+    first: dt.date
+    last: dt.date
+    spans: tuple[OpenSpan, ...]
+    reason: str
+    is_declared: bool = Field(description="False where it follows from the rule, as a public holiday does.")
+
+
+class LibraryHours(Answer):
+    """The opening hours of one library, from today on."""
+
+    library: str
+    name: str
+    time_zone: str
+    date: dt.date = Field(description="Today, by the library's own time.")
+    is_open: bool = Field(description="What the hours say.")
+    state: State = Field(description="What is so: staff may have closed it.")
+    reason: Reason | None
+    next_change: AwareDatetime | None = Field(description="When the hours next open or close.")
+    days: list[HoursDay]
+    usual: list[UsualHours]
+    unusual: list[UnusualHours]
 
 
 class FieldError(Answer):
@@ -101,5 +151,49 @@ EXAMPLE_STATUS: Final = {
     "rule_version": "2",
     "sentences": {},
     "expired": False,
+}
+"""Simulated figures."""
+
+EXAMPLE_HOURS: Final = {
+    "library": "example",
+    "name": "Example library (simulated)",
+    "time_zone": "Europe/Paris",
+    "date": "2026-03-02",
+    "is_open": True,
+    "state": "open",
+    "reason": None,
+    "next_change": "2026-03-02T18:00:00+01:00",
+    "days": [
+        {
+            "date": "2026-03-02",
+            "spans": [{"start": "2026-03-02T10:00:00+01:00", "end": "2026-03-02T18:00:00+01:00"}],
+            "is_usual": True,
+            "reason": "",
+        }
+    ],
+    "usual": [
+        *({"day": day, "spans": [{"opens": "10:00", "closes": "18:00"}]} for day in ("monday", "tuesday", "wednesday")),
+        *({"day": day, "spans": [{"opens": "10:00", "closes": "18:00"}]} for day in ("thursday", "friday")),
+        *({"day": day, "spans": []} for day in ("saturday", "sunday")),
+    ],
+    "unusual": [
+        {
+            "first": "2026-04-06",
+            "last": "2026-04-06",
+            "spans": [],
+            "reason": "Easter Monday",
+            "is_declared": True,
+        }
+    ],
+}
+EXAMPLE_OCCUPANCY: Final = {
+    "library": "example",
+    "label": "Example library (simulated)",
+    "timestamp": 1772456700,
+    "valid_until": "2026-03-02T14:15:00+01:00",
+    "expired": False,
+    "occupancy_status": "FEW_SEATS_AVAILABLE",
+    "occupancy_percentage": 90,
+    "zones": [],
 }
 """Simulated figures."""

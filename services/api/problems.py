@@ -80,6 +80,21 @@ PROBLEMS: Final = table(
         "The feed cannot be read just now",
         "Try again after the seconds in Retry-After.",
     ),
+    Problem(
+        "no-profile",
+        503,
+        "The library's hours are not known just now",
+        "Try again after the seconds in Retry-After; if that does not help, look into the log of the API.",
+    ),
+    Problem(
+        "profile-incomplete",
+        404,
+        "The library's configuration says too little for this view",
+        "Whoever runs the library adds the keys that `errors` names to its table in libraries.toml.",
+    ),
+    Problem(
+        "documents-busy", 503, "Too many documents are being written", "Try again after the seconds in Retry-After."
+    ),
     Problem("signs-busy", 503, "Too many signs are being drawn", "Try again after the seconds in Retry-After."),
     Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
 )
