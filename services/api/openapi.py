@@ -28,7 +28,9 @@ STREAM: Final[dict[str, Any]] = {
             "First the present statuses, then each new one: `event: status` with the status as data, "
             '`event: removed` with `{"library": id}`. `id` is the place in the log; a reader that comes back with '
             "`Last-Event-ID` gets only what it missed. A slow reader gets the newest status of each library, not a "
-            "backlog. A status that expires is sent again with `expired: true`. Comments keep the connection alive."
+            "backlog. A status that expires is sent again with `expired: true`. `event: beat` keeps the connection "
+            "alive: its data are the seconds within which something is said again; who hears nothing for twice as long "
+            "should reconnect."
         ),
         "parameters": [
             {

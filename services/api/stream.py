@@ -30,7 +30,6 @@ WRITE_BYTES: Final = 32 * 1024
 RETRY_MS: Final = 2000
 RETRY_SPREAD_MS: Final = 4000
 """Readers come back after 2 to 6 seconds, each after its own, so that a restart is no stampede."""
-HEARTBEAT: Final = b": still here\n\n"
 RETRY_AFTER_S: Final = 30
 START: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -42,6 +41,14 @@ START: Final = [
 def status_event(held: Held, now: datetime) -> bytes:
     """Return the event that tells a library's status."""
     return b"id: %d\nevent: status\ndata: %s\n\n" % (held.sequence, held.served(now).body)
+
+
+def beat(every_s: float) -> bytes:
+    """Return the lines that tell how often something is said: a script hears an event, everybody else a comment.
+
+    A line that fell silent does not say so, and a browser tells its scripts nothing of comments.
+    """
+    return b": still here\nevent: beat\ndata: %g\n" % every_s
 
 
 def removed_event(library: str, sequence: int) -> bytes:
@@ -95,7 +102,7 @@ class StatusStream:
     async def _write(self, listener: Listener, connection: Connection, send: Send) -> None:
         await self._send(send, {"type": "http.response.start", "status": 200, "headers": START})
         retry_ms = RETRY_MS + listener.number * 997 % RETRY_SPREAD_MS
-        await self._send(send, _chunk(b"retry: %d\n\n" % retry_ms))
+        await self._send(send, _chunk(beat(self.heartbeat_s) + b"retry: %d\n\n" % retry_ms))
         while not listener.is_ended:
             if not len(listener):
                 # Only now: past a send under way, a newer event would overtake the older ones in it.
@@ -103,7 +110,7 @@ class StatusStream:
                 has_news = await listener.wait(self.heartbeat_s)
                 listener.write_now = None
                 if not has_news:
-                    await self._send(send, _chunk(HEARTBEAT))
+                    await self._send(send, _chunk(beat(self.heartbeat_s) + b"\n"))
             elif events := listener.take(WRITE_BYTES):
                 await self._send(send, _chunk(events))
         await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})

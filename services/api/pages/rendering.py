@@ -18,6 +18,7 @@ from services.api.pages import assets
 from services.api.pages.view import freshness
 from services.api.projection import Held, etag_of
 from shared.domain.catalog import CATALOGS
+from shared.domain.catalog.curve import CURVE_WORDS
 
 HTML: Final = "text/html"
 RENDERED_MAX: Final = 2048
@@ -61,7 +62,13 @@ class Renderer:
         catalog = CATALOGS[language]
         fragment = f"{path}?{urlencode({**query, 'lang': language, 'fragment': '1'})}"
         rendered = self._templates.get_template(template).render(
-            language=language, catalog=catalog, words=catalog.pages, path=path, fragment=fragment, **values
+            language=language,
+            catalog=catalog,
+            words=catalog.pages,
+            curve=CURVE_WORDS[language],
+            path=path,
+            fragment=fragment,
+            **values,
         )
         return rendered.encode()
 

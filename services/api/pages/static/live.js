@@ -1,17 +1,26 @@
 // Keeps a page live. The server says every word: a new status makes this script fetch the page's own fragment, so
 // that the page with a script and the page without one cannot differ. Only ages are written here, in words that the
-// browser has for them.
+// browser has for them. A fragment or a page that the service worker had kept says since when, and ages from then on.
 
 const AGAIN_MS = 30_000; // after an answer that was no stream: full, or too many from this address
 const TICK_MS = 1_000;
-const SPREAD_MS = 400; // readers of one library do not all ask in the same instant
+const SPREAD_MS = 300; // readers of one library do not all ask in the same instant
 const FETCH_LIMIT_MS = 8_000;
+const SURE_MS = 2_000; // who heard something so lately has missed nothing
+const KEPT_AT = "x-kept-at";
 
+const root = document.documentElement;
 const live = document.getElementById("live");
 const said = document.getElementById("announcement");
-const ages = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "always" });
+const ages = new Intl.RelativeTimeFormat(root.lang, { numeric: "always" });
 const items = () => [...live.querySelectorAll("[data-library]")];
-let receivedAt = Date.now();
+const name = document.title.split(" · ").slice(1).join(" · ");
+// Neither a clock that is put right nor a sleep of the machine makes a time too short.
+const instant = (wall = Date.now()) => ({ wall, steady: performance.now() - Math.max(Date.now() - wall, 0) });
+const since = (then) => Math.max(Date.now() - then.wall, performance.now() - then.steady);
+let received = instant(Number(root.dataset.keptAt) || Date.now());
+let heard = instant();
+let beatMs = 15_000; // until the stream says it
 let isFetching = false;
 let isWanted = false;
 let source;
@@ -30,18 +39,27 @@ function announcements() {
 }
 
 function tick() {
-  const passed = (Date.now() - receivedAt) / 1000;
+  // What was kept in the future was kept by another clock, so nobody knows how old it is.
+  const passed = received.wall > Date.now() + TICK_MS ? Infinity : since(received) / 1000;
   for (const item of items()) {
     const valid = Number(item.dataset.validS);
     const isExpired = item.dataset.version.endsWith("x"); // the server has said so already
     const isOld = !isExpired && valid >= 0 && passed > valid;
     for (const part of item.querySelectorAll("[data-when]")) part.hidden = (part.dataset.when === "old") !== isOld;
+    item.toggleAttribute("data-old", isOld);
   }
   for (const age of live.querySelectorAll("[data-age-s]")) {
-    const speed = Number(age.dataset.speed);
-    const minutes = Math.floor((Number(age.dataset.ageS) + passed * speed) / 60);
-    age.textContent = minutes >= 1 ? inWords(minutes) : "";
+    const minutes = Math.floor((Number(age.dataset.ageS) + passed * Number(age.dataset.speed)) / 60);
+    age.textContent = minutes >= 1 && Number.isFinite(minutes) ? inWords(minutes) : "";
   }
+  entitle();
+  if (source && since(heard) > 2 * beatMs + TICK_MS) connect(); // a line that fell silent does not say so
+}
+
+function entitle() {
+  const headline = live.querySelector(".library > .sign:not([hidden]) .headline")?.textContent;
+  const title = `${headline} · ${name}`;
+  if (headline && name && document.title !== title) document.title = title;
 }
 
 function inWords(minutes) {
@@ -50,7 +68,7 @@ function inWords(minutes) {
   return ages.format(-Math.floor(minutes / 1440), "day");
 }
 
-function replace(html) {
+function replace(html, keptAt) {
   const before = announcements();
   const open = new Set([...live.querySelectorAll("details[open]")].map((each) => each.id));
   const focused = document.activeElement?.closest("summary")?.parentElement.id;
@@ -58,7 +76,9 @@ function replace(html) {
   live.replaceChildren(...parsed.body.childNodes);
   for (const each of live.querySelectorAll("details")) each.open = open.has(each.id);
   if (focused) document.getElementById(focused)?.querySelector("summary").focus();
-  receivedAt = Date.now();
+  received = instant(keptAt || Date.now());
+  if (keptAt) root.dataset.keptAt = keptAt;
+  else delete root.dataset.keptAt;
   const after = announcements();
   if (after !== before) said.textContent = after;
   tick();
@@ -75,8 +95,9 @@ async function refresh() {
   try {
     const signal = AbortSignal.timeout(FETCH_LIMIT_MS);
     const response = await fetch(live.dataset.fragment, { cache: "no-cache", signal });
-    if (response.ok) replace(await response.text());
-    else if (response.status === 404) location.reload();
+    const keptAt = Number(response.headers.get(KEPT_AT));
+    if (response.status === 404) location.reload();
+    else if (response.ok && (!keptAt || keptAt > received.wall)) replace(await response.text(), keptAt);
   } catch {
     // Away: the stream comes back by itself, and until then the page ages.
   } finally {
@@ -90,6 +111,7 @@ function soon() {
 }
 
 function onStatus(event) {
+  heard = instant();
   const status = JSON.parse(event.data);
   const version = `${event.lastEventId}${status.expired ? "x" : ""}`;
   const item = items().find((each) => each.dataset.library === status.library);
@@ -99,12 +121,23 @@ function onStatus(event) {
   soon();
 }
 
+function onBeat(event) {
+  heard = instant();
+  beatMs = Number(event.data) * 1000 || beatMs;
+}
+
 function connect() {
   clearTimeout(again);
   source?.close();
+  heard = instant();
   source = new EventSource(streamWanted());
-  source.onopen = () => showLink(true);
+  source.onopen = () => {
+    heard = instant();
+    showLink(true);
+    if (root.dataset.keptAt) soon(); // the stream tells of nothing new where what was kept is still so
+  };
   source.addEventListener("status", onStatus);
+  source.addEventListener("beat", onBeat);
   source.addEventListener("removed", soon);
   source.onerror = () => {
     showLink(false);
@@ -115,15 +148,29 @@ function connect() {
   };
 }
 
-addEventListener("pagehide", () => source.close());
+function wake() {
+  tick();
+  if (document.visibilityState === "hidden" || since(heard) < SURE_MS) return;
+  refresh();
+  if (source.readyState !== EventSource.OPEN || since(heard) > beatMs + SURE_MS) connect();
+}
 
+addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", (event) => {
   if (event.persisted) {
-    soon();
+    refresh();
     connect();
   }
 });
-document.addEventListener("visibilitychange", tick);
+addEventListener("online", () => {
+  refresh();
+  connect();
+});
+addEventListener("offline", () => showLink(false));
+document.addEventListener("visibilitychange", wake);
+document.addEventListener("resume", wake);
 setInterval(tick, TICK_MS);
 tick();
+root.dataset.judged = "";
+if (root.dataset.keptAt) refresh(); // a part of it may have been kept later
 connect();
