@@ -48,7 +48,7 @@ def is_right(pin: str, stored: str) -> bool:
 
 def fault_of(pin: str) -> str:
     """Return why a PIN cannot be used, or nothing: the ones that anybody would try first are refused."""
-    if not re.match(PIN_PATTERN, pin):
+    if not re.fullmatch(PIN_PATTERN.strip("^$"), pin):
         return f"it must be 4 to {LONGEST} digits"
     if len(set(pin)) == 1:
         return "it is one digit again and again"

@@ -21,7 +21,7 @@ from shared.domain.reading import ExceptionalClosing, Notice, StaffReading
 
 INVITED_FOR: Final = timedelta(minutes=15)
 """How long an invitation may be used; it is used once."""
-PIN_PATTERN: Final = r"^\d{4,8}$"
+PIN_PATTERN: Final = r"^[0-9]{4,8}$"
 TRIES: Final = 5
 """Wrong PINs of one person in a row before they have to wait."""
 LOCKED_FOR: Final = timedelta(minutes=5)
