@@ -13,6 +13,7 @@ const embed = document.getElementById("embed");
 const article = () => embed.querySelector("article");
 const ages = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "always" });
 let ahead = Date.parse(embed.dataset.now) - Date.now(); // of the reader's clock, in milliseconds
+let shown = article().outerHTML; // as it came: ages and what is hidden are changed here
 let failures = 0;
 let timer = 0;
 
@@ -38,8 +39,8 @@ function tick() {
 function replace(html) {
   const parsed = new DOMParser().parseFromString(html, "text/html");
   const made = parsed.querySelector("article");
-  if (!made || made.outerHTML === embed.dataset.shown) return;
-  embed.dataset.shown = made.outerHTML;
+  if (!made || made.outerHTML === shown) return;
+  shown = made.outerHTML;
   const isFocused = embed.contains(document.activeElement);
   embed.replaceChildren(made);
   if (isFocused) embed.querySelector("a").focus();
