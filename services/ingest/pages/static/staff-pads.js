@@ -81,7 +81,7 @@ export function untilChoices(app, { week }) {
   if (week) options.push({ id: "week", label: words.for_a_week, at: () => instantOf(app.clock.now(), 8, 0, 0) });
   options.push({ id: "time", label: words.until_a_time, at: atTime });
 
-  const time = element("input", { type: "time", id: "until-clock", required: true, "aria-describedby": "until-fault" });
+  const time = element("input", { type: "time", id: "until-clock", "aria-describedby": "until-fault" });
   const timePart = element("div", { hidden: true }, [element("label", { for: "until-clock", text: words.time_label }), time]);
   const wrong = element("p", { class: "said is-wrong", role: "alert", id: "until-fault" });
   const radios = options.map((each, index) => element("input", {

@@ -3,6 +3,7 @@
 export const words = JSON.parse(document.getElementById("words").textContent);
 export const language = document.documentElement.lang;
 const plurals = new Intl.PluralRules(language);
+const locale = language === "en" ? "en-GB" : language; // 24 hours, as on the public pages
 let zone = "UTC";
 
 export function setZone(name) {
@@ -22,7 +23,7 @@ export function timeOf(moment, now) {
   const sameDay = dayOf(at) === dayOf(new Date(now));
   const how = { hour: "2-digit", minute: "2-digit", timeZone: zone };
   if (!sameDay) Object.assign(how, { weekday: "short", day: "numeric", month: "short" });
-  return new Intl.DateTimeFormat(language, how).format(at);
+  return new Intl.DateTimeFormat(locale, how).format(at);
 }
 
 function dayOf(at) {
