@@ -32,7 +32,7 @@ def calendar(profile: Profile, hours: Hours, language: str, origin: str) -> byte
     name = marked_name(profile.name, profile.clock, language)
     first = hours.days[0].date
     stamp = datetime.combine(first - timedelta(days=first.weekday()), time.min, UTC)
-    title = name
+    title = f"{name} \u2013 {teller.catalog.pages.hours}"
     document = Calendar()
     document.add("prodid", PRODUCT)
     document.add("version", "2.0")

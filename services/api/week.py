@@ -22,8 +22,8 @@ USUAL_WEEKS: Final = 13
 """So many weeks tell what is usual: a season; the rule itself is not a matter of weeks, and holidays are lone days."""
 AHEAD_DAYS_MAX: Final = 366
 """Exceptions further ahead than this are left for later."""
-HOURS_KEPT: Final = 512
-"""Libraries whose hours are kept worked out; 3 ms each, once a day and for each length asked for."""
+HOURS_KEPT: Final = 256
+"""Hours kept worked out, 50 kB each at most: 3 ms for a library, once a day and for each length asked for."""
 SECOND: Final = timedelta(seconds=1)
 LONGEST_SPAN: Final = timedelta(hours=24)
 """What is open for longer is cut at local midnights, so that its days have ends."""
