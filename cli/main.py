@@ -21,6 +21,7 @@ COMMANDS: Final = (
     "doctor",
     "explain",
     "posts",
+    "statistics",
     "leaf",
     "simulate",
     "replay",
@@ -31,7 +32,7 @@ COMMANDS: Final = (
 )
 """In the order in which people meet them. The module `cli.<name>` holds a typer application named `app`."""
 
-MODULES: Final = {"accuracy": "cli.accuracy_command"}
+MODULES: Final = {"accuracy": "cli.accuracy_command", "statistics": "cli.statistics_command"}
 """Commands whose module is named otherwise, for a package has their name."""
 
 EPILOG: Final = """\

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,8 +18,12 @@ from rich.table import Table
 from cli.accuracy.days import simulate_run
 from cli.accuracy.scenario import AccuracyScenario, load_accuracy_scenarios
 from cli.accuracy.telling import print_protocol, run_fields, show_run
+from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
+from cli.children import this_command
+from cli.data_folder import DATA, DataFolder, DataOption
 from cli.sending import FIRST_WAIT_S, MAX_WAIT_S, Sender
+from cli.simulated_past import DAYS_MAX, fill_past
 from cli.simulation.day import SimulatedDay, first_common_day, simulate_day
 from cli.simulation.live import Pace, day_random, play_days, play_live
 from cli.simulation.scenario import Scenario, load_scenarios
@@ -43,6 +50,7 @@ ScenarioOption = Annotated[
         "placelibre simulate --list",
         "placelibre simulate --scenario large-sunday --seed 7 --protocol",
         "placelibre simulate --to http://127.0.0.1:8001 --key-file .placelibre/keys/simulation.key",
+        "placelibre simulate --past 365",
     )
 )
 def simulate(
@@ -60,16 +68,33 @@ def simulate(
     key_file: Annotated[Path | None, typer.Option(help="The simulation's key, for --to.")] = None,
     api: Annotated[str, typer.Option(help="Where to ask which day came last, for --to.")] = "http://127.0.0.1:8000",
     speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second, for --to.")] = 60,
+    past: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=DAYS_MAX,
+            help="Store so many days before today, for the simulated libraries; with --to beside it.",
+        ),
+    ] = 0,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
 ) -> None:
     """Play a simulated day.
 
     Printed with its ground truth: who came, who queued, what gates and staff saw of it. Or, with --to, sent to ingest
     as live readings, day after day. The runs of --list are some days of a made-up library each, with devices, networks
     and people that fail in their own ways; `placelibre accuracy` measures estimates on them.
+
+    With --past the history of simulated libraries gets days of before, for statistics and the usual day; what is there
+    already stays. A year of a library takes some minutes of one processor.
     """
     scenarios, runs = load_scenarios(), load_accuracy_scenarios()
     if list_all:
         list_scenarios(scenarios, runs)
+        return
+    if past and not to:
+        _fill(bus_address(DataFolder(data.absolute()), nats_url, seed_file), past, seed, _date(day))
         return
     if scenario in runs:
         if day or to:
@@ -80,13 +105,14 @@ def simulate(
         raise Trouble("--protocol needs a run", "name one with --scenario; placelibre simulate --list shows them")
     chosen = [scenario] if scenario else list(scenarios) if to else list(scenarios)[:1]
     libraries = _libraries(config, scenarios, chosen, is_live=bool(to))
-    try:
-        first = date.fromisoformat(day) if day else None
-    except ValueError as error:
-        raise Trouble(f"{day!r} is no date: {error}", "write it like 2026-11-25") from error
+    first = _date(day)
     try:
         if to:
-            _send(libraries, scenarios, seed, first, sender=_sender(to, key_file), api=api, speed=speed)
+            sender = _sender(to, key_file)
+            begin = first_common_day(libraries, first or _next_day(api, libraries))
+            if past:
+                _fill_beside(past, seed, begin, data, nats_url, seed_file)
+            play_live(play_days(libraries, scenarios, seed, begin), libraries[0], Pace(speed), sender.send, _note)
         else:
             library = libraries[0]
             # A date that was asked for is played or refused; without one the next open day is meant.
@@ -136,6 +162,20 @@ def _libraries(config: Path, scenarios: dict[str, Scenario], chosen: Sequence[st
     return found
 
 
+def _fill(address: BusAddress, past: int, seed: int, before: date | None) -> None:
+    processes = max((os.cpu_count() or 1) // 2, 1)  # the other half is for whoever looks at it meanwhile
+    stored = asyncio.run(fill_past(address, past, seed, before or now(), processes, _note))
+    say(f"{stored} simulated days stored")
+
+
+def _fill_beside(past: int, seed: int, before: date, data: Path, nats_url: str | None, seed_file: Path | None) -> None:
+    """Fill the past in a process of its own, which ends with this one's session; live days do not wait for it."""
+    bus = [] if nats_url is None else ["--nats-url", nats_url]
+    bus += [] if seed_file is None else ["--seed-file", str(seed_file)]
+    days = ("--past", str(past), "--date", before.isoformat(), "--seed", str(seed))
+    subprocess.Popen(this_command("simulate", *days, "--data", str(data), *bus), stdin=subprocess.DEVNULL)
+
+
 def _sender(to: str, key_file: Path | None) -> Sender:
     if key_file is None:
         raise Trouble("--to needs a key", "give --key-file .placelibre/keys/simulation.key")
@@ -146,20 +186,17 @@ def _sender(to: str, key_file: Path | None) -> Sender:
     return Sender(to, key, tell=_note)
 
 
-def _send(
-    libraries: Sequence[Library],
-    scenarios: dict[str, Scenario],
-    seed: int,
-    first: date | None,
-    *,
-    sender: Sender,
-    api: str,
-    speed: float,
-) -> None:
-    if first is None:
-        last = [each for each in (_last_day(api, library) for library in libraries) if each is not None]
-        first = max(last) + timedelta(days=1) if last else now().astimezone(libraries[0].time_zone).date()
-    play_live(play_days(libraries, scenarios, seed, first), libraries[0], Pace(speed), sender.send, _note)
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise Trouble(f"{text!r} is no date: {error}", "write it like 2026-11-25") from error
+
+
+def _next_day(api: str, libraries: Sequence[Library]) -> date:
+    """Return the day after all that there is; today, by the first library's clock on the wall, if there is nothing."""
+    last = [each for each in (_last_day(api, library) for library in libraries) if each is not None]
+    return max(last) + timedelta(days=1) if last else now().astimezone(libraries[0].time_zone).date()
 
 
 def _last_day(api: str, library: Library) -> date | None:

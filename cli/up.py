@@ -45,6 +45,9 @@ SERVICES_READY_S: Final = 120.0
 PROVISION_S: Final = 60.0
 MQTT_PORT: Final = 1883
 """MQTT's own; it is opened only if something is to publish there."""
+PAST_DAYS: Final = 42
+"""Days before today that simulated libraries get in the background: statistics and a usual day need a past. It takes
+a minute or two of one processor, the latest days first, and nothing once it is there."""
 STAGE_BUS, STAGE_SERVICES, STAGE_SENDERS = range(3)
 """The bus stops last, and what sends stops first."""
 
@@ -265,6 +268,8 @@ class _House:
         command = this_command(
             *("simulate", "--to", self._addresses.ingest, "--api", self._addresses.api),
             *("--key-file", str(self._folder.simulation_key_file), "--config", str(config), "--speed", str(speed)),
+            *("--past", str(PAST_DAYS), "--nats-url", self._bus.url),
+            *("--seed-file", str(self._folder.seed_file("operator"))),
         )
         environment = inherited_environment()
         log_file = self._folder.log_file("simulation")

@@ -6,10 +6,10 @@ the day's curve and totals as the HISTORY bucket has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from datetime import date, timedelta
-from multiprocessing import get_context
+import os
+import signal
+from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 from cli.offline import run_offline
@@ -26,31 +26,23 @@ CHUNK: Final = 7
 """Days played in one go, so that what is learned on one serves the next; a week, so that all processes have work."""
 FAST: Final = 0.0
 """As fast as it can: nobody watches."""
+NICENESS: Final = 10
+"""The past can wait: services and a live simulation on the same machine go first."""
 
 
-def past_of(
-    libraries: Sequence[LibraryConfig], last: date, days: int, seed: int, processes: int
-) -> Iterator[DayHistory]:
-    """Yield the stored form of so many days of each library up to `last`, the latest first; closed days have none.
+def pieces(dates: Sequence[date]) -> list[tuple[date, ...]]:
+    """Return dates in pieces to be played in one go, the latest first; each piece in order."""
+    newest_first = sorted(dates, reverse=True)
+    return [tuple(sorted(newest_first[start : start + CHUNK])) for start in range(0, len(dates), CHUNK)]
 
-    A library without a scenario has no simulated days and is left out. About half a second of one processor a day.
+
+def play(config: LibraryConfig, dates: Sequence[date], seed: int) -> list[DayHistory]:
+    """Return the stored form of days of one library in order, without those on which it is closed.
+
+    Takes about half a second of one processor a day. Raises KeyError for a library without a scenario.
     """
-    scenarios = load_scenarios()
-    known = [each for each in libraries if each.id in scenarios]
-    pieces = []
-    for start in range(0, days, CHUNK):
-        count = min(CHUNK, days - start)
-        pieces += [(each, last - timedelta(days=start + count - 1), count, seed) for each in known]
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        for stored in pool.map(play, *zip(*pieces, strict=True)):
-            yield from reversed(stored)
-
-
-def play(config: LibraryConfig, first: date, days: int, seed: int) -> list[DayHistory]:
-    """Return the stored form of consecutive days of one library, without those on which it is closed."""
     library = config.to_domain(OsmOpeningHours)
     scenario = load_scenarios()[config.id]
-    dates = [first + timedelta(days=number) for number in range(days)]
     played = [
         simulate_day(scenario, library, day, day_random(seed, config.id, day))
         for day in dates
@@ -60,5 +52,13 @@ def play(config: LibraryConfig, first: date, days: int, seed: int) -> list[DayHi
         return []
     feed: list[WireFields] = [each for _, step in steps(played, speed=FAST) for each in step]
     found = run_offline(library, feed).days
-    kept = {day.date.isoformat() for day in played}
-    return [DayHistory.of(config.id, key, day, library.time_zone) for key, day in sorted(found.items()) if key in kept]
+    wanted = {day.date.isoformat() for day in played}
+    return [
+        DayHistory.of(config.id, key, day, library.time_zone) for key, day in sorted(found.items()) if key in wanted
+    ]
+
+
+def give_way() -> None:
+    """Let everything else on this machine go first, and leave it to the parent to end this process."""
+    os.nice(NICENESS)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

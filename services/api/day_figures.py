@@ -41,9 +41,8 @@ SETTLED_AFTER: Final = timedelta(days=3)
 """Younger days may still be corrected; the aggregator keeps two."""
 KEEP_PRESENT: Final = timedelta(seconds=15)
 KEEP_RECENT: Final = timedelta(minutes=1)
+"""Also of days of which nothing is stored: a past that is put in later, such as a simulated one, shows soon."""
 KEEP_SETTLED: Final = timedelta(hours=1)
-KEEP_MISSING: Final = timedelta(minutes=5)
-"""A past that is put in later, such as a simulated one, shows after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +209,5 @@ def record_of(day: DayHistory) -> Record:
 def _keep(day: date, today: date, figures: DayFigures | None) -> timedelta:
     if day >= today:
         return KEEP_PRESENT
-    if today - day < SETTLED_AFTER:
-        return KEEP_RECENT
-    return KEEP_MISSING if figures is None else KEEP_SETTLED
+    is_settled = figures is not None and today - day >= SETTLED_AFTER
+    return KEEP_SETTLED if is_settled else KEEP_RECENT

@@ -9,14 +9,20 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from cli.bus_access import BusAddress
 from cli.bus_server import BusServer
+from cli.simulated_past import fill_past
 from cli.simulation.past import play
+from cli.statistics_command import app
+from cli.terminal import Trouble
 from services.api.day_figures import READS_AT_ONCE, PastDays, Place, record_of
 from services.api.history import History, HistoryUnavailable
 from services.api.profiles import Profile
@@ -405,6 +411,31 @@ async def test_without_its_hours_a_day_without_data_is_unknown() -> None:
     assert (await past_days(bus, Wall()).days(place("a"), [Span(sunday, sunday)], TODAY))[sunday].kind is DayKind.CLOSED
 
 
+async def command(api: RunningApi, *arguments: str) -> Any:
+    return await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--api", api.url])
+
+
+async def test_the_command_writes_a_year_as_the_api_has_it(
+    client: httpx.AsyncClient, api: RunningApi, library: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "year.csv"
+    result = await command(api, library, "--year", "2026", "--lang", "fr", "--out", str(file))
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith("12 lines\n")
+    query = "from=2026-01-01&to=2026-12-31&by=month&lang=fr"
+    assert file.read_bytes() == (await client.get(f"/v1/libraries/{library}/statistics.csv?{query}")).content
+    printed = await command(api, library, "--year", "2026", "--annual")
+    assert printed.output.startswith("figure,value,unit,estimated")
+
+
+async def test_the_command_says_what_to_do_about_an_unknown_library(api: RunningApi, tmp_path: Path) -> None:
+    result = await command(api, "nowhere")
+    assert isinstance(result.exception, Trouble)
+    assert "nowhere: There is no library with this id." in str(result.exception)
+    alone = await asyncio.to_thread(CliRunner().invoke, app, ["bpi", "--data", str(tmp_path)])
+    assert "no `placelibre up` is running" in str(alone.exception)
+
+
 def example(library: str) -> LibraryConfig:
     return past_config(library).model_copy(
         update={"opening_hours": "Tu-Sa 10:00-18:00", "clock": ClockKind.SIMULATED, "queue_possible": False}
@@ -412,10 +443,32 @@ def example(library: str) -> LibraryConfig:
 
 
 def test_a_simulated_past_is_what_the_aggregator_would_have_stored() -> None:
-    stored = play(example("quartier"), date(2026, 2, 22), 3, 7)  # Sunday and Monday are closed
+    stored = play(example("quartier"), [date(2026, 2, day) for day in (22, 23, 24)], 7)  # Sunday and Monday are closed
     assert [each.date for each in stored] == ["2026-02-24"]
     record = record_of(stored[0])
     assert record.entries > 100
     assert record.corrected_entries is not None
     assert len(record.samples) == 8 * 4 + 1
-    assert play(example("quartier"), date(2026, 2, 24), 1, 7) == stored
+    assert play(example("quartier"), [date(2026, 2, 24)], 7) == stored
+
+
+async def test_a_past_is_put_in_for_simulated_libraries_alone_and_changes_nothing_that_is_there(
+    operator: Bus, bus_server: BusServer
+) -> None:
+    real = past_config("campus")
+    libraries, history = operator.bucket(subjects.LIBRARIES), operator.bucket(subjects.HISTORY)
+    for config in (example("quartier"), real):
+        await libraries.put(config.id, config.model_dump_json(by_alias=True).encode())
+    await history.put("quartier.2026-02-25", b"{}")
+    address, told = BusAddress(bus_server.url, bus_server.seed_file("operator")), list[str]()
+    before = date(2026, 2, 27)
+    assert await fill_past(address, 3, 7, before, 1, told.append) == 2
+    assert await history.keys() == ["quartier.2026-02-24", "quartier.2026-02-25", "quartier.2026-02-26"]
+    kept = await history.get("quartier.2026-02-25")
+    assert kept is not None
+    assert kept.value == b"{}"
+    assert told == ["quartier: simulated from 2026-02-24 on"]
+    assert await fill_past(address, 3, 7, before, 1, told.append) == 0
+    await libraries.put("quartier", past_config("quartier").model_dump_json(by_alias=True).encode())
+    with pytest.raises(Trouble, match="no applied library is simulated"):
+        await fill_past(address, 3, 7, before, 1, told.append)
