@@ -7,7 +7,6 @@ this for now, so a library whose time is simulated or recorded says what it is a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, time
 from typing import Any, Final
@@ -57,11 +56,6 @@ def linked_data(
         figures = list(_figures(status))
         node |= {"additionalProperty": figures} if figures else {}
     return node
-
-
-def embedded(node: Node) -> str:
-    """Return a node for a page, within `<script type="application/ld+json">`, which nothing in it can end."""
-    return json.dumps(node, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def _of_profile(profile: Profile, page: str) -> Node:
