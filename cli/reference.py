@@ -288,13 +288,17 @@ def _commands() -> str:
                 "```",
                 "",
             ]
-            for sub in getattr(command, "commands", {}).values():
-                sub_info = f"{info} {sub.name}"
-                help_text = sub.get_help(
-                    typer.Context(sub, info_name=sub_info, terminal_width=WIDTH, max_content_width=WIDTH)
-                )
-                lines += [f"## {sub_info}", "", "```", help_text, "```", ""]
+            lines += _subcommands(info, command)
     return "\n".join(lines)
+
+
+def _subcommands(info: str, command: Any) -> list[str]:
+    lines: list[str] = []
+    for sub in getattr(command, "commands", {}).values():
+        sub_info = f"{info} {sub.name}"
+        help_text = sub.get_help(typer.Context(sub, info_name=sub_info, terminal_width=WIDTH, max_content_width=WIDTH))
+        lines += [f"## {sub_info}", "", "```", help_text, "```", "", *_subcommands(sub_info, sub)]
+    return lines
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from shared.contracts import subjects
 from shared.contracts.devices import DeviceState
 from shared.contracts.leaf import Leaf
-from shared.contracts.readings import MAX_READINGS_PER_REQUEST, AnyWireReading, Pack
+from shared.contracts.readings import MAX_READINGS_PER_REQUEST, AnyWireReading, Pack, RemarkReading
 
 READINGS_PREFIX: Final = subjects.ANY_READINGS.removesuffix("*")
 QUARANTINE_PREFIX: Final = subjects.ANY_QUARANTINED.removesuffix(">")
@@ -62,6 +62,8 @@ def pack(leaf: Leaf, subject: str, body: bytes, now: datetime) -> Pack | Refused
         return Refused(f"readings of a library that is not one of {leaf.name}'s")
     if any(each.kind == "clock" for each in read.readings):
         return Refused("it says what time it is, which only a simulation at the centre may")
+    if any(isinstance(each, RemarkReading) and each.by for each in read.readings):
+        return Refused("it says in whose name something was said, and nobody signs in at a branch")
     partitions = {subjects.partition_of(each.library) for each in read.readings}
     if {subject} != {subjects.readings(each) for each in partitions}:
         return Refused("its readings do not belong on its subject")

@@ -681,6 +681,43 @@ async def test_a_desk_that_nobody_looks_at_is_let_go_of(front: Front, monkeypatc
     assert await desks.of(front.name) is not desk
 
 
+async def test_who_is_signed_in_may_claim_a_box_and_is_named(front: Front) -> None:
+    source = f"{front.name}-box"
+    await front.configure(
+        sources=[{"id": source, "type": "url", "token_sha256": sha256(source.encode()).hexdigest()}],
+    )
+    await front.person()
+    session = await front.session(await front.tablet())
+    body = {"source": source, "serial": "S1", "name": "Front door", "lines": [{"gate": f"{front.name}-front"}]}
+    answer = await front.client.post("/v1/claims", json=body, headers=bearer(session))
+    assert answer.status_code == 201
+    entry = await front.bus.bucket(subjects.CLAIMS).get(subjects.device_key(front.name, "front-door"))
+    assert entry is not None
+    assert json.loads(entry.value)["by"] == "ab"
+
+
+async def test_what_cannot_be_read_is_not_echoed_and_what_is_large_is_not_read(front: Front) -> None:
+    key = await front.tablet()
+    odd = await front.sign_in(key, person="AB!", pin="12345678901")
+    assert problem(odd) == "unreadable-body"
+    assert "1234567890" not in odd.text
+    large = await front.client.post("/v1/staff/sessions", content=b" " * 2000, headers=bearer(key))
+    assert problem(large) == "body-too-large"
+
+
+async def test_while_the_bus_is_away_what_is_known_is_shown_and_nothing_is_taken(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    session = await front.session(key)
+    code = await front.invite("another")
+    assert (await front.desk(session)).status_code == 200
+    front.door.bus = None
+    assert (await front.desk(session)).status_code == 200
+    for answer in (await front.sign_in(key), await front.enrol(code), await front.say(session)):
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) > 0
+
+
 def faults(answer: httpx.Response) -> list[str] | None:
     public = answer.json()["public"]
     return None if public is None else [each["kind"] for each in public["gate_faults"]]

@@ -647,6 +647,18 @@ NOW = AT + timedelta(hours=1)
             ).encode(),
             "it says what time it is, which only a simulation at the centre may",
         ),
+        (
+            json.dumps(
+                {
+                    "received_at": AT.isoformat(),
+                    "readings": [
+                        {"kind": "head_count", "library": "east", "id": "h", "device": "d", "time": AT.isoformat()}
+                        | {"people": 6, "by": "ab"}
+                    ],
+                }
+            ).encode(),
+            "it says in whose name something was said, and nobody signs in at a branch",
+        ),
     ],
 )
 def test_a_pack_that_a_leaf_may_not_send_is_refused(body: bytes, reason: str) -> None:
