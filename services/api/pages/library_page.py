@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +12,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from services.api.feeds import Feeds
-from services.api.freshness import ServedStatus
+from services.api.freshness import ServedStatus, library_now
 from services.api.history import History
+from services.api.linked_data import Node, linked_data
+from services.api.origin import origin_of
 from services.api.pages.chart import Chart, chart
 from services.api.pages.hours_table import hours_table
 from services.api.pages.language import choose, offered_by
@@ -92,9 +95,10 @@ def routes(
         offered = offered_by(status.languages)
         language = choose(lang, request.headers.get("accept-language", ""), offered)
         # Previews of links want a whole address, which is known from the request alone; a part of a page has none.
-        origin = "" if fragment else str(request.base_url).rstrip("/")
+        origin = "" if fragment else origin_of(request)
         push = PushForm.of(status.zones) if library in offers else None
         has_feed = not fragment and await feeds.has(library, language)
+        local = library_now(held.fresh.status, held.stored_at, now)
         date = local_date(held, now)
         # Without a curve the page is still whole.
         today = await read_today(history, held, date)
@@ -116,6 +120,7 @@ def routes(
                 push=push,
                 places=places(profile, language),
                 place=place_card(profile, profile.url if profile else status.url),
+                linked="" if fragment else _as_script(linked_data(profile, status, origin, local, language)),
                 preview=_preview(status, language, origin, offered),
             )
 
@@ -124,6 +129,11 @@ def routes(
         return renderer.answer(request, key, render, language, shortest(near, held.remaining_s(now), now))
 
     return router
+
+
+def _as_script(node: Node) -> str:
+    """Return JSON that may stand in a page's script: no tag can begin in it, whatever a name holds."""
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _preview(status: ServedStatus, language: str, origin: str, offered: Sequence[str]) -> Preview:
