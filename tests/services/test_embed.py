@@ -26,6 +26,7 @@ from services.api.pages.embed_script import pinned_scripts, present_script
 from services.api.pages.embed_snippet import frame_px
 from services.api.problems import ProblemRaised
 from services.api.qr_code import CodeTooSmall, Correction, qr_svg
+from services.api.routes.qr import Target
 from shared.contracts import subjects
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
@@ -34,7 +35,9 @@ from shared.domain.catalog.embeds.words import BuilderWords
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.queue_wait import Wait
+from shared.runtime.badge import Shade, Style, What
 from shared.runtime.bus import Bus
+from tests.conftest import ROOT
 from tests.services.api_running import NOON, RunningApi, Wall, public, running_api
 
 HTML = {"Accept": "text/html"}
@@ -293,7 +296,7 @@ async def test_the_script_has_a_stable_address_and_one_for_ever(client: httpx.As
     assert script["integrity"] == f"sha384-{b64encode(sha384(pinned.content).digest()).decode()}"
     assert script["crossorigin"] == "anonymous"
     assert (await client.get("/embed/placelibre.0123456789abcdef.js")).status_code == 404
-    assert (await client.get("/embed/placelibre.css")).text == (STATIC / "embed.css").read_text()
+    assert (await client.get("/embed/placelibre.css")).content == assets.load()["embed.css"].content
 
 
 def test_a_pinned_version_is_what_its_name_says() -> None:
@@ -654,3 +657,10 @@ async def test_a_full_house_says_its_wait_on_the_badge(
     await api.seen(library, 2)
     badge = (await client.get(f"/v1/libraries/{library}/badge.json?lang=en")).json()
     assert badge["message"] == "Full, wait about 45 minutes · 13:00"
+
+
+def test_the_documentation_names_every_value_that_may_be_chosen() -> None:
+    text = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
+    for values in (Size, Theme, Ground, Part, What, Style, Shade, Target, Correction):
+        for value in values:
+            assert re.search(rf"[`,]{value}[`,]", text), value

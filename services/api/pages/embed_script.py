@@ -7,7 +7,6 @@ be served for as long as a site may name it: every file in `pinned/` is, whateve
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from services.api.pages.assets import Asset
 MARK: Final = '"EMBED_CSS"'
 """Where the style goes into the script."""
 STABLE: Final = "placelibre.js"
-SPACE: Final = re.compile(r"/\*.*?\*/|\s+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,7 @@ def present_script(assets: Mapping[str, Asset]) -> Script:
     source, style = (assets[name].content.decode() for name in ("widget.js", "embed.css"))
     if source.count(MARK) != 1:
         raise ValueError(f"widget.js must hold {MARK} once")
-    # A space is kept for each run of them: nothing in the style means something else without its lines and comments.
-    return Script.of(source.replace(MARK, json.dumps(SPACE.sub(" ", style).strip())).encode())
+    return Script.of(source.replace(MARK, json.dumps(style)).encode())
 
 
 def pinned_scripts(present: Script) -> dict[str, Script]:

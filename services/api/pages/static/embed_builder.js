@@ -15,6 +15,9 @@ function address(fragment) {
 }
 
 function dress() {
+  const script = "/embed/placelibre.js";
+  if (builder.querySelector("placelibre-status") && !document.querySelector(`script[src="${script}"]`))
+    document.head.append(Object.assign(document.createElement("script"), { src: script }));
   for (const button of builder.querySelectorAll(".copy")) button.hidden = false;
   builder.querySelector("#apply").hidden = true;
 }
