@@ -15,8 +15,21 @@ from starlette.datastructures import QueryParams
 from services.api.app import Parts, create_app
 from services.api.pages.display import build_of
 from services.api.pages.rendering import Renderer
-from services.api.pages.screen import LIBRARIES_MAX, NAMES, PARTS, Screen, ScreenRefused, turn_of
+from services.api.pages.screen import (
+    FLOORS,
+    LIBRARIES_MAX,
+    NAMES,
+    PARTS,
+    ROTATE_S,
+    ROTATE_S_MAX,
+    ROTATE_S_MIN,
+    THEMES,
+    Screen,
+    ScreenRefused,
+    turn_of,
+)
 from services.api.pages.screen_view import code_of
+from services.api.routes.signs import NEXT_LOOK, WAITING_MAX, SignQuery
 from services.api.settings import ApiSettings
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
@@ -25,6 +38,8 @@ from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.queue_wait import Wait
 from shared.domain.status import Reason, ReasonCode, State, ZoneStatus
+from shared.runtime.sign import LEAST_HEIGHT, LEAST_WIDTH, MOST
+from tests.conftest import ROOT
 from tests.services.api_running import NOON, public
 from tests.services.views_stage import NO_FIGURES, Stage
 
@@ -398,6 +413,14 @@ def test_the_build_changes_with_what_a_screen_has_loaded() -> None:
     renderer.assets["display.js"] = script
     renderer.assets["site.css"] = type(sheet)("/static/site.0.css", sheet.content, sheet.media_type)
     assert build_of(renderer) == before
+
+
+def test_the_documentation_names_everything_that_can_be_asked_for() -> None:
+    said = (ROOT / "docs" / "displays.md").read_text(encoding="utf-8")
+    for name in (*NAMES, *PARTS, *THEMES, *FLOORS, *SignQuery.model_fields, *CATALOGS, NEXT_LOOK):
+        assert re.search(rf"\b{name}\b", said), name
+    for limit in (ROTATE_S_MIN, ROTATE_S_MAX, ROTATE_S, LIBRARIES_MAX, LEAST_WIDTH, LEAST_HEIGHT, MOST, WAITING_MAX):
+        assert re.search(rf"\b{limit}\b", said), limit
 
 
 def test_what_a_screen_loads_is_small() -> None:

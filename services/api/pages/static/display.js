@@ -18,7 +18,7 @@ const DAY_RELOAD_S = 12 * 3600;
 const ANY_RELOAD_S = 20 * 3600;
 const NIGHT = [2, 5]; // hours between which a house that never closes is looked at least
 const RELOAD_APART_S = 600;
-const FIT = { least: 0.3, most: 1.7, rounds: 8 };
+const FIT = { least: 0.3, most: 1.7, rounds: 8, step: 1.03 };
 const SHIFTS = [
   [0, 0],
   [1, 0],
@@ -85,6 +85,7 @@ function screen(stage) {
   let isHeld = false;
   let reloadTried = null;
   let formatter = null;
+  let fitted = 0;
   slides.set(shown, { element: stage.firstElementChild, text: "", received: heard, isProven: false });
 
   const all = (selector) => [...stage.querySelectorAll(selector)];
@@ -144,20 +145,31 @@ function screen(stage) {
     );
   }
 
-  // All languages at one size, the largest at which nothing of any is cut off.
+  function size(value) {
+    fitted = value;
+    for (const { element } of slides.values()) element.style.setProperty("--fit", value.toFixed(3));
+  }
+
+  // All languages at one size, the largest at which nothing of any is cut off. Mostly that is the size of before.
   function fit() {
+    if (fitted) {
+      const before = fitted;
+      size(before);
+      const isSmallEnough = !overflows();
+      size(before * FIT.step);
+      const isLargeEnough = before * FIT.step > FIT.most || overflows();
+      size(before);
+      if (isSmallEnough && isLargeEnough) return;
+    }
     let low = FIT.least;
     let high = FIT.most;
-    const set = (value) => {
-      for (const { element } of slides.values()) element.style.setProperty("--fit", value.toFixed(3));
-    };
     for (let round = 0; round < FIT.rounds; round += 1) {
       const middle = (low + high) / 2;
-      set(middle);
+      size(middle);
       if (overflows()) high = middle;
       else low = middle;
     }
-    set(low);
+    size(low);
   }
 
   function show(language) {
@@ -192,7 +204,7 @@ function screen(stage) {
     }
     isFetching = true;
     isWanted = false;
-    let isNew = false;
+    let isNew = false; // a part that is not measured yet
     try {
       // The language that people see comes first.
       for (const language of [shown, ...languages.filter((each) => each !== shown)]) {
@@ -207,21 +219,26 @@ function screen(stage) {
         if (!place(language, answer.text)) break;
         isGone = false;
         heard = instant();
-        stage.dataset.proven = "";
         const served = Date.parse(answer.date);
         if (served && Math.abs(served - Date.now() - serverAhead) > 2000) serverAhead = served - Date.now();
         if (!before || before.element !== slides.get(language).element) {
           isNew = true;
           show(shown);
+          if (fitted) size(fitted);
+          if (language === shown && overflows()) fit();
           tick();
-          fit();
         }
+        if (isWanted) break; // news of the language on show is worth more than old news of the others
       }
     } catch {
       // Away: the stream or the next poll comes back, and until then what is shown ages.
     } finally {
       isFetching = false;
-      if (isNew) tick();
+      if (isNew && !isWanted) {
+        fit();
+        tick();
+      }
+      if (languages.every((each) => (slides.get(each) || {}).isProven)) stage.dataset.ready = "";
       if (isWanted) soon();
     }
   }
