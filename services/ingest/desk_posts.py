@@ -34,7 +34,7 @@ def budgets(library: LibraryConfig, desk: Desk, at: datetime) -> tuple[Budget, .
 def _awaiting(library: LibraryConfig, desk: Desk) -> Iterator[WaitingPost]:
     rules = {rule.name: rule for rule in library.channel_rules}
     for key, record in desk.each(subjects.DELIVERIES, Delivery):
-        channel, _, slot = key.partition(".")[0], "", key.rpartition(".")[2]
+        channel, slot = key.partition(".")[0], key.rpartition(".")[2]
         if record.state is not DeliveryState.AWAITING or channel not in rules:
             continue
         word = desk.one(subjects.APPROVALS, subjects.approval_key(library.id, record.key), Approval)

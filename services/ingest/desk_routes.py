@@ -31,7 +31,10 @@ from shared.domain.catalog import CATALOGS
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.card import card_svg
 from shared.runtime.clock import monotonic_s, now
+from shared.runtime.logs import logger
 from shared.runtime.problem import answer
+
+log = logger(__name__)
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 WAIT_AT_MOST_S: Final = 25
@@ -177,6 +180,7 @@ async def _enrol(door: Door, body: bytes) -> Response:
         return _come_back()
     if library is None or enrolled is None:
         return answer(PROBLEMS["invitation-over"], UNKNOWN_CODE)
+    log.info("tablet_enrolled", library=library.id, tablet=enrolled.tablet.id)
     content = {
         "library": {"id": library.id, "name": library.name},
         "tablet": {"id": enrolled.tablet.id, "name": enrolled.tablet.name},
@@ -205,6 +209,7 @@ async def _sign_in(door: Door, pins: PinCheck, sender: Sender, body: bytes) -> R
         person = {"id": found.person.id, "name": found.person.name}
         return JSONResponse({"session": found.session, "person": person}, status_code=201, headers=NO_STORE)
     if isinstance(found, Locked):
+        log.warning("too_many_wrong_pins", library=sender.library.id, tablet=sender.tablet.id)
         return _locked(found.until, at)
     return _wrong_pin(found.left)
 

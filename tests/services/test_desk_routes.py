@@ -730,3 +730,12 @@ async def until_async(ask: Any, is_so: Any) -> httpx.Response:
             if is_so(answer):
                 return answer
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("language", sorted(DEVICE_WORDS))
+def test_every_language_has_the_words_of_gates_with_the_same_blanks(language: str) -> None:
+    english, own = DEVICE_WORDS["en"].doors, DEVICE_WORDS[language].doors
+    for name in type(english).__dataclass_fields__:
+        text: str = getattr(own, name)
+        assert ("{time}" in text) == ("{time}" in getattr(english, name)), name
+        assert text.format(time="14:32").endswith(".")
