@@ -20,7 +20,7 @@ PATIENT: dict[str, object] = {"gates": [{"id": "front", "silent_after_min": 600}
 TWO: dict[str, object] = {
     "gates": [
         {"id": "front", "interval_s": 60, "silent_after_min": 15},
-        {"id": "west", "interval_s": 60, "silent_after_min": 15},
+        {"id": "west", "name": "the garden door", "interval_s": 60, "silent_after_min": 15},
     ],
     "opening_hours": "Mo-Fr 09:00-18:00",
     "capacity": 200,
@@ -65,7 +65,8 @@ def test_one_dead_gate_of_two_keeps_the_level_and_is_named() -> None:
     after = told.status
     assert (before.state, before.gate_faults) == (State.OPEN, ())
     assert (after.state, after.level) == (State.OPEN, before.level)
-    assert [(each.gate, each.kind) for each in after.gate_faults] == [("west", FaultKind.SILENT)]
+    said = [(each.gate, each.kind, each.name) for each in after.gate_faults]
+    assert said == [("west", FaultKind.SILENT, "the garden door")]
     assert at("09:55") <= after.gate_faults[0].since <= at("10:05")
     assert before.people is not None
     assert after.people is not None
