@@ -79,7 +79,7 @@ async def test_what_was_put_in_is_hatched_and_what_is_unknown_is_marked(api: Run
     visits = opened.page.locator("section", has=opened.page.locator("#visits"))
     await expect(visits.locator(".drawing .mark-unknown")).to_have_count(1)
     await expect(visits.locator(".drawing .mark-closed")).to_have_count(4)
-    await expect(visits.locator(".legend li")).to_have_text([" counted", " put in", "? unknown", " closed"])
+    await expect(visits.locator(".keys li")).to_have_text([" counted", " put in", "? unknown", " closed"])
     heights = await visits.locator(".drawing > .put_in").evaluate_all("all => all.map(e => e.getBBox().height)")
     assert len(heights) == 23
     assert max(heights) > 10 * min(heights)  # that of the day on which a gate was broken
