@@ -138,8 +138,8 @@
         make("p", { class: "headline" }, mark("expired"), make("strong", { text: it.unknown })),
         make("p", { class: "explanation", text: it.stale }),
       ),
-      it.notice && make("p", { class: "notice" }, make("span", { class: "label", text: it.notice_label }), ` ${it.notice}`),
       make("p", { class: "as-of" }, make("time", { datetime: it.as_of_iso, text: it.as_of }), make("span", { class: "age" })),
+      it.notice && make("p", { class: "notice" }, make("span", { class: "label", text: it.notice_label }), ` ${it.notice}`),
     );
   }
 
