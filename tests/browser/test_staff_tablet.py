@@ -121,6 +121,7 @@ async def test_a_tab_that_is_opened_anew_offline_still_has_everything(desk: Desk
     assert await desk.said(2) == [("queue_at_marker", "ab"), ("queue_at_marker", "ab")]
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_lost_makes_nothing_count_twice(desk: Desk) -> None:
     tablet = await desk.tablet()
     desk.line.swallows.add("POST /v1/readings")
@@ -163,6 +164,7 @@ async def test_a_tap_that_is_stored_is_taken_back_by_another_reading(desk: Desk)
     assert undo.target == marker.id  # type: ignore[attr-defined]  # it is an undo
 
 
+@pytest.mark.slow
 async def test_what_is_refused_is_shown_with_its_reason_and_holds_up_nothing(desk: Desk) -> None:
     tablet = await desk.tablet()
     await tablet.cut()
@@ -179,6 +181,7 @@ async def test_what_is_refused_is_shown_with_its_reason_and_holds_up_nothing(des
     await tablet.pending(0)
 
 
+@pytest.mark.slow
 async def test_a_session_that_is_over_asks_for_the_pin_and_keeps_the_taps(desk: Desk) -> None:
     tablet = await desk.tablet()
     await tablet.cut()
@@ -192,6 +195,7 @@ async def test_a_session_that_is_over_asks_for_the_pin_and_keeps_the_taps(desk: 
     assert await desk.said(1) == [("queue_at_marker", "ab")]
 
 
+@pytest.mark.slow
 async def test_one_colleague_s_ended_session_does_not_hold_up_the_other_s_taps(desk: Desk) -> None:
     tablet = await desk.tablet()
     await tablet.tap("lock-button")
@@ -217,6 +221,7 @@ async def test_one_colleague_s_ended_session_does_not_hold_up_the_other_s_taps(d
     assert await desk.said(2) == [("queue_at_marker", "cd"), ("queue_at_marker", "ab")]
 
 
+@pytest.mark.slow
 async def test_a_revoked_tablet_says_so_and_sends_the_rest_once_it_is_enrolled_again(desk: Desk) -> None:
     tablet = await desk.tablet()
     await tablet.cut()
@@ -294,6 +299,7 @@ async def test_the_tablet_locks_when_nobody_taps_for_ten_minutes(desk: Desk) -> 
     await expect(tablet.page.locator("#person-ab")).to_be_visible()
 
 
+@pytest.mark.slow
 async def test_wrong_pins_and_used_invitations_are_said_plainly(desk: Desk) -> None:
     tablet = await Tablet.at(await desk.context(), desk.line.url)
     code = await desk.front.invite()
@@ -353,7 +359,6 @@ FORMS = ("recount-all", "closing", "notice", "mute", "evacuation", "got-in", "me
 @pytest.mark.parametrize(
     ("language", "scheme", "width"),
     [
-        ("en", "light", 360),
         *(
             pytest.param(language, scheme, width, marks=pytest.mark.slow)
             for language in sorted(DESK_WORDS)

@@ -3,7 +3,10 @@
 
 import { LOST, call } from "./staff-line.js";
 
-const BATCH = 20; // small enough for the poorest line, large enough for an hour of taps in a few requests
+// An hour of taps goes in one request, which is stored as a whole: nothing half an hour old is looked at for itself.
+const BATCH = 200; // 50 kB
+const SMALL_BATCH = 20; // on a line too poor for the large one
+const FAILURES_BEFORE_SMALL = 3;
 const PAUSES_S = [1, 2, 4, 8, 16, 32, 60];
 const LEASE_MS = 20000; // longer than a request may take
 const LEASE_EVERY_MS = 5000;
@@ -41,7 +44,7 @@ export function startSender(app) {
     const ready = pending.filter((each) => tokens[each.person]);
     if (!ready.length) return LEASE_EVERY_MS;
     const person = ready[0].person;
-    const most = singly > 0 ? 1 : BATCH;
+    const most = singly > 0 ? 1 : failures >= FAILURES_BEFORE_SMALL ? SMALL_BATCH : BATCH;
     let batch = [];
     for (const each of ready) {
       if (each.person !== person || batch.length >= most) break;
