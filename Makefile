@@ -21,7 +21,7 @@ test: install ## Run the test suite (real bus, real processes)
 	@$(BIN)/python -m pytest -n 4 --dist worksteal tests $(ARGS)
 
 test-slow: install ## Run the tests that take their time: recorded weeks, killed processes, whole days
-	@SLOW_TESTS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m slow tests $(ARGS)
+	@SLOW_TESTS=1 BROWSER_TESTS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m slow tests $(ARGS)
 
 test-devices: install ## Fuzz the formats of devices: ten thousand bodies each, a thousand of them over HTTP into the real bus
 	@FUZZED_BODIES=10000 SEQUENCE_SEEDS=20 $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900 tests/devices $(ARGS)
@@ -34,7 +34,7 @@ test-channels: servers ## Run the tests of channels against real servers, and a 
 
 browser: install ## Run the page tests in Chromium, installing Debian's package first where it is missing
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq chromium; }
-	@$(BIN)/python -m pytest -n0 tests/browser $(ARGS)
+	@BROWSER_TESTS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m browser tests $(ARGS)
 
 lighthouse: install ## Measure the pages with Lighthouse as on a slow phone (needs Node 18 or newer, Chromium)
 	@test -d tests/lighthouse/node_modules || (cd tests/lighthouse && npm ci --no-audit --no-fund)
@@ -46,6 +46,7 @@ check: install ## What CI runs: format, lint, types, import contracts, tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory browser
 	@$(MAKE) --no-print-directory test-slow
 
 simulate: install ## Print one simulated day with its ground truth, without a bus

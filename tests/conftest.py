@@ -41,6 +41,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave out what takes minutes or needs real servers, unless a make target asks for it."""
     left_out = {
         "servers": ("REAL_SERVERS", "it runs against a real server: make test-channels"),
+        "browser": ("BROWSER_TESTS", "it drives a browser: make browser"),
         "slow": ("SLOW_TESTS", "it takes its time: make test-slow"),
     }
     for name, (variable, reason) in left_out.items():
