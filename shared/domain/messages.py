@@ -16,7 +16,7 @@ from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.queue_wait import WAIT_BUCKETS_MIN, Wait
 from shared.domain.shortening import capitalised, one_line, shortened, stopped
-from shared.domain.status import ReasonCode, State, Status, Trend
+from shared.domain.status import ReasonCode, State, Status, Trend, ZoneStatus
 
 LONG_MAX: Final = 300
 """Characters of a long message: a post on Bluesky. Only staff's own words, kept whole there, take it further."""
@@ -125,6 +125,12 @@ def headline(status: Status, catalog: Catalog) -> str:
 def level_seen(status: Status) -> Level | None:
     """Return the level as somebody sees it who looks for a seat: with none left it is full, whatever holds them."""
     return Level.FULL if status.level is not None and _seats_left(status) == 0 else status.level
+
+
+def zone_level_seen(zone: ZoneStatus) -> Level | None:
+    """Return the same of a zone."""
+    is_none_left = zone.people is not None and zone.people.value >= zone.capacity
+    return Level.FULL if zone.level is not None and is_none_left else zone.level
 
 
 def _seats_left(status: Status) -> int | None:

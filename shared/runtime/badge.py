@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape, quoteattr
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.catalog import Catalog
 from shared.domain.level import Level
-from shared.domain.messages import Formats, compose, headline, level_words, wait_words
+from shared.domain.messages import Formats, compose, headline, level_seen, level_words, wait_words, zone_level_seen
 from shared.domain.shortening import capitalised, one_line, shortened
 from shared.domain.status import State, Status, ZoneStatus
 from shared.runtime.card import LEVELS, REST, Tone, free_seats, lettered, marker, tone_of
@@ -163,7 +163,7 @@ def message_of(status: Status, catalog: Catalog, formats: Formats, badge: Badge 
     elif badge.what is What.WAIT:
         words = capitalised(_wait(status, catalog, formats))
     elif zone is not None:
-        words = level_words(zone.level, catalog)
+        words = level_words(zone_level_seen(zone), catalog)
     else:
         words = _state(status, catalog, formats)
     return " · ".join(part for part in (words, formats.time(status.as_of), marker(status, catalog)) if part)
@@ -172,7 +172,7 @@ def message_of(status: Status, catalog: Catalog, formats: Formats, badge: Badge 
 def _state(status: Status, catalog: Catalog, formats: Formats) -> str:
     """Return the state in words, and the wait where there is no seat."""
     words = headline(status, catalog)
-    if status.level is Level.FULL and status.wait is not None:
+    if level_seen(status) is Level.FULL and status.wait is not None:
         words = f"{words}, {_wait(status, catalog, formats)}"
     return words
 
@@ -197,7 +197,8 @@ def _wait(status: Status, catalog: Catalog, formats: Formats) -> str:
 def _tone(status: Status, zone: ZoneStatus | None) -> Tone:
     if zone is None or status.state is not State.OPEN:
         return tone_of(status)
-    return REST if zone.level is None else LEVELS[zone.level]
+    level = zone_level_seen(zone)
+    return REST if level is None else LEVELS[level]
 
 
 def _light(tone: Tone) -> Paint:

@@ -16,7 +16,7 @@ from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.catalog import Catalog
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
-from shared.domain.messages import Formats, compose, headline, opening_words, reason_words, wait_words
+from shared.domain.messages import Formats, compose, headline, level_seen, opening_words, reason_words, wait_words
 from shared.domain.shortening import capitalised, one_line, stopped
 from shared.domain.status import State, Status
 from shared.runtime.formats import formats_for
@@ -81,8 +81,8 @@ def card_alt(status: Status, language: str) -> str:
 def tone_of(status: Status) -> Tone:
     """Return the colours of a status."""
     match status.state:
-        case State.OPEN if status.level is not None:
-            return LEVELS[status.level]
+        case State.OPEN if (level := level_seen(status)) is not None:
+            return LEVELS[level]
         case State.NOT_ADMITTING:
             return FULL
         case _:

@@ -20,7 +20,17 @@ from shared.domain.catalog.catalog import Catalog
 from shared.domain.catalog.screens import SCREEN_WORDS
 from shared.domain.catalog.screens.words import ScreenWords
 from shared.domain.level import Level
-from shared.domain.messages import Formats, compose, headline, level_words, opening_words, reason_words, wait_words
+from shared.domain.messages import (
+    Formats,
+    compose,
+    headline,
+    level_seen,
+    level_words,
+    opening_words,
+    reason_words,
+    wait_words,
+    zone_level_seen,
+)
 from shared.domain.shortening import capitalised, one_line, stopped
 from shared.domain.status import State, Status, ZoneStatus
 from shared.runtime.card import free_seats, lettered, marker
@@ -191,7 +201,7 @@ class _Sign:
         if self.zone is not None and self.status.state is State.OPEN:
             if self.zone.level is Level.FULL and self.seats:
                 return self.catalog.headline_almost_full
-            return level_words(self.zone.level, self.catalog)
+            return level_words(zone_level_seen(self.zone), self.catalog)
         return headline(self.status, self.catalog)
 
     @property
@@ -199,7 +209,7 @@ class _Sign:
         """Whether the state stands white on black: nobody finds a seat, and that is to be seen from afar."""
         if self.status.state is State.NOT_ADMITTING:
             return True
-        level = self.status.level if self.zone is None else self.zone.level
+        level = level_seen(self.status) if self.zone is None else zone_level_seen(self.zone)
         return self.status.state is State.OPEN and level is Level.FULL
 
     def svg(self) -> str:

@@ -22,7 +22,7 @@ from shared.domain.occupancy import Estimate
 from shared.domain.queue_wait import NO_WAIT, Wait
 from shared.domain.status import Reason, ReasonCode, State, Status
 from shared.runtime.badge import badge_svg, endpoint_json
-from shared.runtime.card import HEIGHT, LEFT, RIGHT, WIDTH, card_alt, card_png, card_svg
+from shared.runtime.card import FULL, HEIGHT, LEFT, RIGHT, WIDTH, card_alt, card_png, card_svg, tone_of
 from shared.runtime.lettering import FILES, _advances, drawable, width
 from tests.services.api_running import NOON, USUAL
 
@@ -282,3 +282,8 @@ def test_seats_held_by_bags_are_explained(language: str) -> None:
     words = CATALOGS[language].held_seats
     assert words in said(card_svg(status_of("bags"), language))
     assert words not in said(card_svg(status_of("few"), language))
+
+
+def test_no_seat_left_has_the_tone_of_a_full_house_whatever_its_level() -> None:
+    assert tone_of(replace(USUAL, level=Level.FEW_SEATS, people=Estimate(120, 110, 130))) is FULL
+    assert tone_of(replace(USUAL, level=Level.FEW_SEATS, people=Estimate(119, 110, 130))) is not FULL

@@ -141,13 +141,14 @@ def _floor(zone: ZoneStatus, teller: Teller, language: str, way: str = "", arrow
     # A zone's level changes at a distance from its bounds, so it may be full with a few seats; the page says it so too.
     seats = teller.seats(zone.people, zone.capacity, None) if zone.people else None
     free = zone.free_seats
-    words = level_words(zone.level, teller.catalog)
-    if zone.level is Level.FULL and free:
+    level = Level.FULL if zone.level is not None and free == 0 else zone.level
+    words = level_words(level, teller.catalog)
+    if level is Level.FULL and free:
         words = teller.catalog.headline_almost_full
     return Floor(
         id=zone.id,
         name=zone.name,
-        kind=KINDS[zone.level] if zone.level else "unknown",
+        kind=KINDS[level] if level else "unknown",
         words=words,
         free=seats.free if seats else "",
         label=SCREEN_WORDS[language].seats_here(free) if free is not None else "",

@@ -4,6 +4,7 @@
 const root = document.documentElement;
 const banner = document.getElementById("kept");
 const list = document.getElementById("kept-pages");
+const AGAIN_MS = 30_000;
 const DAY_MS = 24 * 3600 * 1000;
 const PAGES = "placelibre-pages-1"; // as in the worker
 
@@ -51,5 +52,7 @@ if ("serviceWorker" in navigator) {
 }
 if (list) {
   addEventListener("online", () => location.reload());
+  // A screen that was switched on before its server has nobody to press a button. A reload that fails ends here again.
+  if (location.pathname.startsWith("/display")) setTimeout(() => location.reload(), AGAIN_MS);
   listKept();
 }
