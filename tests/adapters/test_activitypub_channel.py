@@ -132,6 +132,7 @@ def real_now() -> datetime:
     return datetime.now(UTC)
 
 
+@pytest.mark.slow  # each has a real account with a real server behind it
 class TestActivityPub(ChannelSuite):
     @pytest.fixture
     async def world(self, operator: Bus, bus_server: BusServer) -> AsyncIterator[World]:

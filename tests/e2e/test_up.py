@@ -185,6 +185,7 @@ def test_what_was_counted_is_still_known_after_a_stop_and_a_start(up: Up) -> Non
     assert up.interrupt() == 0
 
 
+@pytest.mark.slow
 def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(up: Up) -> None:
     up.start()
     second = subprocess.run(
@@ -201,6 +202,7 @@ def test_a_second_one_on_the_same_folder_is_refused_and_harms_nothing(up: Up) ->
     assert all(up.ready(service) for service in SERVICES)
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_named_with_its_option(up: Up) -> None:
     up.start()
     other = Up(up.folder.with_name("other"), up.config, ports=dict(up.ports))

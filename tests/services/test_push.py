@@ -276,6 +276,7 @@ async def test_a_wish_outlives_the_publisher(scene: Scene) -> None:
 DEATHS = [Death("$KV.SUBSCRIPTIONS.wish.", nth, is_before=is_before) for nth in (1, 2) for is_before in (True, False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_online", [True, False], ids=["online", "away"])
 @pytest.mark.parametrize("death", DEATHS, ids=str)
 async def test_a_kill_between_any_two_steps_rings_once(
@@ -548,7 +549,7 @@ BAD_BODIES: list[tuple[dict[str, Any], str, str]] = [
     (broken(keys={"p256dh": "A" * 87, "auth": "A" * 22}), "body.subscription.keys.p256dh", "not_a_key"),
     (broken(keys={"p256dh": "=" * 87, "auth": "A" * 22}), "body.subscription.keys.p256dh", "not_a_key"),
     (broken(keys={"auth": CANARY}), "body.subscription.keys.p256dh", "missing"),
-    ({**broken(), "want": CANARY}, "body.want", "enum"),
+    ({**broken(), "want": CANARY}, "body.want", "enum: one of 'seat', 'queue' or 'opening'"),
     ({**broken(), "threshold": 0}, "body", "no_seats"),
     ({**broken(), "threshold": 1001}, "body.threshold", "less_than_equal"),
     ({**broken(), "zone": "attic"}, "body.zone", "unknown_zone"),

@@ -452,6 +452,7 @@ def test_a_simulated_past_is_what_the_aggregator_would_have_stored() -> None:
     assert play(example("quartier"), [date(2026, 2, 24)], 7) == stored
 
 
+@pytest.mark.slow
 async def test_a_past_is_put_in_for_simulated_libraries_alone_and_changes_nothing_that_is_there(
     operator: Bus, bus_server: BusServer
 ) -> None:
