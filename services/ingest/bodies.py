@@ -83,6 +83,11 @@ def parse(body: bytes, content_type: str, headers: Mapping[str, str]) -> Parsed:
     raise UnsupportedMediaType(f"Content-Type must be one of {', '.join(MEDIA_TYPES)}")
 
 
+def parse_each(items: Sequence[Any]) -> Parsed:
+    """Return what items that were JSON say, each for itself."""
+    return _one_by_one([to_json(each) for each in items])
+
+
 def _json(body: bytes) -> Parsed:
     text = body.strip()
     array = text if text.startswith(b"[") else b"[" + text + b"]"

@@ -8,8 +8,9 @@ from hashlib import blake2b
 
 from services.ingest.desk_gates import Telling, gates_in_words
 from services.ingest.desk_posts import budgets, waiting_posts
-from services.ingest.desk_view import DeskAnswer, MarkerPlace, Named, Place
+from services.ingest.desk_view import DeskAnswer, MarkerPlace, Member, Named, Place
 from services.ingest.desk_watch import Desk, clock_of
+from services.ingest.normalise import most_people
 from services.ingest.senders import Sender
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
@@ -60,12 +61,16 @@ def answer_for(
         time_zone=library.time_zone,
         languages=library.languages,
         capacity=library.capacity if public is None else public.capacity,
-        zones=tuple(Place(id=each.id, name=each.name, capacity=each.capacity) for each in library.zones),
+        most_people=most_people(library),
+        zones=tuple(
+            Place(id=each.id, name=each.name, capacity=each.capacity, most_people=most_people(library, each.id))
+            for each in library.zones
+        ),
         markers=tuple(
             MarkerPlace(id=each.id, name=each.name, people=each.people)
             for each in sorted(library.markers, key=lambda each: each.people)
         ),
-        people=tuple(Named(id=each.id, name=each.name) for each in people),
+        people=tuple(Member(id=each.id, name=each.name, since=each.since) for each in people),
         tablet=Named(id=tablet.id, name=tablet.name),
         person=None if person is None else Named(id=person.id, name=person.name),
         public=public,

@@ -22,10 +22,19 @@ class Named(Answer):
     name: str
 
 
+class Member(Named):
+    """Somebody of the staff."""
+
+    since: AwareDatetime
+    """When they were let in, or got their PIN: another person of the same id has another one."""
+
+
 class Place(Named):
     """A zone, with how many it may hold."""
 
     capacity: int
+    most_people: int
+    """The largest count that is taken; a larger one is a typing error."""
 
 
 class MarkerPlace(Named):
@@ -85,9 +94,11 @@ class DeskAnswer(Answer):
     time_zone: str
     languages: tuple[str, ...]
     capacity: int
+    most_people: int
+    """The largest count of the whole library that is taken, whatever its capacity is today."""
     zones: tuple[Place, ...]
     markers: tuple[MarkerPlace, ...]
-    people: tuple[Named, ...]
+    people: tuple[Member, ...]
     """Who may sign in on this tablet."""
     tablet: Named
     person: Named | None

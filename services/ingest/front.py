@@ -28,7 +28,8 @@ DEVICES: Final = "/v1/devices/"
 ENROLMENTS: Final = "/v1/staff/enrolments"
 """The one door for whoever has no key yet; the code in the body is what opens it."""
 SIGN_IN: Final = "/v1/staff/sessions"
-"""All that a tablet may write on which nobody is signed in."""
+TOGETHER: Final = "/v1/staff/readings"
+"""These two are all that a tablet itself may write: who signs in, and what people said whose sessions come along."""
 STAFF_BODY_BYTES: Final = 1024
 """Of a code, or a PIN."""
 BODY_TIMEOUT_S: Final = 15.0
@@ -113,7 +114,7 @@ class Front:
             await self._refuse(sender, scope, receive, send)
             return
         is_sign_in = scope["path"] == SIGN_IN
-        if not sender.may_write and not is_sign_in:
+        if not sender.may_write and not is_sign_in and scope["path"] != TOGETHER:
             refusal = answer(PROBLEMS["forbidden"], "Nobody is signed in on this tablet.")
             await self._refuse(refusal, scope, receive, send)
             return

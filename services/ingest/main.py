@@ -14,7 +14,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
-from services.ingest import approvals, desk_routes, device_routes, inlet
+from services.ingest import approvals, desk_readings, desk_routes, device_routes, inlet
 from services.ingest.claims import follow_claims
 from services.ingest.desk_watch import Desks
 from services.ingest.device_watch import watch
@@ -52,6 +52,7 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     app.include_router(inlet.router(door))
     app.include_router(device_routes.router(door))
     app.include_router(desk_routes.router(door))
+    app.include_router(desk_readings.router(door))
     app.include_router(site.router())
     app.include_router(staff.router())
     app.router.routes.extend(routes(readiness))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -34,6 +35,7 @@ INCREDIBLE_SHARE: Final = 2
 """A head-count of more than this many times the capacity is a typing error."""
 MAX_AHEAD: Final = timedelta(seconds=30)
 """A device clock may be ahead by this much unnoticed; a reading from later is taken as of now."""
+TOO_LATE: Final = f"older than {HORIZON // timedelta(hours=1)} h: stored, but not counted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +49,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """When and with what a request came."""
+    """When and with what a request came; `moved` are the times of what people said with a clock that is fast."""
 
     received_at: datetime
     idempotency_key: str
     clock: LibraryClock | None
+    moved: Mapping[int, datetime]
+
+
+Spoken = tuple[int, AnyWireReading, Sender]
+"""A reading by its place in the request, and who says so."""
 
 
 def normalise(
@@ -66,16 +73,54 @@ def normalise(
 
     `clock` is that of a library which does not live now, for what its staff say of it: they speak of real time.
     """
-    arrival = _Arrival(received_at, idempotency_key, clock)
+    spoken = [(index, reading, sender) for index, reading in readings]
+    return normalise_each(spoken, senders, received_at, idempotency_key, clock)
+
+
+def normalise_each(
+    spoken: Sequence[Spoken],
+    senders: Senders,
+    received_at: datetime,
+    idempotency_key: str = "",
+    clock: LibraryClock | None = None,
+) -> tuple[list[Accepted], list[Fault]]:
+    """Do the same with readings of which each has a sender of its own: several people of one tablet."""
+    arrival = _Arrival(received_at, idempotency_key, clock, _moved_back(spoken, received_at))
     accepted: list[Accepted] = []
     faults: list[Fault] = []
-    for index, reading in readings:
+    for index, reading, sender in spoken:
         result = _one(index, reading, sender, senders, arrival)
         if isinstance(result, Accepted):
             accepted.append(result)
         else:
             faults.append(result)
     return accepted, faults
+
+
+def _moved_back(spoken: Sequence[Spoken], received_at: datetime) -> dict[int, datetime]:
+    """Return, by index, the times of what people said in the future, by a clock that is fast.
+
+    All are moved by as much, the last to when it came: so they stay in order, and after what came with a time of the
+    past. Equal times would be put in an order of chance.
+    """
+    people = [(each, index) for index, each, sender in spoken if _is_remark(each, sender)]
+    times = [(each.time, index) for each, index in people if each.time is not None]
+    ahead = sorted(each for each in times if each[0] > received_at)
+    if not ahead:
+        return {}
+    shift = ahead[-1][0] - received_at
+    apart = timedelta(microseconds=1)
+    before = max((time for time, _ in times if time <= received_at), default=None)
+    last = None if before is None else min(before, received_at - len(ahead) * apart)
+    moved: dict[int, datetime] = {}
+    for place, (time, index) in enumerate(ahead, start=1):
+        at = time - shift if last is None else max(time - shift, last + apart)
+        last = moved[index] = min(at, received_at - (len(ahead) - place) * apart)
+    return moved
+
+
+def _is_remark(reading: AnyWireReading, sender: Sender) -> bool:
+    return isinstance(reading, RemarkReading) and not sender.is_simulation
 
 
 def _one(
@@ -95,7 +140,7 @@ def _one(
     unknown = _unknown(reading, library)
     if unknown:
         return Fault(index, "unknown", unknown)
-    time, remark = _time(reading, sender, received_at)
+    time, remark = _time(reading, sender, received_at, arrival.moved.get(index, received_at))
     if time is None:
         return Fault(index, "malformed", remark)
     device = _device(reading, sender)
@@ -109,8 +154,12 @@ def _one(
         if arrival.clock is None:
             return Fault(index, "forbidden", f"the time of {library.id} has not begun; start its simulation first")
         update |= _in_its_time(reading, time, received_at, arrival.clock)
+        if (received_at - time) * arrival.clock.speed > HORIZON:
+            remark = TOO_LATE
     elif isinstance(reading, Ticket):  # one clock says both times, so both are off by as much and the wait is not
         update["joined"] = min(reading.joined + (time - (reading.time or time)), time)
+    elif isinstance(reading, Notice | Closing | Mute) and reading.time is not None and reading.until <= reading.time:
+        update["until"] = reading.until + (time - reading.time)  # what ends something at once does so by any clock
     completed = reading.model_copy(update=update)
     return Accepted(index, completed, remark)
 
@@ -160,10 +209,8 @@ def _unknown(reading: AnyWireReading, library: LibraryConfig) -> str:
         return _unknown_of_gate(reading, library)
     if isinstance(reading, QueueAtMarker):
         return _missing("marker", reading.marker, [marker.id for marker in library.markers])
-    if isinstance(reading, HeadCount | Occupancy) and reading.people > INCREDIBLE_SHARE * _most_people(
-        reading, library
-    ):
-        most = _most_people(reading, library)
+    if isinstance(reading, HeadCount | Occupancy) and reading.people > most_people(library, reading.zone):
+        most = most_people(library, reading.zone) // INCREDIBLE_SHARE
         is_typed = isinstance(reading, HeadCount)
         fault = "is there a digit too many?" if is_typed else "no sensor sees as many"
         return f"{reading.people} people where {most} are allowed; {fault}"
@@ -179,11 +226,14 @@ def _unknown_of_gate(count: GateCount | GateTotal, library: LibraryConfig) -> st
     return _missing("gate", count.gate, list(kinds))
 
 
-def _most_people(count: HeadCount | Occupancy, library: LibraryConfig) -> int:
-    zones = {zone.id: zone.capacity for zone in library.zones}
-    if count.zone in zones:
-        return zones[count.zone]
-    return max([library.capacity, *(period.capacity for period in library.capacity_periods)])
+def most_people(library: LibraryConfig, zone: str | None = None) -> int:
+    """Return the largest count of people that is taken, for a zone or the whole library; another one is mistyped.
+
+    A time of less capacity does not make it smaller: a count may be of before, or there may be too many inside.
+    """
+    zones: dict[str | None, int] = {each.id: each.capacity for each in library.zones}
+    allowed = max([library.capacity, *(period.capacity for period in library.capacity_periods)])
+    return INCREDIBLE_SHARE * zones.get(zone, allowed)
 
 
 def _missing(what: str, name: str, known: list[str]) -> str:
@@ -192,8 +242,13 @@ def _missing(what: str, name: str, known: list[str]) -> str:
     return f"the library has no {what} {name!r}; it has {', '.join(known) or 'none'}"
 
 
-def _time(reading: AnyWireReading, sender: Sender, received_at: datetime) -> tuple[datetime | None, str]:
-    """Return when it was seen, with a remark; None with the reason if it cannot be."""
+def _time(
+    reading: AnyWireReading, sender: Sender, received_at: datetime, at_most: datetime
+) -> tuple[datetime | None, str]:
+    """Return when it was seen, with a remark; None with the reason if it cannot be.
+
+    `at_most` is what the time of a reading of the future is taken for.
+    """
     if sender.is_simulation:
         if reading.time is None:
             return None, "a simulated or recorded reading must say its time"
@@ -202,11 +257,11 @@ def _time(reading: AnyWireReading, sender: Sender, received_at: datetime) -> tup
         time, remark = received_at, ""
     elif reading.time > received_at + MAX_AHEAD:
         # The time of receipt is the authority for now: a fast clock must not hold back live counts.
-        time, remark = received_at, "time lies in the future; taken as of now"
+        time = at_most
+        remark = f"time lies in the future; {'taken as of now' if time == received_at else 'moved back'}"
     else:
-        time = min(reading.time, received_at)
-        is_late = received_at - time > HORIZON
-        remark = f"older than {HORIZON // timedelta(hours=1)} h: stored, but not counted" if is_late else ""
+        time = reading.time if reading.time <= received_at else at_most
+        remark = TOO_LATE if received_at - time > HORIZON else ""
     if isinstance(reading, GateCount) and reading.start is not None and reading.start > (reading.time or time):
         return None, "start: lies after time"
     if isinstance(reading, Ticket) and reading.time is None:  # else the reading itself has compared the two

@@ -95,44 +95,45 @@ async def _take(door: Door, request: Request) -> Response:
         return answer(PROBLEMS["unreadable-body"], str(error))
     idempotency_key = request.headers.get("idempotency-key", "")[:MAX_IDEMPOTENCY_KEY]
     try:
-        clock = await _clock_for(door, sender)
+        clock = await clock_for(door, sender)
     except BusUnavailable:
-        return _come_back("bus-unavailable", RETRY_AFTER_S)
+        return come_back("bus-unavailable", RETRY_AFTER_S)
     accepted, refused = normalise(parsed.readings, sender, door.senders, received_at, idempotency_key, clock)
     faults = sorted([*parsed.faults, *refused], key=lambda fault: fault.index)
-    return await _store(door, sender, accepted, faults, received_at, is_lenient=_is_lenient(request))
+    return await store_or_refuse(door, sender, accepted, faults, received_at, is_lenient=_is_lenient(request))
 
 
-async def _clock_for(door: Door, sender: Sender) -> LibraryClock | None:
-    """Return the clock of a library that does not live now, for who is signed in on a tablet of it.
+async def clock_for(door: Door, sender: Sender) -> LibraryClock | None:
+    """Return the clock of a library that does not live now, for what is said on a tablet of it.
 
     Raises:
         BusUnavailable: it cannot be known just now.
     """
     library = sender.library
-    if sender.person is None or library is None or library.clock is not ClockKind.SIMULATED:
+    if sender.tablet is None or library is None or library.clock is not ClockKind.SIMULATED:
         return None
     if door.desks is None:
         raise BusUnavailable("not connected to the bus")
     return clock_of(library, await door.desks.of(library.id))
 
 
-async def _store(
+async def store_or_refuse(
     door: Door,
     sender: Sender,
     accepted: list[Accepted],
     faults: list[Fault],
     received_at: datetime,
     *,
-    is_lenient: bool,
+    is_lenient: bool = False,
 ) -> Response:
+    """Return the answer to readings: stored together, or none of them with what is wrong; `sender` brought them."""
     if faults and (not is_lenient or not accepted):
         _count(accepted, "withheld")
         _count_faults(faults)
         return _refusal(faults)
     bus = door.bus
     if bus is None or not bus.is_connected:
-        return _come_back("bus-unavailable", RETRY_AFTER_S)
+        return come_back("bus-unavailable", RETRY_AFTER_S)
     started = monotonic_s()
     try:
         if faults:
@@ -140,9 +141,9 @@ async def _store(
             await quarantine(bus, faults, device, received_at, door.settings.store_timeout_s)
         await store(bus, accepted, received_at, door.settings.store_timeout_s)
     except BusFull:
-        return _come_back("bus-full", RETRY_AFTER_FULL_S)
+        return come_back("bus-full", RETRY_AFTER_FULL_S)
     except BusUnavailable:
-        return _come_back("bus-unavailable", RETRY_AFTER_S)
+        return come_back("bus-unavailable", RETRY_AFTER_S)
     metrics.INGEST_STORE.observe(monotonic_s() - started)
     _count(accepted, "stored")
     _count_faults(faults)
@@ -173,7 +174,8 @@ def _fault(fault: Fault) -> dict[str, str | int]:
     return {"index": fault.index, "code": fault.code, "reason": fault.reason}
 
 
-def _come_back(code: str, after_s: int) -> Response:
+def come_back(code: str, after_s: int) -> Response:
+    """Return the answer to what cannot be stored just now."""
     return answer(PROBLEMS[code], "Nothing was acknowledged.", retry_after_s=after_s)
 
 

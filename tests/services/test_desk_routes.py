@@ -427,7 +427,7 @@ async def test_a_post_is_approved_by_a_person(front: Front) -> None:
 
 async def test_the_desk_shows_the_library_and_is_asked_again_for_nothing(front: Front) -> None:
     await front.person("cd")
-    await front.person("ab")
+    someone = await front.person("ab")
     key = await front.tablet()
     first = await front.desk(key)
     assert first.headers["cache-control"] == "no-store"
@@ -435,7 +435,9 @@ async def test_the_desk_shows_the_library_and_is_asked_again_for_nothing(front: 
     assert fields["library"] == {"id": front.name, "name": "Branch"}
     assert [each["id"] for each in fields["markers"]] == ["pillar", "tree"]  # from the door
     assert [each["id"] for each in fields["people"]] == ["ab", "cd"]
-    assert fields["zones"] == [{"id": "hall", "name": "Hall", "capacity": 100}]
+    assert datetime.fromisoformat(fields["people"][0]["since"]) == someone.since
+    assert fields["zones"] == [{"id": "hall", "name": "Hall", "capacity": 100, "most_people": 200}]
+    assert fields["most_people"] == 200
     assert (fields["public"], fields["person"], fields["acts"], fields["posts"]) == (None, None, [], [])
     etag = first.headers["etag"]
     for answer in (
