@@ -41,6 +41,8 @@ from services.publisher.outbox import (
 )
 from shared.contracts import subjects
 from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent, PostKind
+from shared.contracts.status import PublicStatus
+from shared.domain.status import Status
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusFull, Conflict
 from shared.runtime.clock import monotonic_s, now
@@ -107,7 +109,8 @@ class Outbox:
         record, revision = await self._record(key)
         at = now()
         finds = account.type.finds(account.target)
-        step = next_step(intent, record, await self._approval(intent), at, finds=finds)
+        approval = await self._approval(intent)
+        step = next_step(intent, record, approval, at, finds=finds, present=await self._present(intent))
         match step:
             case Ended():
                 return Finished()
@@ -230,6 +233,16 @@ class Outbox:
         entry = await self._bus.bucket(subjects.APPROVALS).get(subjects.approval_key(intent.library, intent.key))
         try:
             return Approval.model_validate_json(entry.value) if entry else None
+        except ValidationError:
+            return None
+
+    async def _present(self, intent: PostIntent) -> Status | None:
+        """Return a library's status now, where it matters: a post may wait for staff for hours."""
+        if not intent.needs_approval:
+            return None
+        entry = await self._bus.bucket(subjects.STATUS).get(intent.library)
+        try:
+            return PublicStatus.model_validate_json(entry.value).to_domain() if entry else None
         except ValidationError:
             return None
 

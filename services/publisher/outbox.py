@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from services.publisher.channels.channel import Blocked, Done, Gone, NotSent, Outcome, Rejected, Throttled, Unknown
-from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent
+from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent, PostKind
 from shared.domain.library import ClockKind
 from shared.domain.library_time import library_time
+from shared.domain.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,38 @@ def left_s(intent: PostIntent, now: datetime) -> float | None:
     return remaining / clock.speed if clock.speed > 0 else None
 
 
+def overtaken(intent: PostIntent, present: Status | None) -> str:
+    """Return why an announcement that waited for staff is not true any more, by the library's status now; else nothing.
+
+    Figures move all the time and stand with their time; a library that has closed since, or was muted, is another
+    matter. A status older than the intent says nothing of it.
+    """
+    said = None if intent.status is None else intent.status.to_domain()
+    if intent.kind is not PostKind.ANNOUNCEMENT or said is None or present is None:
+        return ""
+    if present.revision < intent.revision:
+        return ""
+    if present.muted:
+        return "staff have muted the library since"
+    then, today = said.situation, present.situation
+    if (then.state, then.level, then.reason, then.notice) != (today.state, today.level, today.reason, today.notice):
+        return "it was true when it was written, and is not any more"
+    return ""
+
+
 def next_step(
-    intent: PostIntent, record: Delivery | None, approval: Approval | None, now: datetime, *, finds: bool
+    intent: PostIntent,
+    record: Delivery | None,
+    approval: Approval | None,
+    now: datetime,
+    *,
+    finds: bool,
+    present: Status | None = None,
 ) -> Step:
-    """Return what to do with an intent; `now` is real time, and `finds` tells whether its channel can look it up."""
+    """Return what to do with an intent; `now` is real time, and `finds` tells whether its channel can look it up.
+
+    `present` is the library's status now, for what has waited for staff's word.
+    """
     is_own = record is not None and record.key == intent.key
     if record is not None and is_own and record.state not in UNDER_WAY:
         return Ended()
@@ -98,13 +127,22 @@ def next_step(
     if own is not None and not finds and own.unsure_sends >= UNSURE_SENDS_MAX:
         return End(DeliveryState.UNSURE, "sent twice without an answer; nobody can look")
     if intent.needs_approval and not may_be_out:
-        if approval is None:
-            return Await(APPROVAL_S)
-        if not approval.is_approved:
-            return End(DeliveryState.REFUSED, f"by {approval.by}")
+        staffs_word = _by_staff(intent, approval, present)
+        if staffs_word is not None:
+            return staffs_word
     if own is None:
         return Attempt(1, looks_first=False)
     return Attempt(own.attempts + 1, looks_first=may_be_out, is_live=own.is_live, unsure_sends=own.unsure_sends)
+
+
+def _by_staff(intent: PostIntent, approval: Approval | None, present: Status | None) -> Step | None:
+    """Return why a post that wants staff's word does not go out now; None where it may."""
+    reason = overtaken(intent, present)
+    if reason:
+        return End(DeliveryState.EXPIRED, reason)
+    if approval is None:
+        return Await(APPROVAL_S)
+    return None if approval.is_approved else End(DeliveryState.REFUSED, f"by {approval.by}")
 
 
 def _is_unsettled(record: Delivery, now: datetime) -> bool:

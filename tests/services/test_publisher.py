@@ -297,6 +297,31 @@ async def test_what_needs_approval_waits_for_staffs_word(scene: Scene, monkeypat
     assert (refused.state, refused.reason) == (DeliveryState.REFUSED, "by desk")
 
 
+@pytest.mark.parametrize("is_muted", [False, True], ids=["closed since", "muted since"])
+async def test_what_waits_for_staff_and_is_not_true_any_more_is_not_said(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, *, is_muted: bool
+) -> None:
+    monkeypatch.setattr(outbox, "APPROVAL_S", 0.05)
+    await scene.configure(configuration(scene.library, mastodon(scene.server, approval=True)))
+    async with scene.publisher():
+        at = now()
+        await scene.show(PublicStatus.of(status_of(scene.library, 2, FULL, at), {}))
+        await scene.tell(change_of(scene.library, 2, FULL, at))
+
+        async def is_awaiting() -> bool:
+            record = await scene.delivery()
+            return record is not None and record.state is DeliveryState.AWAITING
+
+        await until_so(is_awaiting)
+        later = PublicStatus.of(status_of(scene.library, 3, FULL if is_muted else FEW, at + timedelta(minutes=1)), {})
+        await scene.show(later.model_copy(update={"muted": is_muted}))
+        await scene.settled()
+    record = await scene.delivery()
+    assert record is not None
+    assert record.state is DeliveryState.EXPIRED
+    assert scene.server.requests == []
+
+
 async def test_what_nobody_has_approved_in_time_expires(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "APPROVAL_S", 0.05)
     await scene.configure(configuration(scene.library, mastodon(scene.server, approval=True)))
