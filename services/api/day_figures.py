@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ from services.api.profiles import Profile
 from shared.contracts import subjects
 from shared.contracts.status import DayHistory, PublicStatus
 from shared.domain.library_state import Sample
-from shared.domain.statistics.day import DayFigures, DayKind, Record, Seats, day_figures
+from shared.domain.statistics.day import MINUTE, DayFigures, DayKind, Record, Seats, day_figures
 from shared.domain.statistics.spans import DAY, Span
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.logs import logger
@@ -74,20 +74,25 @@ class Place:
             profile,
         )
 
-    def open_dates(self, span: Span) -> frozenset[date] | None:
-        """Return the dates on which the library opens by its hours of now; None if they are not known."""
+    def opening_minutes(self, span: Span) -> dict[date, int] | None:
+        """Return for how long the library opens by its hours of now, by the dates on which it does.
+
+        None if its hours are not known.
+        """
         if self.profile is None:
             return None
         start = datetime.combine(span.first, time.min, self.zone)
         end = datetime.combine(min(span.last, date.max - DAY) + DAY, time.min, self.zone)
-        found: set[date] = set()
+        found: dict[date, int] = {}
         for opens, closes in self.profile.hours.open_intervals(start, end):
             day = opens.astimezone(self.zone).date()
             until = (closes.astimezone(self.zone) - timedelta(microseconds=1)).date()
             while day <= until:
-                found.add(day)
+                begin = max(opens, datetime.combine(day, time.min, self.zone).astimezone(UTC))
+                end_of_day = datetime.combine(day + DAY, time.min, self.zone).astimezone(UTC)
+                found[day] = found.get(day, 0) + (min(closes, end_of_day) - begin) // MINUTE
                 day += DAY
-        return frozenset(found)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +126,17 @@ class PastDays:
         past = [day for day in dates if day <= today]
         found = await self._stored(place, past, today)
         missing = [day for day in past if found[day] is None]
-        opens = place.open_dates(Span(missing[0], missing[-1])) if missing else None
+        opening = place.opening_minutes(Span(missing[0], missing[-1])) if missing else None
         days = {}
         for day in dates:
             figures = found.get(day)
             if day > today:
                 figures = DayFigures(day, DayKind.AHEAD)
             elif figures is None:
-                is_open = None if opens is None else day in opens
-                figures = day_figures(day, None, place.seats, place.zone, opens=is_open, is_unfinished=day == today)
+                minutes = None if opening is None else opening.get(day, 0)
+                figures = day_figures(
+                    day, None, place.seats, place.zone, opening_min=minutes, is_unfinished=day == today
+                )
             days[day] = figures
         return days
 
@@ -179,7 +186,9 @@ class PastDays:
             except ValidationError as error:
                 log.warning("day_unreadable", key=key, fields=error.error_count())
             else:
-                figures = day_figures(day, record, place.seats, place.zone, opens=None, is_unfinished=day == today)
+                figures = day_figures(
+                    day, record, place.seats, place.zone, opening_min=None, is_unfinished=day == today
+                )
         self._kept[key] = _Kept(self.history.now() + _keep(day, today, figures), place.seats_mark, figures)
         self._kept.move_to_end(key)
         if len(self._kept) > KEPT_MAX:

@@ -48,16 +48,19 @@ class StatisticsRow(Answer):
         description="An estimate of all visits with the missing days put in; null where none is missing, or too many."
     )
     days_extrapolated: int = Field(description="Missing days that were put in there.")
-    hours_open: float
-    hours_unknown: float = Field(description="Opening hours of which nobody knows how many were inside.")
+    hours_open: float | None = Field(description="Of the days known.")
+    hours_unknown: float = Field(
+        description="Opening hours of which nobody knows how many were inside; of days unknown altogether, those of "
+        "the timetable, which are in no other figure."
+    )
     seat_hours_used: float | None
-    seat_hours_offered: float
+    seat_hours_offered: float | None = Field(description="Of the days known.")
     use_percent: float | None = Field(description="Of the seat-hours offered while the people were known.")
     people_mean: float | None
     people_peak: int | None
     peak_at: datetime | None
     occupancy_estimated: bool = Field(description="Some opening hours are unknown.")
-    hours_full: float
+    hours_full: float | None
     hours_with_wait: float | None
     wait_median_min: int | None = Field(description="Of the time in which there was a wait.")
     wait_p90_min: int | None
@@ -149,16 +152,16 @@ def row_of(unit: Unit | None, span: Span, figures: PeriodFigures, zone: ZoneInfo
         visits_in_gaps=figures.in_gaps,
         visits_extrapolated=extrapolation.visits if extrapolation else None,
         days_extrapolated=extrapolation.days if extrapolation else 0,
-        hours_open=hours(figures.open_min),
-        hours_unknown=hours(figures.unknown_min),
+        hours_open=hours(figures.open_min) if figures.is_told else None,
+        hours_unknown=hours(figures.unknown_min + figures.missing_min),
         seat_hours_used=hours(figures.people_min) if figures.known_min else None,
-        seat_hours_offered=hours(figures.seat_min),
+        seat_hours_offered=hours(figures.seat_min) if figures.is_told else None,
         use_percent=percent(figures.use_share),
         people_mean=None if figures.mean_people is None else round(figures.mean_people, 1),
         people_peak=figures.peak,
         peak_at=figures.peak_at.astimezone(zone) if figures.peak_at else None,
         occupancy_estimated=Doubt.UNKNOWN_TIME in figures.doubts,
-        hours_full=hours(figures.full_min),
+        hours_full=hours(figures.full_min) if figures.is_told and (figures.known_min or not figures.open_min) else None,
         hours_with_wait=hours(waits.with_wait_min) if is_known and waits.minutes else None,
         wait_median_min=waits.quantile(0.5),
         wait_p90_min=waits.quantile(0.9),
@@ -214,19 +217,26 @@ class AnnualFigure(Answer):
     value: float | int | str | None
     unit: str = ""
     estimated: bool = False
+    days: tuple[int, int] | None = None
+    """On how many opening days of how many the figure rests, where days are missing."""
 
 
 def annual_figures(name: str, year: int, data: ClockKind, places: int, figures: PeriodFigures) -> list[AnnualFigure]:
     """Return what ISO 2789 asks of a year that gates can tell, by the names of `catalog.statistics.words.COLUMNS`."""
     extrapolation = figures.extrapolation
-    is_estimated = Doubt.PUT_IN in figures.doubts
+    # ISO 2789 lets a part of the year stand for it if that is said: so every figure says of how many days it is.
+    known, opening = figures.known, figures.known + figures.unknown
+    days = (known, opening) if known < opening else None
+    visited = (figures.days_with_visits, opening) if figures.days_with_visits < opening else None
+    is_estimated = bool(figures.put_in) or visited is not None
+    is_partly_unknown = Doubt.UNKNOWN_TIME in figures.doubts or days is not None
     return [
         AnnualFigure(figure="library", value=name),
         AnnualFigure(figure="data", value=data.value),
         AnnualFigure(figure="period", value=str(year)),
-        AnnualFigure(figure="visits", value=figures.visits, estimated=is_estimated),
-        AnnualFigure(figure="visits_counted", value=figures.counted),
-        AnnualFigure(figure="visits_put_in", value=figures.put_in, estimated=True),
+        AnnualFigure(figure="visits", value=figures.visits, estimated=is_estimated, days=visited),
+        AnnualFigure(figure="visits_counted", value=figures.counted, days=visited),
+        AnnualFigure(figure="visits_put_in", value=figures.put_in, estimated=True, days=visited),
         AnnualFigure(figure="visits_in_gaps", value=figures.in_gaps),
         AnnualFigure(figure="days_unknown", value=figures.unknown),
         AnnualFigure(
@@ -236,16 +246,18 @@ def annual_figures(name: str, year: int, data: ClockKind, places: int, figures: 
         AnnualFigure(figure="days_closed", value=figures.closed),
         AnnualFigure(
             figure="hours_open",
-            value=hours(figures.open_min),
+            value=hours(figures.open_min) if figures.is_told else None,
             unit="h",
-            estimated=Doubt.UNKNOWN_TIME in figures.doubts,
+            estimated=is_partly_unknown,
+            days=days,
         ),
         AnnualFigure(figure="places", value=places),
         AnnualFigure(
             figure="use_percent",
             value=percent(figures.use_share),
             unit="%",
-            estimated=Doubt.UNKNOWN_TIME in figures.doubts,
+            estimated=is_partly_unknown,
+            days=days,
         ),
     ]
 

@@ -59,7 +59,7 @@ def samples(
 def figures(people: Sequence[int | None] = (10, 20, 30, 40), *, day: date = MONDAY, **changes: object) -> DayFigures:
     parts: dict[str, object] = {"entries": 50, "exits": 48, "corrected_entries": 51, "in_gaps": 0}
     record = Record(samples=samples(people, day=day), **{**parts, **changes})  # type: ignore[arg-type]
-    return day_figures(day, record, SEATS, PARIS, opens=None)
+    return day_figures(day, record, SEATS, PARIS, opening_min=None)
 
 
 def known(day: date, visits: int) -> DayFigures:
@@ -99,12 +99,12 @@ def test_a_day_of_which_nothing_is_known_is_unknown() -> None:
 
 @pytest.mark.parametrize(("opens", "kind"), [(None, DayKind.UNKNOWN), (True, DayKind.UNKNOWN), (False, DayKind.CLOSED)])
 def test_a_day_without_data_is_unknown_unless_the_hours_say_closed(*, opens: bool | None, kind: DayKind) -> None:
-    assert day_figures(MONDAY, None, SEATS, PARIS, opens=opens).kind is kind
+    assert day_figures(MONDAY, None, SEATS, PARIS, opening_min=None if opens is None else 480 * opens).kind is kind
 
 
 def test_a_stored_day_without_an_open_moment_was_closed() -> None:
     record = Record(entries=3, exits=3, corrected_entries=0, in_gaps=0, samples=())  # the cleaners
-    assert day_figures(MONDAY, record, SEATS, PARIS, opens=True).kind is DayKind.CLOSED
+    assert day_figures(MONDAY, record, SEATS, PARIS, opening_min=480).kind is DayKind.CLOSED
 
 
 def test_occupancy_is_the_mean_over_the_known_time() -> None:
@@ -118,7 +118,7 @@ def test_a_lunch_break_is_no_opening_hour() -> None:
     morning = samples([10, 10])
     afternoon = samples([20, 20], opens=14)
     record = Record(entries=9, exits=9, corrected_entries=9, in_gaps=0, samples=[*morning, *afternoon])
-    found = day_figures(MONDAY, record, SEATS, PARIS, opens=None)
+    found = day_figures(MONDAY, record, SEATS, PARIS, opening_min=None)
     assert (found.open_min, found.unknown_min) == (60, 0)
     assert [each.hour for each in found.hours] == [10, 14]
 
@@ -126,41 +126,41 @@ def test_a_lunch_break_is_no_opening_hour() -> None:
 def test_time_between_samples_too_far_apart_is_unknown() -> None:
     curve = samples([10, 10, 10, 10])
     record = Record(entries=9, exits=9, corrected_entries=9, in_gaps=0, samples=[curve[0], curve[3], curve[4]])
-    found = day_figures(MONDAY, record, SEATS, PARIS, opens=None)
+    found = day_figures(MONDAY, record, SEATS, PARIS, opening_min=None)
     assert (found.open_min, found.unknown_min) == (60, 30)
 
 
 def test_a_day_whose_data_ends_while_open_is_marked() -> None:
     record = Record(entries=9, exits=9, corrected_entries=9, in_gaps=0, samples=samples([10, 10], shuts=False))
-    assert Doubt.UNKNOWN_TIME in day_figures(MONDAY, record, SEATS, PARIS, opens=None).doubts
-    today = day_figures(MONDAY, record, SEATS, PARIS, opens=None, is_unfinished=True)
+    assert Doubt.UNKNOWN_TIME in day_figures(MONDAY, record, SEATS, PARIS, opening_min=None).doubts
+    today = day_figures(MONDAY, record, SEATS, PARIS, opening_min=None, is_unfinished=True)
     assert today.doubts == {Doubt.UNFINISHED}
 
 
 def test_a_library_open_past_midnight_has_whole_days() -> None:
     curve = samples([10] * 4, opens=23, shuts=False)
     record = Record(entries=9, exits=9, corrected_entries=9, in_gaps=0, samples=curve)
-    found = day_figures(MONDAY, record, SEATS, PARIS, opens=None)
+    found = day_figures(MONDAY, record, SEATS, PARIS, opening_min=None)
     assert (found.open_min, found.doubts) == (60, frozenset())
 
 
 @pytest.mark.parametrize(("day", "quarters"), [(date(2026, 3, 29), 92), (date(2026, 10, 25), 100)])
 def test_a_day_of_23_or_25_hours_has_as_many(day: date, quarters: int) -> None:
     record = Record(9, 9, 9, 0, samples([1] * quarters, day=day, opens=0, shuts=False))
-    found = day_figures(day, record, SEATS, PARIS, opens=None)
+    found = day_figures(day, record, SEATS, PARIS, opening_min=None)
     assert (found.open_min, found.unknown_min, found.is_cut) == (quarters * 15, 0, False)
 
 
 def test_full_is_from_the_librarys_own_share_on() -> None:
     record = Record(9, 9, 9, 0, samples([96, 97, 100, 90]))
-    assert day_figures(MONDAY, record, SEATS, PARIS, opens=None).full_min == 30
-    assert day_figures(MONDAY, record, Seats(lambda _: 100, 0.9), PARIS, opens=None).full_min == 60
+    assert day_figures(MONDAY, record, SEATS, PARIS, opening_min=None).full_min == 30
+    assert day_figures(MONDAY, record, Seats(lambda _: 100, 0.9), PARIS, opening_min=None).full_min == 60
 
 
 def test_seats_are_those_of_the_moment() -> None:
     noon = datetime(2026, 3, 2, 10, 15, tzinfo=PARIS)
     record = Record(9, 9, 9, 0, samples([10, 10]))
-    found = day_figures(MONDAY, record, Seats(lambda at: 100 if at < noon else 50), PARIS, opens=None)
+    found = day_figures(MONDAY, record, Seats(lambda at: 100 if at < noon else 50), PARIS, opening_min=None)
     assert found.seat_min == 15 * 100 + 15 * 50
 
 
@@ -212,7 +212,7 @@ def test_today_and_days_to_come_are_not_missing() -> None:
 
 def test_the_usual_week_is_by_weekday_and_hour() -> None:
     tuesday = MONDAY + timedelta(days=1)
-    unknown = day_figures(tuesday, Record(5, 5, 5, 0, samples([None] * 4, day=tuesday)), SEATS, PARIS, opens=None)
+    unknown = day_figures(tuesday, Record(5, 5, 5, 0, samples([None] * 4, day=tuesday)), SEATS, PARIS, opening_min=None)
     found = by_weekday_and_hour([figures([10] * 4), figures([30] * 4, day=MONDAY + timedelta(days=7)), unknown])
     monday = found[0, 10]
     assert monday is not None

@@ -27,13 +27,14 @@ from services.api.day_figures import READS_AT_ONCE, PastDays, Place, record_of
 from services.api.history import History, HistoryUnavailable
 from services.api.profiles import Profile
 from services.api.statistics_csv import dialect_of, write
-from services.api.statistics_rows import HourRow, StatisticsRow
+from services.api.statistics_rows import HourRow, StatisticsRow, annual_figures
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.statistics import STATISTICS_WORDS
 from shared.domain.library import ClockKind
-from shared.domain.statistics.day import DayKind
+from shared.domain.statistics.day import DayFigures, DayKind
+from shared.domain.statistics.period import add_up
 from shared.domain.statistics.spans import Span, Unit
 from shared.runtime.bus import Bus, Entry
 from tests.services.api_running import NOON, RunningApi, Wall, running_api
@@ -90,13 +91,17 @@ async def test_a_month_adds_its_known_days_up_and_names_the_others(client: httpx
     assert total["hours_open"] == 23 * 8
     assert total["wait_max_min"] == 20
     assert total["hours_with_wait"] == 23
-    assert set(total["remarks"]) == {"put_in", "in_gaps"}
+    assert total["hours_unknown"] == 8  # by the timetable
+    assert set(total["remarks"]) == {"put_in", "in_gaps", "unknown_days"}
 
 
 async def test_each_day_is_known_closed_or_unknown(client: httpx.AsyncClient, library: str) -> None:
     days = {each["period"]: each for each in (await statistics(client, library, f"{MONTH}&by=day"))["rows"]}
     unknown, closed, doubted = days["2026-02-10"], days["2026-02-01"], days["2026-02-11"]
     assert (unknown["days_unknown"], unknown["visits"], unknown["people_mean"]) == (1, None, None)
+    assert (unknown["hours_open"], unknown["seat_hours_offered"], unknown["hours_full"]) == (None, None, None)
+    assert (unknown["hours_unknown"], unknown["remarks"]) == (8, ["unknown_days"])
+    assert (closed["hours_open"], closed["hours_full"], closed["hours_unknown"]) == (0, 0, 0)
     assert (closed["days_closed"], closed["visits"]) == (1, None)
     assert doubted["visits_estimated"]
     assert (doubted["visits"], doubted["visits_counted"], doubted["visits_put_in"]) == (420, 300, 120)
@@ -151,6 +156,13 @@ async def test_a_program_reads_the_same_figures_from_the_csv(client: httpx.Async
 async def test_an_unknown_figure_is_an_empty_cell(client: httpx.AsyncClient, library: str) -> None:
     line = (await rows(client, library, "from=2026-02-10&to=2026-02-10"))[0]
     assert (line["days_unknown"], line["visits"], line["people_mean"], line["wait_max_min"]) == ("1", "", "", "")
+    assert (line["hours_open"], line["seat_hours_offered"], line["hours_full"]) == ("", "", "")
+    assert (line["hours_unknown"], line["remarks"]) == ("8.0", "unknown_days")
+
+
+async def test_a_month_for_people_says_how_many_of_its_days_are_known(client: httpx.AsyncClient, library: str) -> None:
+    (line,) = await rows(client, library, f"{MONTH}&by=month&lang=en")
+    assert line["Remarks"].startswith("23 of 24 opening days known, ")
 
 
 async def test_a_spreadsheet_of_a_language_opens_its_csv_well(client: httpx.AsyncClient, library: str) -> None:
@@ -192,15 +204,26 @@ def test_every_column_has_a_heading(language: str) -> None:
 
 async def test_the_table_for_an_annual_report_names_its_estimates(client: httpx.AsyncClient, library: str) -> None:
     lines = {
-        each["figure"]: (each["value"], each["estimated"])
+        each["figure"]: (each["value"], each["estimated"], each["remarks"])
         for each in await rows(client, library, "table=iso2789&from=2026-01-01")
     }
     total = (await statistics(client, library, "from=2026-01-01&to=2026-12-31&by=year"))["total"]
-    assert lines["period"] == ("2026", "false")
-    assert lines["visits"] == (str(total["visits"]), "true")
-    assert lines["visits_extrapolated"] == (str(total["visits_extrapolated"]), "true")
-    assert lines["days_known"] == (str(total["days_known"]), "false")
-    assert lines["places"] == ("120", "false")
+    opening = f"{total['days_known']}/{total['days_known'] + total['days_unknown']}"
+    assert lines["period"] == ("2026", "false", "")
+    assert lines["visits"] == (str(total["visits"]), "true", opening)
+    assert lines["hours_open"] == (str(total["hours_open"]), "true", opening)
+    assert lines["visits_extrapolated"] == (str(total["visits_extrapolated"]), "true", "")
+    assert lines["days_known"] == (str(total["days_known"]), "false", "")
+    assert lines["places"] == ("120", "false", "")
+
+
+def test_few_known_days_of_a_year_are_an_estimate_without_any_correction() -> None:
+    known = DayFigures(FIRST, DayKind.KNOWN, visits=100, counted=100, open_min=480, missing_min=0)
+    unknown = DayFigures(UNKNOWN, DayKind.UNKNOWN, missing_min=480)
+    lines = {each.figure: each for each in annual_figures("A", 2026, ClockKind.WALL, 120, add_up([known, unknown]))}
+    assert (lines["visits"].value, lines["visits"].estimated, lines["visits"].days) == (100, True, (1, 2))
+    whole = {each.figure: each for each in annual_figures("A", 2026, ClockKind.WALL, 120, add_up([known]))}
+    assert (whole["visits"].estimated, whole["visits"].days) == (False, None)
 
 
 async def test_simulated_figures_say_so(standing: Bus, client: httpx.AsyncClient, api: RunningApi) -> None:

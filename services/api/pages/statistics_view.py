@@ -81,6 +81,7 @@ class Line:
     label: str
     value: str
     is_estimate: bool
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,9 @@ class Downloads:
     programs: str
     hours: str
     annual: str
+    other: str
+    """The days of the span beside this one; empty without one."""
+    other_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +204,7 @@ class Writer:
             if told and told.comparison and spans.there
             else None,
             annual=self._annual(spans.here.first.year, told.figures) if told and unit is Unit.YEAR else (),
-            downloads=self._downloads(unit, spans.here),
+            downloads=self._downloads(unit, spans.here, spans.there),
             notes=self._notes(),
         )
 
@@ -339,11 +343,18 @@ class Writer:
             sentences.append(words.left_out.format(closed=closed, unknown=unknown, alone=alone))
         return Beside(
             title=words.title.format(span=self.names.brief(unit, there)),
-            this=capitalised(self.names.brief(unit, here)),
-            other=capitalised(self.names.brief(unit, there)),
+            this=self._heading(unit, here, comparison.days),
+            other=self._heading(unit, there, comparison.days),
             sentences=tuple(sentences),
             lines=self._lines(unit, comparison.here, comparison.there) if comparison.days else (),
         )
+
+    def _heading(self, unit: Unit, span: Span, days: int) -> str:
+        """Return what a column is of: of a longer span the days compared, which may be but a part of it."""
+        brief = capitalised(self.names.brief(unit, span))
+        if unit is Unit.DAY or not days:
+            return brief
+        return self.words.comparison.of_days(days).format(span=brief, days=self.formats.number(days))
 
     def _lines(self, unit: Unit, here: PeriodFigures, there: PeriodFigures) -> tuple[Compared, ...]:
         words = self.words
@@ -385,12 +396,15 @@ class Writer:
                 text = DASH
             unit = f"\u00a0{each.unit}" if each.unit == "h" else ""
             text = self.formats.percent(round(float(value))) if each.unit == "%" and value is not None else text
-            found.append(Line(self.words.columns[each.figure], f"{text}{unit}", each.estimated and value is not None))
+            known, days = (self.formats.number(count) for count in each.days or (0, 0))
+            detail = self.words.days_known_of.format(known=known, days=days) if each.days else ""
+            is_estimate = each.estimated and value is not None
+            found.append(Line(self.words.columns[each.figure], f"{text}{unit}", is_estimate, detail))
         return tuple(found)
 
-    def _downloads(self, unit: Unit, span: Span) -> Downloads:
+    def _downloads(self, unit: Unit, span: Span, there: Span | None) -> Downloads:
         path = f"/v1/libraries/{self.library}/statistics.csv"
-        ends = {"from": span.first.isoformat(), "to": span.last.isoformat()}
+        ends = _ends(span)
         language = {"lang": self.words.language}
         annual = urlencode({"table": "iso2789", "from": ends["from"], **language})
         return Downloads(
@@ -398,6 +412,8 @@ class Writer:
             programs=f"{path}?{urlencode({**ends, 'by': 'day'})}",
             hours=f"{path}?{urlencode({**ends, 'by': 'hour', **language})}",
             annual=f"{path}?{annual}" if unit is Unit.YEAR else "",
+            other=f"{path}?{urlencode({**_ends(there), 'by': 'day', **language})}" if there else "",
+            other_name=self.names.brief(unit, there) if there else "",
         )
 
     def _notes(self) -> tuple[str, ...]:
@@ -421,3 +437,7 @@ class Writer:
 
     def _number(self, value: float | None) -> str:
         return self.words.charts.unknown if value is None else self.formats.number(round(value))
+
+
+def _ends(span: Span) -> dict[str, str]:
+    return {"from": span.first.isoformat(), "to": span.last.isoformat()}

@@ -38,7 +38,7 @@ from services.api.statistics_rows import (
 from shared.contracts.status import PublicStatus
 from shared.domain.library import ClockKind
 from shared.domain.statistics.comparison import Alignment, compare
-from shared.domain.statistics.day import DayFigures
+from shared.domain.statistics.day import DayFigures, Doubt
 from shared.domain.statistics.period import add_up
 from shared.domain.statistics.spans import Span, Unit, span_of
 
@@ -52,7 +52,7 @@ FIRST_DATE: Final = date(1970, 1, 1)
 LAST_DATE: Final = date(2199, 12, 31)
 """No library of ours has days outside of these, and a date of the year 1 overflows in a time zone."""
 SHARED_COLUMNS: Final = ("library", "data")
-ANNUAL_COLUMNS: Final = ("figure", "value", "unit", "estimated")
+ANNUAL_COLUMNS: Final = ("figure", "value", "unit", "estimated", "remarks")
 
 
 class Table(StrEnum):
@@ -265,7 +265,22 @@ def _periods_csv(found: Found, by: By, dialect: Dialect) -> bytes:
     columns = [*SHARED_COLUMNS, *model.model_fields]
     shared: dict[str, Cell] = {"library": found.status.library, "data": found.status.clock.kind}
     rows = rows_of(by, found.span, found.days, found.place.zone)
-    return write(columns, ({**shared, **dict(each)} for each in rows), dialect)
+    return write(columns, ({**shared, **_cells(each, dialect)} for each in rows), dialect)
+
+
+def _cells(row: StatisticsRow | HourRow, dialect: Dialect) -> dict[str, Cell]:
+    """Return a row's cells; where days are unknown beside known ones, people read how many."""
+    cells: dict[str, Cell] = dict(row)
+    if dialect.words and isinstance(row, StatisticsRow) and row.days_unknown and row.days_known:
+        said = [dialect.words.doubts[each] for each in row.remarks if each is not Doubt.UNKNOWN_DAYS]
+        cells["remarks"] = ", ".join([_known_of(row.days_known, row.days_known + row.days_unknown, dialect), *said])
+    return cells
+
+
+def _known_of(known: int, days: int, dialect: Dialect) -> str:
+    """Return on how many days something rests: a share such as 38/282 for programs."""
+    words = dialect.words
+    return words.days_known_of.format(known=known, days=days) if words else f"{known}/{days}"
 
 
 def _annual_csv(found: Found, dialect: Dialect) -> bytes:
@@ -279,7 +294,8 @@ def _annual_row(line: AnnualFigure, dialect: Dialect) -> dict[str, Cell]:
     words = dialect.words
     value: Cell = ClockKind(str(line.value)) if line.figure == "data" else line.value
     name = words.columns[line.figure] if words else line.figure
-    return {"figure": name, "value": value, "unit": line.unit, "estimated": line.estimated}
+    remarks = _known_of(*line.days, dialect) if line.days else ""
+    return {"figure": name, "value": value, "unit": line.unit, "estimated": line.estimated, "remarks": remarks}
 
 
 def _places(found: Found) -> int:

@@ -56,6 +56,8 @@ class Doubt(StrEnum):
     """For some of the opening hours nobody knows how many were inside."""
     UNFINISHED = "unfinished"
     """The day is not over."""
+    UNKNOWN_DAYS = "unknown_days"
+    """Of a day, or of days, nothing is known; no sum has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,8 @@ class DayFigures:
     open_min: int = 0
     unknown_min: int = 0
     """Opening hours of which nobody knows how many were inside."""
+    missing_min: int = 0
+    """Opening hours by the timetable where nothing at all is known of the day; in no other figure."""
     is_cut: bool = False
     """The day's data ends while the library was open."""
     people_min: int = 0
@@ -148,6 +152,7 @@ class DayFigures:
             Doubt.IN_GAPS: self.in_gaps > 0,
             Doubt.UNKNOWN_TIME: self.unknown_min > 0 or self.is_cut,
             Doubt.UNFINISHED: self.is_unfinished,
+            Doubt.UNKNOWN_DAYS: self.kind is DayKind.UNKNOWN,
         }
         return frozenset(doubt for doubt, holds in found.items() if holds)
 
@@ -164,20 +169,28 @@ class _Cell:
 
 
 def day_figures(
-    day: date, record: Record | None, seats: Seats, zone: ZoneInfo, *, opens: bool | None, is_unfinished: bool = False
+    day: date,
+    record: Record | None,
+    seats: Seats,
+    zone: ZoneInfo,
+    *,
+    opening_min: int | None,
+    is_unfinished: bool = False,
 ) -> DayFigures:
     """Return a day in figures.
 
-    `record` is None where nothing is stored; then `opens` says whether the library was to open on that day, None if
-    that is not known either. A day of which something is stored without an open moment was closed: the curve of a
-    library goes on while nothing is counted.
+    `record` is None where nothing is stored; then `opening_min` says for how many minutes the library was to open on
+    that day, None if that is not known either. A day of which something is stored without an open moment was closed:
+    the curve of a library goes on while nothing is counted.
     """
     if record is None:
         kind = DayKind.AHEAD if is_unfinished else DayKind.UNKNOWN
-        return DayFigures(day, DayKind.CLOSED if opens is False else kind, is_unfinished)
+        if opening_min == 0:
+            return DayFigures(day, DayKind.CLOSED, is_unfinished)
+        return DayFigures(day, kind, is_unfinished, missing_min=0 if is_unfinished else opening_min or 0)
     cells = _cells(record.samples, seats)
     if not cells:
-        if is_unfinished and opens is not False:
+        if is_unfinished and opening_min != 0:
             return DayFigures(day, DayKind.AHEAD, is_unfinished, in_gaps=record.in_gaps)
         return DayFigures(day, DayKind.CLOSED, is_unfinished, in_gaps=record.in_gaps)
     known = [each for each in cells if each.people is not None]
@@ -185,9 +198,10 @@ def day_figures(
     visits = _visits(record, peak.people if peak else None)
     last = record.samples[-1]
     end = last.at.astimezone(zone) + SAMPLE_EVERY
+    is_unknown = visits is None and not known
     return DayFigures(
         date=day,
-        kind=DayKind.UNKNOWN if visits is None and not known else DayKind.KNOWN,
+        kind=DayKind.UNKNOWN if is_unknown else DayKind.KNOWN,
         is_unfinished=is_unfinished,
         visits=visits,
         counted=None if visits is None else record.entries,
@@ -195,6 +209,7 @@ def day_figures(
         in_gaps=record.in_gaps,
         open_min=sum(each.minutes for each in cells),
         unknown_min=sum(each.minutes for each in cells if each.people is None),
+        missing_min=sum(each.minutes for each in cells) if is_unknown else 0,
         is_cut=last.state is not State.CLOSED and not is_unfinished and end.date() == day,
         people_min=sum((each.people or 0) * each.minutes for each in known),
         seat_min=sum(each.seats * each.minutes for each in cells),

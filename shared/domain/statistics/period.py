@@ -51,6 +51,8 @@ class PeriodFigures:
     in_gaps: int
     open_min: int
     unknown_min: int
+    missing_min: int
+    """Opening hours by the timetable of the unknown days; in no other figure."""
     people_min: int
     seat_min: int
     seat_known_min: int
@@ -65,6 +67,11 @@ class PeriodFigures:
     def known_min(self) -> int:
         """Opening hours of which it is known how many were inside."""
         return self.open_min - self.unknown_min
+
+    @property
+    def is_told(self) -> bool:
+        """Whether sums say anything: of days that are unknown or to come, nothing added up is not nothing."""
+        return self.known > 0 or not (self.unknown or self.ahead)
 
     @property
     def mean_people(self) -> float | None:
@@ -106,6 +113,7 @@ def add_up(days: Sequence[DayFigures]) -> PeriodFigures:
         in_gaps=sum(each.in_gaps for each in days),
         open_min=sum(each.open_min for each in known),
         unknown_min=sum(each.unknown_min for each in known),
+        missing_min=sum(each.missing_min for each in days),
         people_min=sum(each.people_min for each in known),
         seat_min=sum(each.seat_min for each in known),
         seat_known_min=sum(each.seat_known_min for each in known),

@@ -50,6 +50,7 @@ WORDS: Final = StatisticsWords(
     wait_detail="In nine cases of ten up to {most}, at the longest {longest}. There was a wait for {lasted}.",
     no_wait="nobody had to wait",
     days_line="Days known: {known} · closed: {closed} · unknown: {unknown}",
+    days_known_of="{known} of {days} opening days known",
     not_over="This time is not over; the figures are those so far.",
     few_days=lambda n: (
         "Little is known of this time: the figures rest on {days} day."
@@ -89,6 +90,7 @@ WORDS: Final = StatisticsWords(
             else "Compared on {days} days on which the library was open, and is known, in both."
         ),
         none="There is no day that could be compared: open, known and over in both.",
+        of_days=lambda n: "{span}: {days} day" if n == 1 else "{span}: {days} days",
         same_weekdays="Each day stands beside one of the same weekday.",
         left_out="Days left out: closed {closed}, unknown or not over {unknown}, without a counterpart {alone}.",
         figure="Figure",
@@ -117,6 +119,7 @@ WORDS: Final = StatisticsWords(
         "in_gaps": "people of an unknown day besides",
         "unknown_time": "some opening hours unknown",
         "unfinished": "not over",
+        "unknown_days": "nothing known",
     },
     data={"wall": "real", "simulated": "simulated", "recorded": "recorded, played back"},
     columns={

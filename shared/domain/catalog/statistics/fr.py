@@ -50,6 +50,7 @@ WORDS: Final = StatisticsWords(
     wait_detail="Neuf fois sur dix {most} au plus, au maximum {longest}. Il y a eu de l’attente pendant {lasted}.",
     no_wait="personne n’a dû attendre",
     days_line="Jours connus : {known} · fermés : {closed} · inconnus : {unknown}",
+    days_known_of="{known} jours d’ouverture connus sur {days}",
     not_over="Cette période n’est pas terminée ; les chiffres sont provisoires.",
     few_days=lambda n: (
         "On sait peu de choses de cette période : les chiffres reposent sur {days} jour."
@@ -89,6 +90,7 @@ WORDS: Final = StatisticsWords(
             else "Comparaison sur {days} jours où la bibliothèque était ouverte et connue des deux côtés."
         ),
         none="Aucun jour ne peut être comparé : ouvert, connu et terminé des deux côtés.",
+        of_days=lambda n: "{span} : {days} jour" if n < 2 else "{span} : {days} jours",
         same_weekdays="Chaque jour est comparé au même jour de la semaine.",
         left_out="Jours écartés : fermés {closed}, inconnus ou non terminés {unknown}, sans équivalent {alone}.",
         figure="Chiffre",
@@ -117,6 +119,7 @@ WORDS: Final = StatisticsWords(
         "in_gaps": "en plus, personnes d’un jour inconnu",
         "unknown_time": "heures d’ouverture en partie inconnues",
         "unfinished": "non terminé",
+        "unknown_days": "rien de connu",
     },
     data={"wall": "réelles", "simulated": "simulées", "recorded": "enregistrées, rejouées"},
     columns={

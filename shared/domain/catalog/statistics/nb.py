@@ -50,6 +50,7 @@ WORDS: Final = StatisticsWords(
     wait_detail="Ni av ti ganger inntil {most}, på det lengste {longest}. Det var ventetid i {lasted}.",
     no_wait="ingen måtte vente",
     days_line="Kjente dager: {known} · stengt: {closed} · ukjent: {unknown}",
+    days_known_of="{known} av {days} åpningsdager kjent",
     not_over="Perioden er ikke over; dette er tallene så langt.",
     few_days=lambda n: (
         "Lite er kjent om denne perioden: tallene bygger på {days} dag."
@@ -89,6 +90,7 @@ WORDS: Final = StatisticsWords(
             else "Sammenlignet over {days} dager da biblioteket var åpent og kjent begge ganger."
         ),
         none="Det finnes ingen dag som kan sammenlignes: åpen, kjent og over begge ganger.",
+        of_days=lambda n: "{span}: {days} dag" if n == 1 else "{span}: {days} dager",
         same_weekdays="Hver dag står ved siden av samme ukedag.",
         left_out="Utelatte dager: stengt {closed}, ukjent eller ikke over {unknown}, uten motstykke {alone}.",
         figure="Tall",
@@ -117,6 +119,7 @@ WORDS: Final = StatisticsWords(
         "in_gaps": "i tillegg personer fra en ukjent dag",
         "unknown_time": "åpningstiden delvis ukjent",
         "unfinished": "ikke over",
+        "unknown_days": "ingenting kjent",
     },
     data={"wall": "virkelige", "simulated": "simulert", "recorded": "opptak, avspilt"},
     columns={

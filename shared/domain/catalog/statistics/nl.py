@@ -50,6 +50,7 @@ WORDS: Final = StatisticsWords(
     wait_detail="Negen van de tien keer hoogstens {most}, op zijn langst {longest}. Er was een wachttijd gedurende {lasted}.",
     no_wait="niemand hoefde te wachten",
     days_line="Dagen bekend: {known} · gesloten: {closed} · onbekend: {unknown}",
+    days_known_of="{known} van {days} openingsdagen bekend",
     not_over="Deze periode is nog niet voorbij; dit zijn de cijfers tot nu toe.",
     few_days=lambda n: (
         "Over deze periode is weinig bekend: de cijfers berusten op {days} dag."
@@ -89,6 +90,7 @@ WORDS: Final = StatisticsWords(
             else "Vergeleken over {days} dagen waarop de bibliotheek beide keren open en bekend was."
         ),
         none="Er is geen dag die vergeleken kan worden: beide keren open, bekend en voorbij.",
+        of_days=lambda n: "{span}: {days} dag" if n == 1 else "{span}: {days} dagen",
         same_weekdays="Elke dag staat naast dezelfde weekdag.",
         left_out="Weggelaten dagen: gesloten {closed}, onbekend of niet voorbij {unknown}, zonder tegenhanger {alone}.",
         figure="Cijfer",
@@ -117,6 +119,7 @@ WORDS: Final = StatisticsWords(
         "in_gaps": "daarnaast personen van een onbekende dag",
         "unknown_time": "openingsuren deels onbekend",
         "unfinished": "niet voorbij",
+        "unknown_days": "niets bekend",
     },
     data={"wall": "echt", "simulated": "gesimuleerd", "recorded": "opgenomen, afgespeeld"},
     columns={

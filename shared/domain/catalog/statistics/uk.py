@@ -53,6 +53,7 @@ WORDS: Final = StatisticsWords(
     wait_detail="У дев’яти випадках із десяти до {most}, найдовше {longest}. Чекати доводилося протягом {lasted}.",
     no_wait="чекати не доводилося нікому",
     days_line="Відомих днів: {known} · зачинено: {closed} · невідомо: {unknown}",
+    days_known_of="відомо робочих днів: {known} з {days}",
     not_over="Цей період ще триває; це дані на цей час.",
     few_days=lambda n: plural(
         n,
@@ -94,6 +95,7 @@ WORDS: Final = StatisticsWords(
             "Порівняно за {days} днів, коли бібліотека обидва рази працювала і є дані.",
         ),
         none="Немає жодного дня, який можна порівняти: відчиненого, відомого й завершеного обидва рази.",
+        of_days=lambda n: plural(n, "{span}: {days} день", "{span}: {days} дні", "{span}: {days} днів"),
         same_weekdays="Кожен день порівняно з тим самим днем тижня.",
         left_out="Не враховано днів: зачинених {closed}, невідомих або незавершених {unknown}, без відповідника {alone}.",
         figure="Показник",
@@ -122,6 +124,7 @@ WORDS: Final = StatisticsWords(
         "in_gaps": "крім того, люди невідомого дня",
         "unknown_time": "години роботи частково невідомі",
         "unfinished": "ще триває",
+        "unknown_days": "нічого не відомо",
     },
     data={"wall": "справжні", "simulated": "симуляція", "recorded": "запис, відтворено"},
     columns={

@@ -68,6 +68,8 @@ class ComparisonWords:
     over_days: Counted
     """{days}: so many pairs of days were open and known."""
     none: str
+    of_days: Counted
+    """{span}, {days}: the heading of a column that holds so many days of a span."""
     same_weekdays: str
     left_out: str
     """{closed}, {unknown}, {alone}: days left out."""
@@ -125,6 +127,8 @@ class StatisticsWords:
     no_wait: str
     days_line: str
     """{known}, {closed}, {unknown}"""
+    days_known_of: str
+    """{known}, {days}: small letters; on how much a figure rests."""
     not_over: str
     few_days: Counted
     """{days}"""
