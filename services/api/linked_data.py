@@ -17,6 +17,7 @@ from services.api.week import DAYS_A_WEEK, USUAL_WEEKS, Hours, Times, Unusual, h
 from shared.contracts.status import Estimate
 from shared.domain.catalog import CATALOGS
 from shared.domain.library import ClockKind
+from shared.domain.messages import level_seen
 
 CONTEXT: Final = "https://schema.org"
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -124,8 +125,9 @@ def _clock(at: time) -> str:
 def _figures(status: ServedStatus) -> Iterator[Node]:
     """Return what is known of this moment; nothing of an expired, unknown or closed library."""
     held = {"validFrom": status.as_of.isoformat(), "validThrough": status.valid_until.isoformat()}
-    if status.level is not None:
-        yield _feature("seats", status.level, held)
+    level = level_seen(status.to_domain())
+    if level is not None:
+        yield _feature("seats", level, held)
     if status.people is not None:
         yield _feature("people", status.people.value, held) | _between(status.people)
     if status.free_seats is not None:

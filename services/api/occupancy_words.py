@@ -14,6 +14,7 @@ from services.api.freshness import ServedStatus
 from services.api.models import Answer
 from shared.contracts.status import Estimate, ZoneStatus
 from shared.domain.level import Level
+from shared.domain.messages import level_seen, zone_level_seen
 from shared.domain.status import State
 
 
@@ -68,23 +69,27 @@ class OccupancyList(Answer):
 
 def occupancy(status: ServedStatus) -> Occupancy:
     """Return a status in these words."""
+    seen = status.to_domain()
     return Occupancy(
         library=status.library,
         label=status.name,
         timestamp=int(status.as_of.timestamp()),
         valid_until=status.valid_until,
         expired=status.expired,
-        occupancy_status=_word(status.state, status.level),
+        occupancy_status=_word(status.state, level_seen(seen)),
         occupancy_percentage=_percentage(status.people, status.capacity),
-        zones=tuple(_zone(status.state, each) for each in status.zones),
+        zones=tuple(
+            _zone(status.state, each, zone_level_seen(zone))
+            for each, zone in zip(status.zones, seen.zones, strict=True)
+        ),
     )
 
 
-def _zone(state: State, zone: ZoneStatus) -> ZoneOccupancy:
+def _zone(state: State, zone: ZoneStatus, level: Level | None) -> ZoneOccupancy:
     return ZoneOccupancy(
         id=zone.id,
         label=zone.name,
-        occupancy_status=_word(state, zone.level),
+        occupancy_status=_word(state, level),
         occupancy_percentage=_percentage(zone.people, zone.capacity),
     )
 

@@ -158,6 +158,7 @@ async def test_the_list_is_searched_without_marks_and_by_address(client: httpx.A
 
 async def test_the_list_can_be_narrowed_and_ordered(client: httpx.AsyncClient) -> None:
     assert await cards(client, "seats=1&order=seats") == ["simulated", "many", "few"]
+    # Who admits nobody has no seat to offer, whatever is free inside.
     by_seats = await cards(client, "order=seats")
     assert by_seats[:4] == ["simulated", "many", "few", "full"]  # none of the others has a figure
     assert (await cards(client, "order=name"))[0] == "shut"

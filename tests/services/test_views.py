@@ -19,7 +19,7 @@ from cli.bus_server import BusServer
 from services.api.documents import WAITING_MAX, Documents
 from services.api.freshness import fresh_form
 from services.api.linked_data import linked_data
-from services.api.occupancy_words import OccupancyStatus
+from services.api.occupancy_words import OccupancyStatus, occupancy
 from services.api.problems import ProblemRaised
 from services.api.profiles import Profile
 from services.api.space_api import missing_keys, space
@@ -27,7 +27,9 @@ from services.api.tables import LIBRARY_COLUMNS, ZONE_COLUMNS, Separator, table
 from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.domain.catalog import CATALOGS
+from shared.domain.level import Level
 from shared.domain.library import ClockKind
+from shared.domain.occupancy import Estimate
 from shared.runtime.bus import Bus
 from tests.services.api_running import NOON, Wall, eventually, public, running_api
 from tests.services.views_stage import STATES, Stage, configured, standing
@@ -474,3 +476,8 @@ async def test_what_the_operator_applies_is_what_the_views_tell(operator: Bus, b
         await operator.bucket(subjects.LIBRARIES).delete("few")
         await eventually(lambda: api.parts.profiles.get("few") is None)
         assert (await client.get("/v1/libraries/few/hours")).status_code == 503
+
+
+def test_no_seat_left_is_full_in_every_word_for_it() -> None:
+    none_left = fresh_form(public(level=Level.FEW_SEATS, people=Estimate(120, 110, 130)))
+    assert occupancy(none_left).occupancy_status is OccupancyStatus.FULL
