@@ -59,9 +59,19 @@ async def carry_out(bus: Bus, changes: Sequence[Change]) -> None:
                 else:
                     await bucket.put(change.library, change.value)
             case "removed":
+                # First: had the library gone before its staff, applying again would not know of them any more.
+                await _let_go_of_staff(bus, change.library)
                 await bucket.delete(change.library)
             case "kept" | "unchanged":
                 pass
+
+
+async def _let_go_of_staff(bus: Bus, library: str) -> None:
+    """Delete a library's people, tablets, invitations, sessions and counts of wrong PINs."""
+    staff = bus.bucket(subjects.STAFF)
+    for key in await staff.keys(f"{library}."):
+        if await staff.get(key) is not None:
+            await staff.delete(key)
 
 
 def _compare(library: LibraryConfig, applied: Entry | None) -> Change:

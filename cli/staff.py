@@ -14,6 +14,7 @@ import segno
 import typer
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
 from cli.data_folder import DATA, DataFolder, DataOption
@@ -21,7 +22,7 @@ from cli.staffing.people import (
     Staff,
     add_person,
     invite,
-    paused_until,
+    pauses_of,
     person_called,
     record_of,
     remove_person,
@@ -33,6 +34,7 @@ from cli.staffing.record import became, fields, said
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from services.ingest.pins import fault_of
 from shared.contracts.desk import INVITED_FOR, DeskRecord, Person
+from shared.contracts.readings import on_one_line
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import now
 
@@ -110,7 +112,8 @@ def list_people(
 
     async def look(bus: Bus) -> list[tuple[Person, datetime | None]]:
         found = sorted((await staff_of(bus, library)).people.values(), key=lambda each: each.name.casefold())
-        return [(each, await paused_until(bus, library, each, at)) for each in found]
+        pauses = await pauses_of(bus, library, at)
+        return [(each, pauses.get(each.id)) for each in found]
 
     found = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), look)
     if as_json:
@@ -132,7 +135,7 @@ def list_people(
     table = Table("id", "name", "PIN since", "", box=SIMPLE)
     for each, until in found:
         pause = f"wrong PINs; waits until {until.astimezone():%H:%M}" if until else ""
-        table.add_row(each.id, each.name, f"{each.since.astimezone():%Y-%m-%d}", pause)
+        _add_row(table, each.id, each.name, f"{each.since.astimezone():%Y-%m-%d}", pause)
     OUT.print(table)
 
 
@@ -165,7 +168,7 @@ def remove(
 ) -> None:
     """Let somebody sign in no more. What they have said stays on record."""
     address = bus_address(DataFolder(data), nats_url, seed_file)
-    removed = _on_bus(address, lambda bus: remove_person(bus, library, person))
+    removed = _on_bus(address, lambda bus: remove_person(bus, library, person, now()))
     say(f"{removed.name} ({removed.id}) is signed out everywhere and cannot sign in any more")
 
 
@@ -230,7 +233,7 @@ def list_tablets(
     at = now()
     found = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), lambda bus: staff_of(bus, library))
     rows = sorted(found.tablets.values(), key=lambda each: each.name.casefold())
-    open_ones = [each for each in found.invitations.values() if each.expires > at]
+    open_ones = found.unused(at)
     if as_json:
         say_json(_tablet_fields(found, at))
         return
@@ -240,9 +243,10 @@ def list_tablets(
     table = Table("id", "name", "since", "signed in", box=SIMPLE)
     for each in rows:
         signed_in = ", ".join(person.name for person in found.signed_in(each, at)) or "nobody"
-        table.add_row(each.id, each.name, f"{each.enrolled_at.astimezone():%Y-%m-%d %H:%M}", signed_in)
+        _add_row(table, each.id, each.name, f"{each.enrolled_at.astimezone():%Y-%m-%d %H:%M}", signed_in)
     for invitation in open_ones:
-        table.add_row(invitation.tablet, invitation.name, f"invited until {invitation.expires.astimezone():%H:%M}", "")
+        until = f"invited until {invitation.expires.astimezone():%H:%M}"
+        _add_row(table, invitation.tablet, invitation.name, until, "")
     OUT.print(table)
 
 
@@ -288,7 +292,7 @@ def log(
     for each in reversed(record.acts):
         note = f' ("{each.note}")' if each.note else ""
         who = names.get(each.by, each.by) or "a key"
-        table.add_row(f"{each.at:%m-%d %H:%M}", who, each.device, said(each) + note, became(each, names))
+        _add_row(table, f"{each.at:%m-%d %H:%M}", who, each.device, said(each) + note, became(each, names))
     OUT.print(table)
 
 
@@ -311,6 +315,11 @@ def qr_code(text: str) -> str:
     drawn = io.StringIO()
     segno.make(text, error="m", micro=False).terminal(out=drawn, border=2, compact=True)
     return drawn.getvalue()
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """Add cells as they are: brackets in what people wrote are no markup, and nothing in it moves the cursor."""
+    table.add_row(*(Text(on_one_line(each)) for each in cells))
 
 
 def _tablet_fields(found: Staff, at: datetime) -> list[dict[str, str | list[str] | None]]:

@@ -19,6 +19,8 @@ from services.ingest.sign_in import invitation_name, open_code
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.desk import (
+    FORMER,
+    ID_KEPT_FOR,
     INVITATION,
     INVITATIONS_MAX,
     INVITED_FOR,
@@ -30,6 +32,7 @@ from shared.contracts.desk import (
     TABLETS_MAX,
     TRIES_OF,
     DeskRecord,
+    Former,
     Invitation,
     Person,
     Session,
@@ -53,6 +56,15 @@ class Staff:
     tablets: dict[str, Tablet]
     invitations: dict[str, Invitation]
     sessions: dict[str, Session]
+    formers: dict[str, Former]
+
+    def unused(self, at: datetime) -> list[Invitation]:
+        """Return the invitations that are open."""
+        return [each for each in self.invitations.values() if each.expires > at and each.used_at is None]
+
+    def left_lately(self, at: datetime) -> set[str]:
+        """Return the ids of people who have left not long ago."""
+        return {each.id for each in self.formers.values() if at - each.since < ID_KEPT_FOR}
 
     def signed_in(self, tablet: Tablet, at: datetime) -> list[Person]:
         """Return who has a session on a tablet that has not ended."""
@@ -89,6 +101,7 @@ async def staff_of(bus: Bus, library: str) -> Staff:
         await each(TABLET, Tablet),
         await each(INVITATION, Invitation),
         await each(SESSION, Session),
+        await each(FORMER, Former),
     )
 
 
@@ -105,10 +118,17 @@ async def add_person(bus: Bus, library: str, name: str, person_id: str, pin: str
         )
     if person_id in staff.people:
         raise Trouble(f"{person_id} is {staff.people[person_id].name} already", "choose another --id")
-    chosen = person_id or free_id(name, staff.people, "person")
+    left = staff.left_lately(at)
+    if person_id in left:
+        free_on = staff.formers[person_id].since + ID_KEPT_FOR
+        reason = f"somebody else was {person_id} of late, and is named so on record until {free_on:%Y-%m-%d}"
+        raise Trouble(reason, "choose another --id")
+    for old in set(staff.formers) - left:
+        await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, FORMER, old))
+    chosen = person_id or free_id(name, {*staff.people, *left}, "person")
     person = _made(Person, {"id": chosen, "name": name.strip(), "pin": _kept(pin), "since": at})
     await _put(bus, library, PERSON, person.id, person)
-    await _put(bus, library, TRIES_OF, person.id, Tries(wrong=0))
+    await _forgive(bus, library, person.id)
     return person
 
 
@@ -117,21 +137,27 @@ async def renew_pin(bus: Bus, library: str, name: str, pin: str, at: datetime) -
     person = person_called(await staff_of(bus, library), name)
     renewed = person.model_copy(update={"pin": _kept(pin), "since": at})
     await _put(bus, library, PERSON, person.id, renewed)
-    await _put(bus, library, TRIES_OF, person.id, Tries(wrong=0))
+    await _forgive(bus, library, person.id)
     return renewed
 
 
-async def remove_person(bus: Bus, library: str, name: str) -> Person:
+async def remove_person(bus: Bus, library: str, name: str, at: datetime) -> Person:
     """Let somebody sign in no more, and end their sessions. Raises Trouble, BusUnavailable."""
     person = person_called(await staff_of(bus, library), name)
+    await _put(bus, library, FORMER, person.id, Former(id=person.id, since=at))
     await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, PERSON, person.id))
     return person
 
 
-async def paused_until(bus: Bus, library: str, person: Person, at: datetime) -> datetime | None:
-    """Return until when somebody has to wait after wrong PINs, or None. Raises BusUnavailable."""
-    tries = _read(await bus.bucket(subjects.STAFF).get(subjects.staff_key(library, TRIES_OF, person.id)), Tries)
-    return tries.locked_until if tries and tries.locked_until and tries.locked_until > at else None
+async def pauses_of(bus: Bus, library: str, at: datetime) -> dict[str, datetime]:
+    """Return until when who has to wait after wrong PINs, on one tablet or on all, by person. Raises BusUnavailable."""
+    prefix = subjects.staff_key(library, TRIES_OF, "")
+    pauses: dict[str, datetime] = {}
+    for key, tries in (await values_of(bus, subjects.STAFF, f"{prefix}>", Tries)).items():
+        person = key.removeprefix(prefix).partition(".")[0]
+        if tries.locked_until is not None and tries.locked_until > at:
+            pauses[person] = max(tries.locked_until, pauses.get(person, at))
+    return pauses
 
 
 async def invite(bus: Bus, library: str, name: str, at: datetime, *, replaces: bool) -> Invited:
@@ -152,7 +178,7 @@ async def invite(bus: Bus, library: str, name: str, at: datetime, *, replaces: b
     for old, each in staff.invitations.items():
         if each.expires <= at:
             await bucket.delete(subjects.staff_key(library, INVITATION, old))
-    open_ones = [each for each in staff.invitations.values() if each.expires > at]
+    open_ones = staff.unused(at)
     if len(open_ones) >= INVITATIONS_MAX:
         soonest = min(each.expires for each in open_ones)
         wait_min = (soonest - at) // timedelta(minutes=1) + 1
@@ -169,12 +195,15 @@ async def invite(bus: Bus, library: str, name: str, at: datetime, *, replaces: b
 
 
 async def revoke_tablet(bus: Bus, library: str, name: str) -> Tablet:
-    """End a tablet's key and every session on it. Raises Trouble, BusUnavailable."""
+    """End a tablet's key, every session on it, and the invitations for it. Raises Trouble, BusUnavailable."""
     staff = await staff_of(bus, library)
     tablet = _called(staff.tablets, name)
     if tablet is None:
         known = ", ".join(sorted(staff.tablets)) or "none"
         raise Trouble(f"{library} has no tablet {name!r}; it has {known}", "see `placelibre staff tablets list`")
+    for code, each in staff.invitations.items():  # first: none of them may bring it back
+        if each.tablet == tablet.id:
+            await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, INVITATION, code))
     await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, TABLET, tablet.id))
     return tablet
 
@@ -228,6 +257,13 @@ def _made(model: type[_Model], fields: dict[str, object]) -> _Model:
 
 def _read(entry: Entry | None, model: type[_Model]) -> _Model | None:
     return None if entry is None else model.model_validate_json(entry.value)
+
+
+async def _forgive(bus: Bus, library: str, person: str) -> None:
+    """End the pauses of a person after wrong PINs."""
+    key = subjects.staff_key(library, TRIES_OF, person)
+    for each in {key, *await values_of(bus, subjects.STAFF, f"{key}.*", Tries)}:
+        await bus.bucket(subjects.STAFF).put(each, Tries(wrong=0).model_dump_json().encode())
 
 
 async def _put(bus: Bus, library: str, what: str, name: str, value: BaseModel) -> None:

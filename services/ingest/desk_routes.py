@@ -45,7 +45,7 @@ TIME_PASSES_S: Final = 5.0
 """How often what follows from time alone (a silence, a budget's day) is worked out for it."""
 WAITING_MAX: Final = 512
 WAITING_OF_ONE: Final = 4
-"""Requests that wait; further ones are answered at once, as if they had not asked to wait."""
+"""Requests that wait; further ones are told at once to come back, unless there is something new for them."""
 ETAG: Final = r'^"[0-9a-f]{24}"$'
 UNKNOWN_CODE: Final = "Nothing can be enrolled with this code."
 """The same for one that never was, was used or is too old."""
@@ -64,6 +64,9 @@ class EnrolmentRequest(Asked):
     """The code of an invitation, as it stands in the QR code behind the #."""
 
     code: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}\.[A-Za-z0-9_-]{16,100}$")]
+    nonce: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{16,64})?$")] = Field(
+        default="", description="Made by the tablet; with the same one it gets the same key again if an answer is lost."
+    )
 
 
 class SignInRequest(Asked):
@@ -105,8 +108,11 @@ def router(door: Door) -> APIRouter:
         status_code=201,
         summary="Enrol a tablet",
         description="With the code of an invitation (`placelibre staff enrol`), which is used once. Answers with the"
-        " tablet's key; it is shown this once.",
-        openapi_extra=_body(EnrolmentRequest, {"code": "bpi.kP3o-x_Qm2Vb8cT1yZ7uJ4rLs0fWnEaD"}),
+        " tablet's key. Whoever sends the same `nonce` gets the same answer again as long as the invitation lasts;"
+        " without one the key is shown this once.",
+        openapi_extra=_body(
+            EnrolmentRequest, {"code": "bpi.kP3o-x_Qm2Vb8cT1yZ7uJ4rLs0fWnEaD", "nonce": "fWnEaD7uJ4rLs0kP3o-x"}
+        ),
         responses=_responses({403: "The code is unknown, used or too old.", 429: "Too many tries of one address."}),
         response_class=JSONResponse,
     )
@@ -175,7 +181,7 @@ async def _enrol(door: Door, body: bytes) -> Response:
         return _come_back()
     library = door.senders.libraries.get(asked.code.partition(".")[0])
     try:
-        enrolled = None if library is None else await enrol(bus, door.senders.staff, asked.code, now())
+        enrolled = None if library is None else await enrol(bus, door.senders.staff, asked.code, now(), asked.nonce)
     except BusUnavailable:
         return _come_back()
     if library is None or enrolled is None:
@@ -221,7 +227,7 @@ async def _sign_out(door: Door, sender: Sender) -> Response:
     if bus is None:
         return _come_back()
     try:
-        await sign_out(bus, door.senders.staff, sender.library.id, sender.session)
+        await sign_out(bus, door.senders.staff, sender.library.id, sender.session, sender.session_sha256)
     except BusUnavailable:
         return _come_back()
     return Response(status_code=204, headers=NO_STORE)
@@ -234,7 +240,7 @@ async def _desk(door: Door, waiting: Waiting, request: Request, lang: str, known
     sender, desk = found
     words = words_of(lang, request.headers.get("accept-language", ""))
     with waiting.place(sender) as is_free:
-        deadline = monotonic_s() + (wait_s if is_free else 0)
+        deadline = monotonic_s() + wait_s
         while True:
             version, looked_s = desk.version, monotonic_s()
             staff, claims = door.senders.staff, door.registry.claims
@@ -244,6 +250,8 @@ async def _desk(door: Door, waiting: Waiting, request: Request, lang: str, known
             if etag != known:
                 headers = {**NO_STORE, "ETag": etag, "Vary": "Authorization, Accept-Language"}
                 return Response(shown.model_dump_json(), media_type="application/json", headers=headers)
+            if wait_s and not is_free:
+                return answer(PROBLEMS["waiting"], "Nothing is different.", retry_after_s=RETRY_AFTER_S)
             while desk.version == version and monotonic_s() - looked_s < TIME_PASSES_S:
                 left_s = deadline - monotonic_s()
                 if left_s <= 0:
@@ -252,6 +260,8 @@ async def _desk(door: Door, waiting: Waiting, request: Request, lang: str, known
                 again = sender_of(door, request.headers)
                 if not isinstance(again, Sender):
                     return again
+                if await request.is_disconnected():
+                    return Response(status_code=304)  # to nobody; its place is free for who asks again
                 if again != sender:  # another configuration, another name
                     sender = again
                     break

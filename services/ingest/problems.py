@@ -36,6 +36,12 @@ PROBLEMS: Final = table(
         "This cannot be done just now",
         "Send the same request again after the seconds in Retry-After.",
     ),
+    Problem(
+        "waiting",
+        503,
+        "Too many wait already",
+        "Ask again after the seconds in Retry-After, or without `wait`; requests that were given up end in a second.",
+    ),
     Problem("not-at-a-branch", 404, "A branch has no tablets", "Use the centre's address."),
     Problem(
         "invitation-over",

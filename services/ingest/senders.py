@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -11,7 +11,7 @@ from typing import Final
 
 from services.ingest.staff_book import StaffBook
 from shared.contracts.configuration import SIMULATION_KEY_ID, Key, LibraryConfig
-from shared.contracts.desk import SESSION, TABLET, Person, Tablet
+from shared.contracts.desk import SESSION, TABLET, Person, Session, Tablet
 from shared.domain.library import ClockKind
 
 PARTS: Final = 4
@@ -41,6 +41,8 @@ class Sender:
     """Who is signed in."""
     session: str = ""
     """The id of the session."""
+    session_sha256: str = ""
+    """Of its secret: who signs in again on the same tablet gets another session of the same id."""
 
     @property
     def is_simulation(self) -> bool:
@@ -119,7 +121,7 @@ class Senders:
         person = self.staff.signed_in(library_id, session, now)
         if person is None:
             return Refusal.SESSION_OVER
-        return Refusal.NOT_YET if library is None else _on(tablet, library, person, session.id)
+        return Refusal.NOT_YET if library is None else _on(tablet, library, person, session)
 
     def library_for(self, sender: Sender, library_id: str) -> LibraryConfig | str:
         """Return the library if the sender may write to it, else the reason why not."""
@@ -152,6 +154,7 @@ def is_of_staff(credential: str) -> bool:
     return len(parts) == PARTS and parts[1] in {TABLET, SESSION}
 
 
-def _on(tablet: Tablet, library: LibraryConfig, person: Person | None = None, session: str = "") -> Sender:
+def _on(tablet: Tablet, library: LibraryConfig, person: Person | None = None, session: Session | None = None) -> Sender:
     key = Key(id=tablet.id, sha256=tablet.sha256, device=tablet.id, role="staff")
-    return Sender(f"{library.id}.{TABLET}.{tablet.id}", library, key, tablet, person, session)
+    sender = Sender(f"{library.id}.{TABLET}.{tablet.id}", library, key, tablet, person)
+    return sender if session is None else replace(sender, session=session.id, session_sha256=session.sha256)

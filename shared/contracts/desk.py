@@ -23,11 +23,19 @@ INVITED_FOR: Final = timedelta(minutes=15)
 """How long an invitation may be used; it is used once."""
 PIN_PATTERN: Final = r"^[0-9]{4,8}$"
 TRIES: Final = 5
-"""Wrong PINs of one person in a row before they have to wait."""
+"""Wrong PINs of one person on one tablet in a row before nobody may try for that person there."""
+TRIES_ON_TABLET: Final = 20
+"""Wrong PINs on one tablet, of whomever, before nobody may try there: one who tries colleague after colleague."""
+TRIES_OF_PERSON: Final = 30
+"""Wrong PINs of one person in a row on all tablets together; so many that one tablet cannot soon lock somebody out."""
+TRIES_FORGOTTEN: Final = timedelta(hours=1)
+"""After so long without a wrong PIN, and without a pause, a tablet's count begins anew: people do mistype."""
 LOCKED_FOR: Final = timedelta(minutes=5)
 LOCKED_FOR_AT_MOST: Final = timedelta(hours=1)
 """The lock doubles with every further row of wrong ones: a PIN of four digits takes months to be found."""
 SESSION_FOR: Final = timedelta(days=30)
+ID_KEPT_FOR: Final = timedelta(days=30)
+"""The id of somebody who has left is given to nobody else for so long: what they said is still told under it."""
 PEOPLE_MAX: Final = 100
 TABLETS_MAX: Final = 50
 INVITATIONS_MAX: Final = 10
@@ -38,6 +46,7 @@ SESSION: Final = "session"
 PERSON: Final = "person"
 INVITATION: Final = "invitation"
 TRIES_OF: Final = "tries"
+FORMER: Final = "former"
 """What stands between library and name in the keys of the STAFF bucket, and in credentials."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -52,6 +61,13 @@ class Person(Wire):
     pin: str = Field(description="scrypt: `n$r$p$salt$hash`, the last two in base64.")
     since: AwareDatetime
     """A new PIN is a new `since`: sessions from before it end."""
+
+
+class Former(Wire):
+    """The id of somebody who has left, and since when; nothing else is kept of them here."""
+
+    id: Slug
+    since: AwareDatetime
 
 
 class Tablet(Wire):
@@ -70,6 +86,9 @@ class Invitation(Wire):
     tablet: Slug
     name: Called
     expires: AwareDatetime
+    used_at: AwareDatetime | None = None
+    used_sha256: Sha256 | None = None
+    """Of the key that it gave: the same tablet, whose answer was lost, gets it again."""
 
 
 class Session(Wire):
@@ -87,10 +106,15 @@ class Session(Wire):
 
 
 class Tries(Wire):
-    """Wrong PINs of one person in a row, and until when no more is taken."""
+    """Wrong PINs in a row, and until when no more is taken.
+
+    There are three counts: under a person's id, for all tablets together; under `<person>.<tablet>`; and, of a tablet
+    whoever it is, under `_on.<tablet>`.
+    """
 
     wrong: int
     locked_until: AwareDatetime | None = None
+    last_at: AwareDatetime | None = None
 
 
 class Act(Wire):

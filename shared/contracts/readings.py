@@ -43,7 +43,8 @@ def _in_bounds(moment: datetime) -> datetime:
     return moment
 
 
-def _on_one_line(text: str) -> str:
+def on_one_line(text: str) -> str:
+    """Return a text without controls, line ends and marks of direction."""
     return " ".join(UNPRINTABLE.sub(" ", text).split())
 
 
@@ -197,7 +198,7 @@ class Occupancy(WireReading):
 class RemarkReading(WireReading):
     """A reading that may say why it was made."""
 
-    note: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(_on_one_line)] = Field(
+    note: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(on_one_line)] = Field(
         default="", description="Why, in plain words for colleagues; never public."
     )
     by: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,62})?$")] = Field(
@@ -299,7 +300,7 @@ class Notice(RemarkReading):
     """Words to the public until a time; an empty text takes the notice back."""
 
     kind: Literal["notice"]
-    text: Annotated[str, Field(max_length=MAX_TEXT)]
+    text: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(on_one_line)]
     until: Moment
 
     def to_domain(self) -> domain.Notice:
@@ -312,7 +313,7 @@ class Closing(RemarkReading):
 
     kind: Literal["closing"]
     until: Moment
-    reason: Annotated[str, Field(max_length=MAX_TEXT)] = ""
+    reason: Annotated[str, Field(max_length=MAX_TEXT), AfterValidator(on_one_line)] = ""
 
     def to_domain(self) -> domain.ExceptionalClosing:
         """Return the domain's reading."""

@@ -401,7 +401,8 @@ class HistorySample(Wire):
 class Correction(Wire):
     """One correction of a day: what moved the estimate beside the gates' counts, and the people before and after.
 
-    `source` is the reading behind it, or the gate that was put right. Reading, `who` and `why` are for staff alone.
+    `source` is the reading behind it, or the gate that was put right. The reading is for staff alone. `who` and `why`
+    are empty: days are kept for years, and who said what for no longer than the log has it.
     """
 
     at: AwareDatetime
@@ -419,7 +420,7 @@ class Correction(Wire):
 
     @classmethod
     def of(cls, entry: ledger.Entry, zone: ZoneInfo) -> Self:
-        """Return the wire form of an entry of the ledger, in the library's own time zone."""
+        """Return the wire form of an entry of the ledger, in the library's own time zone, without names and notes."""
         return cls(
             at=moment(entry.at).astimezone(zone),
             kind=entry.kind,
@@ -428,8 +429,6 @@ class Correction(Wire):
             after=entry.after,
             said=entry.said,
             place=entry.place,
-            who=entry.who,
-            why=entry.why,
             taken_back=entry.taken_back.astimezone(zone) if entry.taken_back else None,
         )
 

@@ -161,5 +161,5 @@ def checkpoint_key(partition: int) -> str:
 
 
 def staff_key(library: str, what: str, name: str) -> str:
-    """Return the key of a person, a tablet, an invitation or a session of a library's staff."""
+    """Return the key of a person, a tablet, an invitation, a session or a count of wrong PINs of a library's staff."""
     return f"{library}.{what}.{name}"

@@ -34,6 +34,8 @@ from shared.domain.reading import (
 
 ACTS_KEPT: Final = 128
 """Of one library: a busy day of two desks, and the evening before."""
+UNDONE_KEPT: Final = 256
+"""Names of what was taken back and is not there: it may still arrive, from a tablet without a line."""
 ACTS_KEPT_FOR: Final = timedelta(days=30)
 """As long as the log behind them: who said what is no longer kept than that."""
 LOOK: Final = "look"
@@ -104,6 +106,10 @@ class Acts:
         word = TakenBack(undo.at, undo.by)
         for name in (f"{undo.device}/{undo.target}", undo.target):
             self.undone[name] = min(self.undone.get(name, word), word)
+        known = {name for each in self.readings for name in _names(each)}
+        of_nothing = sorted((word, name) for name, word in self.undone.items() if name not in known)
+        for _, name in of_nothing[:-UNDONE_KEPT]:
+            del self.undone[name]
         self.is_changed = True
 
     def taken_back(self, reading: StaffReading) -> TakenBack | None:

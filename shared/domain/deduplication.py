@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from shared.domain.reading import HORIZON, Reading
+from shared.domain.reading import HORIZON, Reading, Remark
 
 MAX_RANGES: Final = 64
 """Holes remembered per boot of a device; a device that loses more is counted, not followed."""
@@ -116,8 +116,8 @@ class Seen:
 
     def has(self, reading: Reading) -> bool:
         """Tell whether this reading is a double."""
-        device = self.devices.get(reading.device)
-        return device is not None and device.has(reading)
+        device, person = self.devices.get(reading.device), self.devices.get(_person_of(reading))
+        return (device is not None and device.has(reading)) or (person is not None and person.has(reading))
 
     def is_too_late(self, reading: Reading, now: datetime) -> bool:
         """Tell whether a reading is older than what can still be told apart."""
@@ -129,9 +129,23 @@ class Seen:
     def add(self, reading: Reading) -> None:
         """Remember a reading."""
         self.devices.setdefault(reading.device, SeenDevice()).add(reading)
+        person = _person_of(reading)
+        if person:
+            self.devices.setdefault(person, SeenDevice()).add(reading)
 
     def forget_before_horizon(self, now: datetime) -> None:
         """Drop what is past the horizon, and devices of which nothing is left."""
         for device in self.devices.values():
             device.forget_before(now - HORIZON)
         self.devices = {name: device for name, device in self.devices.items() if device.boots or device.ids}
+
+
+def _person_of(reading: Reading) -> str:
+    """Return under which name what a person made is remembered beside its device, or nothing.
+
+    A tablet that is enrolled again has another name, and may say again what its old self has said: a person's own id
+    of a reading is known on whichever tablet. No device is called like that.
+    """
+    if isinstance(reading, Remark) and reading.by and reading.sequence is None:
+        return f"by/{reading.by}"
+    return ""

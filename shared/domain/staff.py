@@ -28,6 +28,8 @@ from shared.domain.reading import (
 
 MAX_OF_A_KIND: Final = 64
 """Readings of staff remembered per library, kind and day: people tap, and a sensor's older looks are past use."""
+MAX_UNDONE: Final = 1024
+"""Names of what was taken back, kept for when it arrives or is said again; the oldest go first."""
 
 R = TypeVar("R", bound=StaffReading)
 
@@ -53,7 +55,10 @@ class StaffLog:
             # A sensor of the queue streams where people tap: it must not push out what they could still take back.
             told = Counter(each.device for each in of_kind)
             most = max(told.values())
-            oldest = next(each for each in of_kind if told[each.device] == most)
+            loudest = [each for each in of_kind if told[each.device] == most]
+            # Of zones each has a figure that holds; what a newer one of the same zone has replaced goes first.
+            newest = {_place(each): each for each in loudest}
+            oldest = next((each for each in loudest if newest[_place(each)] is not each), loudest[0])
             self.entries.remove(oldest)
             return oldest
         return None
@@ -65,6 +70,8 @@ class StaffLog:
         """
         names = {f"{undo.device}/{undo.target}", undo.target}
         self.undone |= dict.fromkeys(names, undo.at)
+        for name in sorted(self.undone, key=lambda each: (self.undone[each], each))[:-MAX_UNDONE]:
+            del self.undone[name]
         found = [each for each in self.entries if names & {f"{each.device}/{each.id}", each.identity}]
         self.entries = [each for each in self.entries if each not in found]
         return found
@@ -133,3 +140,7 @@ class StaffLog:
     @staticmethod
     def _holds_until(entry: StaffReading) -> datetime:
         return entry.until if isinstance(entry, Notice | ExceptionalClosing | Mute) else entry.at
+
+
+def _place(entry: StaffReading) -> str | None:
+    return entry.zone if isinstance(entry, HeadCount | HeldSeats) else None

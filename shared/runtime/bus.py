@@ -183,17 +183,25 @@ class Bucket:
 
     async def get(self, key: str) -> Entry | None:
         """Return the latest value of a key, or None. Raises BusUnavailable."""
+        return (await self.read(key))[0]
+
+    async def read(self, key: str) -> tuple[Entry | None, int]:
+        """Return the latest value of a key, None if it never had one or was deleted, and the revision for `update`.
+
+        Raises BusUnavailable.
+        """
         stream = subjects.bucket_stream(self.name)
         try:
             message = await self._bus.jetstream.get_last_msg(stream, subjects.key_subject(self.name, key), direct=True)
         except NotFoundError:
-            return None
+            return None, 0
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"no answer for {self.name}/{key}: {type(error).__name__}") from error
+        revision = int(message.seq or 0)
         if (message.headers or {}).get("KV-Operation") in {"DEL", "PURGE"}:
-            return None
+            return None, revision
         stored_at = message.time if isinstance(message.time, datetime) else datetime.fromtimestamp(0, UTC)
-        return Entry(key, message.data or b"", int(message.seq or 0), stored_at)
+        return Entry(key, message.data or b"", revision, stored_at), revision
 
     async def put(self, key: str, value: bytes) -> int:
         """Store a value and return its revision. Raises BusUnavailable, BusFull."""
@@ -209,9 +217,17 @@ class Bucket:
         headers = {"Nats-Expected-Last-Subject-Sequence": str(revision)}
         return await self._bus.publish(subjects.key_subject(self.name, key), value, headers=headers)
 
-    async def delete(self, key: str) -> int:
-        """Mark a key as deleted, so that watchers hear of it."""
-        return await self._bus.publish(subjects.key_subject(self.name, key), b"", headers={"KV-Operation": "DEL"})
+    async def delete(self, key: str, *, revision: int | None = None) -> int:
+        """Mark a key as deleted, so that watchers hear of it; only at this revision, where one is given.
+
+        Raises:
+            Conflict: the key has another revision.
+            BusUnavailable: no acknowledgement.
+        """
+        headers = {"KV-Operation": "DEL"}
+        if revision is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(revision)
+        return await self._bus.publish(subjects.key_subject(self.name, key), b"", headers=headers)
 
     async def keys(self, prefix: str = "") -> list[str]:
         """Return the keys that begin with `prefix`, sorted, deleted ones included. Raises BusUnavailable."""

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from shared.contracts.desk import Act, DeskRecord
-from shared.domain.acts import ACTS_KEPT, ACTS_KEPT_FOR, Acts, ActState, Moment
+from shared.contracts.status import DayHistory
+from shared.domain.acts import ACTS_KEPT, ACTS_KEPT_FOR, UNDONE_KEPT, Acts, ActState, Moment
 from shared.domain.advance import acts_moment, advance
 from shared.domain.library_state import LibraryState, Outcome
 from shared.domain.reading import (
@@ -34,6 +35,7 @@ from shared.domain.reading import (
     Ticket,
     Undo,
 )
+from shared.domain.staff import MAX_UNDONE, StaffLog
 from tests.domain.conftest import Told, at
 
 MINUTE = timedelta(minutes=1)
@@ -191,6 +193,42 @@ def test_no_more_than_a_busy_day_is_kept_and_nothing_longer_than_the_log() -> No
     kept.forget(kept.readings[0].at + ACTS_KEPT_FOR + timedelta(seconds=1))
     assert len(kept.readings) == ACTS_KEPT - 1
     assert kept.is_due(TEN, TEN)
+
+
+def test_undos_of_nothing_are_few_and_those_of_what_is_there_stay() -> None:
+    kept, log = Acts(), StaffLog()
+    said = HeadCount(**by("ab", 0, 0), zone=None, people=30)
+    kept.add(said)
+    kept.undo(Undo(**by("ab", 1, 1), target=said.id))
+    for number in range(3 * MAX_UNDONE):
+        nothing = Undo(**by("cd", number, 2 + number / 60), target=f"nothing-{number}")
+        kept.undo(nothing)
+        log.undo(nothing)
+    assert kept.taken_back(said) is not None
+    assert len(kept.undone) <= UNDONE_KEPT + 2
+    assert len(log.undone) == MAX_UNDONE
+    assert f"nothing-{3 * MAX_UNDONE - 1}" in log.undone
+
+
+def test_what_a_person_says_again_on_a_tablet_of_another_name_counts_once() -> None:
+    told = opened()
+    for device in ("tablet", "tablet-2"):
+        told.tell(TEN + MINUTE, NotAdmitting(**by("ab", device=device), on=True))
+    told.tell(TEN + MINUTE, NotAdmitting(**by("cd", 1, 1, "tablet-2"), on=False))
+    assert told.state.totals.duplicates == 1
+    assert [(each.by, each.device) for each in told.state.acts.readings] == [("ab", "tablet"), ("cd", "tablet-2")]
+
+
+def test_no_name_and_no_note_is_in_what_is_kept_of_a_day_for_years() -> None:
+    told = opened()
+    told.tell(TEN + MINUTE, HeadCount(**by("ab"), zone=None, people=70, note="counted with Tom"))
+    told.tell(TEN + 2 * MINUTE)
+    [(date, day)] = told.state.days.items()
+    history = DayHistory.of("branch", date, day, told.library.time_zone)
+    [counted] = [each for each in history.corrections if each.source]
+    assert counted.source == "tablet/ab0"
+    assert (counted.who, counted.why) == ("", "")
+    assert "Tom" not in history.model_dump_json()
 
 
 def test_a_correction_is_known_by_the_person_who_made_it() -> None:

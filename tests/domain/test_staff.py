@@ -6,7 +6,18 @@ from datetime import timedelta
 
 import pytest
 
-from shared.domain.reading import Evacuation, HeadCount, QueueingTime, QueueLength, StaffReading, Throttle, Ticket, Undo
+from shared.domain.acts import Acts, ActState, Moment
+from shared.domain.reading import (
+    Evacuation,
+    HeadCount,
+    HeldSeats,
+    QueueingTime,
+    QueueLength,
+    StaffReading,
+    Throttle,
+    Ticket,
+    Undo,
+)
 from shared.domain.staff import MAX_OF_A_KIND, StaffLog
 from tests.domain.conftest import Told, at
 
@@ -56,3 +67,18 @@ def test_what_is_no_longer_kept_is_not_done_again_by_the_estimator_either() -> N
     kept = {each.identity for each in told.state.staff.entries}
     assert {each.id for each in told.state.estimator.window.observations} == kept
     assert len(kept) == MAX_OF_A_KIND
+
+
+def test_held_seats_that_are_on_record_are_those_that_count() -> None:
+    log, acts = StaffLog(), Acts()
+    for number in range(2 * MAX_OF_A_KIND - 8):
+        when = TEN + timedelta(minutes=number)
+        zone, seats = ("attic", 30) if number == 0 else (f"zone-{number % 7}", 2)
+        held = HeldSeats(id=f"h{number}", device="tablet", at=when, zone=zone, seats=seats)
+        log.add(held)
+        acts.add(held)
+    now = TEN + timedelta(hours=3)
+    states = acts.states(Moment(now, TEN, timedelta(minutes=30)))
+    on_record = [each.seats for each, state in states if state is ActState.HOLDS and isinstance(each, HeldSeats)]
+    assert log.held_seats(now, TEN) == sum(on_record) == 30 + 7 * 2
+    assert len(log.entries) == MAX_OF_A_KIND

@@ -71,6 +71,13 @@ def test_whatever_staff_say_may_have_a_reason_on_one_line(kind: str) -> None:
     assert "note" in refusal(body(kind, note="x" * (MAX_TEXT + 1)))
 
 
+@pytest.mark.parametrize(("kind", "name"), [("notice", "text"), ("closing", "reason")])
+def test_words_to_the_public_are_on_one_line_without_controls(kind: str, name: str) -> None:
+    words = "  lift\x1b[31m broken,\r\n[ground floor]\x07 "
+    seen = READING.validate_json(json.dumps(body(kind, **{name: words}))).to_domain()
+    assert getattr(seen, name) == "lift [31m broken, [ground floor]"
+
+
 def test_a_gate_gives_no_reasons() -> None:
     assert "note" in refusal(body("gate_count", note="x"))
 

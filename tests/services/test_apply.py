@@ -7,10 +7,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 
-from cli.applying import carry_out, differences, plan
+from cli.applying import Change, carry_out, differences, plan
 from cli.bus_server import BusServer
 from cli.check import read_and_check
 from shared.contracts import subjects
@@ -108,6 +109,21 @@ async def test_a_pruned_library_may_come_back(operator: Bus, command: Command) -
     command.apply("--prune", text=LIBRARY.format(id="a"))
     assert command.apply(text=LIBRARY.format(id="a") + LIBRARY.format(id="b")).changes["b"] == "added"
     assert set(await on_the_bus(operator)) == {"a", "b"}
+
+
+async def test_a_library_that_is_removed_takes_its_staff_along_and_no_other_s(standing: Bus) -> None:
+    gone, stays = f"lib-{token_hex(4)}", f"lib-{token_hex(4)}"
+    bucket = standing.bucket(subjects.STAFF)
+    keys = [
+        subjects.staff_key(each, what, name)
+        for each in (gone, stays, f"{gone}-south")
+        for what, name in (("person", "ab"), ("tablet", "desk"), ("tries", "ab.desk"), ("former", "cd"))
+    ]
+    for key in keys:
+        await bucket.put(key, b"{}")
+    await carry_out(standing, [Change(gone, "removed"), Change(stays, "kept")])
+    left = [key for key in keys if await bucket.get(key) is not None]
+    assert left == keys[4:]
 
 
 async def test_a_dry_run_says_what_would_change_and_changes_nothing(operator: Bus, command: Command) -> None:

@@ -78,6 +78,14 @@ async def test_a_bucket_keeps_the_latest_and_refuses_a_stale_writer(operator: Bu
     await bucket.update("p1", b"two", revision=first)
     with pytest.raises(Conflict):
         await bucket.update("p1", b"three", revision=first)
+    with pytest.raises(Conflict):
+        await bucket.delete("p1", revision=first)
+    entry, revision = await bucket.read("p1")
+    assert entry is not None
+    assert entry.revision == revision
+    deleted = await bucket.delete("p1", revision=revision)
+    assert await bucket.read("p1") == (None, deleted)
+    await bucket.update("p1", b"two", revision=deleted)
     entry = await bucket.get("p1")
     assert entry is not None
     assert entry.value == b"two"

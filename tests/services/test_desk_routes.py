@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -25,10 +26,10 @@ from services.ingest.pins import kept
 from services.ingest.routes import Door
 from services.ingest.senders import Senders
 from services.ingest.settings import Settings
-from services.ingest.sign_in import invitation_name, open_code
+from services.ingest.sign_in import invitation_name, open_code, sign_out
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
-from shared.contracts.desk import TRIES, Act, DeskRecord, Invitation, Person
+from shared.contracts.desk import TRIES, TRIES_ON_TABLET, Act, DeskRecord, Invitation, Person, Tries
 from shared.contracts.devices import DeviceState
 from shared.contracts.posting import Memory, memory_key
 from shared.contracts.posts import Delivery, DeliveryState
@@ -112,8 +113,8 @@ class Front:
         await self.put("invitation", invitation_name(digest), invitation, library)
         return code
 
-    async def enrol(self, code: str) -> httpx.Response:
-        return await self.client.post("/v1/staff/enrolments", json={"code": code})
+    async def enrol(self, code: str, **more: str) -> httpx.Response:
+        return await self.client.post("/v1/staff/enrolments", json={"code": code, **more})
 
     async def tablet(self, tablet: str = "front-desk", library: str = "") -> str:
         answer = await self.enrol(await self.invite(tablet, library))
@@ -264,6 +265,40 @@ async def test_an_invitation_is_used_once_and_not_after_its_time(front: Front) -
     assert problem(late) == "invitation-over"
 
 
+async def test_a_tablet_whose_answer_was_lost_gets_the_same_key_again_and_nobody_else_one(front: Front) -> None:
+    code, nonce = await front.invite(), token_hex(12)
+    answers = await asyncio.gather(*(front.enrol(code, nonce=nonce) for _ in range(4)))
+    assert [each.status_code for each in answers] == [201] * 4
+    assert len({each.text for each in answers}) == 1
+    key = answers[0].json()["key"]
+    assert nonce not in key
+    for more in ({}, {"nonce": token_hex(12)}):
+        assert problem(await front.enrol(code, **more)) == "invitation-over"
+    assert (await front.desk(key)).status_code == 200
+    assert (await front.enrol(code, nonce=nonce)).json()["key"] == key
+    assert problem(await front.enrol(code, nonce="too-short")) == "invitation-over"
+
+
+async def test_a_tablet_that_was_not_written_down_is_with_the_same_nonce(front: Front) -> None:
+    code, nonce = await front.invite(), token_hex(12)
+    key = (await front.enrol(code, nonce=nonce)).json()["key"]
+    tablet = subjects.staff_key(front.name, "tablet", "front-desk")
+    await front.bus.bucket(subjects.STAFF).delete(tablet)  # as if the bus had been lost in between
+    await until(lambda: front.door.senders.staff.tablet(front.name, "front-desk") is None)
+    assert (await front.enrol(code, nonce=nonce)).json()["key"] == key
+    assert (await front.desk(key)).status_code == 200
+    newer = (await front.enrol(await front.invite(), nonce=nonce)).json()["key"]
+    assert problem(await front.enrol(code, nonce=nonce)) == "invitation-over"
+    assert (await front.desk(newer)).status_code == 200
+
+
+async def test_an_invitation_is_over_at_its_time_also_for_who_has_used_it(front: Front) -> None:
+    code, nonce = await front.invite(minutes=0.02), token_hex(12)
+    assert (await front.enrol(code, nonce=nonce)).status_code == 201
+    await asyncio.sleep(1.3)
+    assert problem(await front.enrol(code, nonce=nonce)) == "invitation-over"
+
+
 async def test_strangers_are_slowed_down_and_their_bodies_are_small(front: Front) -> None:
     large = await front.client.post("/v1/staff/enrolments", content=b" " * 2000)
     assert problem(large) == "body-too-large"
@@ -293,6 +328,56 @@ async def test_many_wrong_pins_at_once_are_no_more_tries_than_one_after_the_othe
     answers = await asyncio.gather(*(front.sign_in(key, pin=f"93{number:02}") for number in range(20)))
     assert sum(problem(each) == "wrong-pin" for each in answers) < TRIES
     assert problem(await front.sign_in(key)) == "locked"
+
+
+async def test_a_pause_is_of_one_tablet_and_locks_nobody_out_elsewhere(front: Front) -> None:
+    await front.person("ab")
+    await front.person("cd")
+    key, elsewhere = await front.tablet(), await front.tablet("back-desk")
+    for _ in range(TRIES):
+        await front.sign_in(key, pin="9999")
+    assert problem(await front.sign_in(key)) == "locked"
+    assert (await front.sign_in(elsewhere)).status_code == 201
+    assert (await front.sign_in(key, "cd")).status_code == 201
+    assert problem(await front.sign_in(key)) == "locked"  # whoever got in elsewhere, here somebody tries
+
+
+async def test_who_tries_colleague_after_colleague_is_stopped_and_no_own_pin_begins_it_anew(front: Front) -> None:
+    own = await front.person("ab")
+    people = [f"p{number}" for number in range(TRIES_ON_TABLET)]
+    for name in people:
+        await front.put("person", name, own.model_copy(update={"id": name}))
+    await until(lambda: len(front.door.senders.staff.people(front.name)) == TRIES_ON_TABLET + 1)
+    key = await front.tablet()
+    for name in people[:-1]:
+        assert problem(await front.sign_in(key, name, pin="9999")) == "wrong-pin"
+    assert (await front.sign_in(key)).status_code == 201
+    assert (await front.sign_in(key)).status_code == 201
+    last = await front.sign_in(key, people[-1], pin="9999")
+    assert problem(last) == "locked"
+    assert problem(await front.sign_in(key)) == "locked"
+    assert (await front.sign_in(await front.tablet("back-desk"))).status_code == 201
+
+
+async def test_the_right_pin_as_the_last_try_that_a_tablet_has_locks_nothing(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    many = Tries(wrong=TRIES_ON_TABLET - 1, last_at=datetime.now(UTC))
+    await front.put("tries", "_on.front-desk", many)
+    for _ in range(3):
+        assert (await front.sign_in(key)).status_code == 201
+    assert problem(await front.sign_in(key, pin="9999")) == "locked"
+    await front.put("tries", "_on.front-desk", many.model_copy(update={"last_at": NOON - timedelta(days=99)}))
+    assert (await front.sign_in(key, pin="9999")).json()["left"] == TRIES - 2
+
+
+async def test_a_count_that_was_deleted_is_begun_anew(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    await front.sign_in(key, pin="9999")
+    for name in ("ab", "ab.front-desk", "_on.front-desk"):
+        await front.bus.bucket(subjects.STAFF).delete(subjects.staff_key(front.name, "tries", name))
+    assert (await front.sign_in(key, pin="9999")).json()["left"] == TRIES - 1
 
 
 async def test_a_right_pin_begins_the_count_anew(front: Front) -> None:
@@ -338,6 +423,20 @@ async def test_one_who_signs_in_again_on_the_same_tablet_has_one_session(front: 
     first, second = await front.session(key), await front.session(key)
     assert problem(await front.desk(first)) == "session-over"
     assert (await front.desk(second)).json()["person"] == {"id": "ab", "name": "AB"}
+
+
+async def test_signing_out_late_does_not_end_the_session_that_has_come_since(front: Front) -> None:
+    await front.person()
+    key = await front.tablet()
+    await front.session(key)
+    staff, bus = front.door.senders.staff, front.bus
+    [old] = staff.sessions(front.name)
+    session = await front.session(key)
+    await sign_out(bus, staff, front.name, old.id, old.sha256)
+    assert (await front.desk(session)).status_code == 200
+    [new] = staff.sessions(front.name)
+    await sign_out(bus, staff, front.name, new.id, new.sha256)
+    assert problem(await front.desk(session)) == "session-over"
 
 
 async def test_a_session_ends_with_the_person_and_with_a_new_pin(front: Front) -> None:
@@ -477,9 +576,47 @@ async def test_no_more_than_a_few_requests_of_one_wait(front: Front) -> None:
     etag = (await front.desk(key)).headers["etag"]
     waiting = [asyncio.create_task(front.desk(key, after=etag, wait=1)) for _ in range(WAITING_OF_ONE)]
     await asyncio.sleep(0.2)
-    assert (await front.desk(key, after=etag, wait=25)).status_code == 304
+    surplus = await front.desk(key, after=etag, wait=25)
+    assert (surplus.status_code, problem(surplus)) == (503, "waiting")
+    assert int(surplus.headers["retry-after"]) > 0
+    assert (await front.desk(key, after=etag)).status_code == 304
+    assert (await front.desk(key, wait=25)).status_code == 200
     assert not any(each.done() for each in waiting)
     await asyncio.gather(*waiting)
+
+
+async def test_a_request_whose_sender_has_hung_up_gives_its_place_back(front: Front) -> None:
+    key = await front.tablet()
+    etag = (await front.desk(key)).headers["etag"]
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": "/v1/staff/desk",
+        "raw_path": b"/v1/staff/desk",
+        "root_path": "",
+        "query_string": f"after={quote(etag)}&wait=25".encode(),
+        "headers": [(b"authorization", f"Bearer {key}".encode())],
+        "client": ("127.0.0.1", 1),
+        "server": ("ingest", 80),
+    }
+    has_hung_up = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        await has_hung_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        pass
+
+    app = create_app(front.door, Readiness())
+    waiting = [asyncio.ensure_future(app(dict(scope), receive, send)) for _ in range(WAITING_OF_ONE)]
+    await asyncio.sleep(0.2)
+    assert not any(each.done() for each in waiting)
+    has_hung_up.set()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
 
 
 async def test_what_has_expired_for_the_public_has_for_staff(front: Front) -> None:

@@ -20,12 +20,13 @@ from cli.staffing.record import became, said
 from cli.terminal import Trouble
 from services.ingest.pins import fault_of, is_right, kept
 from shared.contracts import subjects
-from shared.contracts.desk import INVITATIONS_MAX, Act, DeskRecord, Person
+from shared.contracts.desk import ID_KEPT_FOR, INVITATIONS_MAX, Act, DeskRecord, Former, Person
 from shared.domain.acts import ActState
 from shared.runtime.bus import Bus
 from tests.services.test_desk_routes import Front, bearer, problem, running, until
 
 TEN = datetime(2026, 11, 23, 10, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 @dataclass
@@ -111,6 +112,59 @@ async def test_a_removed_person_and_a_revoked_tablet_are_out(console: Console) -
     assert problem(await front.desk(key)) == "unauthenticated"
     assert "no tablet" in await console.trouble("tablets", "revoke", front.name, "front-desk")
     assert "nobody called" in await console.trouble("people", "remove", front.name, "ab")
+
+
+async def test_a_revoked_tablet_is_not_brought_back_by_an_invitation_that_was_open(console: Console) -> None:
+    front = console.front
+    await front.tablet()
+    replacing = await console.invited("--replace")
+    await console.said("tablets", "revoke", front.name, "front-desk")
+    assert problem(await front.enrol(replacing)) == "invitation-over"
+    await until(lambda: not front.door.senders.staff.tablets(front.name))
+    assert "no tablet" in await console.said("tablets", "list", front.name)
+
+
+async def test_an_invitation_that_was_used_is_not_open(console: Console) -> None:
+    await console.front.enrol(await console.invited(), nonce=token_hex(12))
+    assert "invited until" not in await console.said("tablets", "list", console.front.name)
+    code = await console.invited("--replace")
+    assert (await console.front.enrol(code, nonce=token_hex(12))).status_code == 201
+
+
+async def test_the_id_of_who_has_left_is_nobody_else_s_for_a_while(console: Console) -> None:
+    front = console.front
+    await console.said("people", "add", front.name, "--name", "AB", "--pin-stdin", stdin="2580\n")
+    await console.said("people", "remove", front.name, "ab")
+    taken = await console.trouble(
+        "people", "add", front.name, "--name", "AB", "--id", "ab", "--pin-stdin", stdin="2580\n"
+    )
+    assert "of late" in taken
+    assert "(ab-2)" in await console.said("people", "add", front.name, "--name", "AB", "--pin-stdin", stdin="2580\n")
+    await console.said("people", "remove", front.name, "ab-2")
+    for name in ("ab", "ab-2"):
+        await front.put("former", name, Former(id=name, since=datetime.now(UTC) - ID_KEPT_FOR - timedelta(hours=1)))
+    assert "(ab)" in await console.said("people", "add", front.name, "--name", "AB", "--pin-stdin", stdin="2580\n")
+    former = subjects.staff_key(front.name, "former", "ab")
+    assert await front.bus.bucket(subjects.STAFF).get(former) is None
+
+
+async def test_what_people_wrote_is_no_markup_and_moves_no_cursor(console: Console) -> None:
+    front = console.front
+    await front.person()
+    words = ("lift [red] broken", "see [/hall]", "a\x1b]0;b\x07\x1b[31mc")
+    acts = tuple(
+        Act(id=str(n), device="desk", by="ab", at=TEN, kind="closing", state=ActState.PAST, text=text, until=TEN + HOUR)
+        for n, text in enumerate(words)
+    )
+    record = DeskRecord(library=front.name, as_of=TEN, acts=acts)
+    await front.bus.bucket(subjects.DESK).put(front.name, record.model_dump_json().encode())
+    shown = " ".join((await console.said("log", front.name)).split())
+    for each in ("[red]", "[/hall]", "]0;b"):
+        assert each in shown
+    assert "\x1b" not in shown
+    person = await front.person("cd")
+    await front.put("person", "cd", person.model_copy(update={"name": "[/cd]"}))
+    assert "[/cd]" in await console.said("people", "list", front.name)
 
 
 async def test_a_tablet_that_takes_another_s_place_ends_its_key(console: Console) -> None:
