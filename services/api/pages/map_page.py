@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import urlencode
 
@@ -25,17 +26,19 @@ from services.api.pages.cartography import (
 )
 from services.api.pages.language import choose
 from services.api.pages.rendering import Renderer, links_to, state_of, stream_of
-from services.api.pages.view import LibraryView, library_view
+from services.api.pages.view import KINDS, library_view
 from services.api.problems import ProblemRaised
 from services.api.profiles import Profile, Profiles
 from services.api.projection import Held
 from services.api.shelf import Shelf
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.places import PLACE_WORDS
+from shared.domain.messages import level_seen
+from shared.domain.status import State
 
 LISTED_MAX: Final = 60
 """Libraries in the list beside the map, those nearest to its middle."""
-DOTS_MAX: Final = 2_000
+DOTS_MAX: Final = 1_000
 """Libraries that one map looks at; beyond, those nearest to its middle."""
 NAMED_MAX: Final = 12
 """With more libraries on a map their names would cover each other."""
@@ -116,7 +119,6 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
         here = _address(view) if at else {}
 
         def render() -> bytes:
-            views = [library_view(each.held, language, now) for each in near]
             words = PLACE_WORDS[language]
             return renderer.render(
                 "_map.html" if fragment else "map.html",
@@ -128,9 +130,9 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
                 lon=f"{view.middle.lat_lon[1]:.5f}",
                 zoom=view.zoom,
                 scale=_scale(view, language),
-                dots=_dots(view, near, views, language),
+                dots=_dots(view, near, now, language),
                 controls=_controls(view, whole, language),
-                libraries=views[:LISTED_MAX],
+                libraries=[library_view(each.held, language, now) for each in listed],
                 elsewhere=[library_view(each, language, now) for each in elsewhere],
                 links=links_to("/map", here, tuple(CATALOGS)),
                 places=words,
@@ -146,7 +148,8 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
             view,
             bool(at),
             profiles.revision,
-            tuple(state_of(held, language, now) for held in (*shown, *elsewhere)),
+            tuple(state_of(held, language, now) for held in (*(each.held for each in listed), *elsewhere)),
+            tuple((each.held.sequence, each.held.is_expired(now)) for each in near[LISTED_MAX:]),
         )
         return renderer.answer(request, key, render, language, shortest_remaining_s([*shown, *elsewhere], now))
 
@@ -184,16 +187,17 @@ def _href(view: View, language: str) -> str:
     return f"/map?{urlencode({**_address(view), 'lang': language})}"
 
 
-def _dots(view: View, near: Sequence[_Found], views: Sequence[LibraryView], language: str) -> list[Dot]:
+def _dots(view: View, near: Sequence[_Found], now: datetime, language: str) -> list[Dot]:
     words = PLACE_WORDS[language]
     places = [view.place(each.spot) for each in near]
     dots = []
     for group in groups(places):
         across, down = (sum(places[number][axis] for number in group) / len(group) for axis in (0, 1))
-        here = [views[number] for number in group]
-        best = min(here, key=lambda each: BEST_FIRST.index(each.kind))
+        here = [near[number].held.fresh.status for number in group]
+        kind = min((_kind(near[number].held, now) for number in group), key=BEST_FIRST.index)
         name = ""
         if len(group) == 1:
+            best = library_view(near[group[0]].held, language, now)
             name = _short(best.name) if len(near) <= NAMED_MAX else ""
             text = best.seats.free if best.seats else ""
             href = f"/l/{best.id}?lang={language}"
@@ -205,8 +209,19 @@ def _dots(view: View, near: Sequence[_Found], views: Sequence[LibraryView], lang
             spots = [near[number].spot for number in group]
             inner = view_of(spots)
             href = _href(inner if inner.zoom > view.zoom else view_at(spots[0], view.zoom + 2), language)
-        dots.append(Dot(f"{across:.2%}", f"{down:.2%}", best.kind, text, label, href, len(group), name))
+        dots.append(Dot(f"{across:.2%}", f"{down:.2%}", kind, text, label, href, len(group), name))
     return dots
+
+
+def _kind(held: Held, now: datetime) -> str:
+    """Return a library's tone, as its view has it, for the many of a group that are not written out."""
+    if held.is_expired(now):
+        return "expired"
+    status = held.served(now).status
+    level = level_seen(status.to_domain())
+    if status.state is State.OPEN and level is not None:
+        return KINDS[level]
+    return {State.CLOSED: "closed", State.NOT_ADMITTING: "full"}.get(status.state, "unknown")
 
 
 def _short(name: str) -> str:
