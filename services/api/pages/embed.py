@@ -126,6 +126,9 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
     ) -> Response:
         """Return the small page for a frame, or the part of it that changes."""
         choice = Choice(size, theme, ground, parts_of(parts, size))
+        if lang and not _named(lang):
+            fault = {"where": "query.lang", "reason": f"one of: {', '.join(CATALOGS)}"}
+            raise ProblemRaised("invalid-request", "`lang` is no language that there is.", errors=[fault])
         try:
             held = shelf.held(library)
         except ProblemRaised as raised:
@@ -168,8 +171,14 @@ def _item(shelf: Shelf, answers: Answers, of: str, header: str, now: datetime) -
         return named + b'"problem":"invalid-request"}', None
     except ProblemRaised as raised:
         return named + b'"problem":"%s"}' % raised.problem.code.encode(), None
+    # An element asks in the language of the page around it, which may be one that there is not.
     spoken = choose(language, header, offered_by(held.fresh.status.languages))
     return named + answers.of(held, spoken, now, choice) + b"}", held
+
+
+def _named(lang: str) -> str:
+    """Return the language that was asked for, empty for none that there is."""
+    return choose(lang, "", ("", *CATALOGS))
 
 
 def _sorry(renderer: Renderer, request: Request, choice: Choice, raised: ProblemRaised, lang: str) -> Response:

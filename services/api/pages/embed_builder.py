@@ -16,7 +16,7 @@ from services.api.origin import origin_of
 from services.api.pages.embed_choice import USUAL, Choice, Ground, Part, Size, Theme
 from services.api.pages.embed_script import Script
 from services.api.pages.embed_snippet import Code, Kind, Wanted, made
-from services.api.pages.language import choose, offered_by
+from services.api.pages.language import choose, offered_by, with_spoken
 from services.api.pages.rendering import HTML, Renderer, links_to
 from services.api.projection import Held, etag_of
 from services.api.qr_code import QUIET
@@ -117,7 +117,7 @@ def routes(renderer: Renderer, shelf: Shelf, script: Script) -> APIRouter:
             library=library,
             listed=_listed(shelf) if len(ids) <= LISTED_MAX else (),
             zones=held.fresh.status.zones if held else (),
-            spoken=[CATALOGS[each] for each in offered_by(held.fresh.status.languages)] if held else [],
+            spoken=[CATALOGS[each] for each in _spoken_of(held)] if held else [],
             kinds=tuple(Kind),
             sizes=tuple(Size),
             themes=tuple(Theme),
@@ -145,7 +145,7 @@ def routes(renderer: Renderer, shelf: Shelf, script: Script) -> APIRouter:
             language,
             path,
             {},
-            links=links_to(path, {}, offered_by(status.languages)),
+            links=links_to(path, {}, with_spoken(offered_by(status.languages), language)),
             embeds=EMBED_WORDS[language],
             name=status.name,
             # Each reader's own language behind the code, whatever the poster's is.
@@ -165,7 +165,7 @@ def _wanted(form: Form, held: Held, origin: str, page_language: str) -> Wanted:
     """Return what the form asks for, of what this library has: what it does not have is left out."""
     status = held.fresh.status
     offered = offered_by(status.languages)
-    language = form.language if form.language in offered else ""
+    language = form.language if form.language in CATALOGS else ""
     if not language and form.kind is Kind.BADGE:
         # A picture does not know its reader.
         language = page_language if page_language in offered else offered[0]
@@ -183,6 +183,11 @@ def _wanted(form: Form, held: Held, origin: str, page_language: str) -> Wanted:
         badge=Badge(what, zone, form.label.strip() or None, form.style, Shade(form.theme)),
         code=Code(form.to, form.pixels, form.margin),
     )
+
+
+def _spoken_of(held: Held) -> tuple[str, ...]:
+    """Return every language that a snippet can have, the library's own first."""
+    return tuple(dict.fromkeys((*offered_by(held.fresh.status.languages), *CATALOGS)))
 
 
 def _listed(shelf: Shelf) -> list[tuple[str, str]]:

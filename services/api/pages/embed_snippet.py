@@ -78,8 +78,9 @@ class Made:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-FRAME_PX: Final = {Size.LINE: 92, Size.SMALL: 230, Size.CARD: 430}
-"""The height of a frame with its size's usual parts, in a column of 400 pixels and in the language that takes most."""
+FRAME_PX: Final = {Size.LINE: 92, Size.SMALL: 270, Size.CARD: 540}
+"""The height of a frame with its size's usual parts, in the language that takes most: of a line in a column of 400
+pixels, of the others in one of 320, as on a telephone."""
 PART_PX: Final = {
     Size.LINE: dict.fromkeys(Part, 22),
     Size.SMALL: {
@@ -125,9 +126,13 @@ def _frame(wanted: Wanted, script: Script) -> Made:
         '<iframe src="{}" title="{}" width="100%" height="{}" frameborder="0" loading="lazy"'
         ' referrerpolicy="no-referrer"></iframe>'
     ).format(address, alternative, height)
+    # A browser shows its own grey error where our server is away; the link is there whatever happens.
+    link = Markup('<p><a href="{}">{}</a></p>').format(
+        _page(wanted), wanted.words.is_there_a_seat.format(name=wanted.name)
+    )
     return Made(
         address,
-        (Snippet("html", str(html)), Snippet("address", address)),
+        (Snippet("html", f"{html}\n{link}"), Snippet("address", address)),
         (f"frame-src {wanted.origin}",),
         height=height,
         alternative=alternative,

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from services.api.conditional import respond
 from services.api.day_figures import PastDays, Place
 from services.api.history import HistoryUnavailable
-from services.api.pages.language import choose, offered_by
+from services.api.pages.language import choose, offered_by, with_spoken
 from services.api.pages.rendering import HTML, Renderer, links_to
 from services.api.pages.span_names import SpanNames
 from services.api.pages.statistics_view import Asked, Spans, Told, Writer
@@ -90,7 +90,7 @@ def routes(renderer: Renderer, shelf: Shelf, past: PastDays, profiles: Profiles)
             asked.query(),
             view=writer.page(asked, spans, told),
             stats=words,
-            links=links_to(path, asked.query(), offered),
+            links=links_to(path, asked.query(), with_spoken(offered, language)),
             stream="",
         )
         headers = {"Content-Language": language, "Vary": "Accept-Language"}

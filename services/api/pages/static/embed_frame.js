@@ -16,6 +16,9 @@ let ahead = Date.parse(embed.dataset.now) - Date.now(); // of the reader's clock
 let shown = article().outerHTML; // as it came: ages and what is hidden are changed here
 let failures = 0;
 let timer = 0;
+// The Back button shows a page of the browser's memory, whose time is of then: the server has to confirm it.
+let isUnproven = performance.getEntriesByType("navigation")[0]?.type === "back_forward";
+let isTold = false; // what time it is here: the page says it rounded up, which a fast simulation makes many minutes
 
 const present = () => Date.now() + ahead;
 
@@ -27,12 +30,13 @@ function inWords(minutes) {
 }
 
 function tick() {
+  if (!isTold && !isUnproven) return;
   const { version, since, speed, until } = article().dataset;
-  const isOld = !version.endsWith("x") && until !== "" && present() > Date.parse(until);
+  const isOld = !version.endsWith("x") && until !== "" && (isUnproven || present() > Date.parse(until));
   for (const part of embed.querySelectorAll("[data-when]")) part.hidden = (part.dataset.when === "old") !== isOld;
   const minutes = Math.floor(((present() - Date.parse(since)) * Number(speed)) / 60_000);
   const age = embed.querySelector(".age");
-  const words = speed === "0.0" ? "" : inWords(minutes);
+  const words = speed === "0.0" || isUnproven ? "" : inWords(minutes);
   if (age.textContent !== words) age.textContent = words;
 }
 
@@ -58,12 +62,14 @@ async function ask() {
     const date = Date.parse(response.headers.get("date"));
     if (date) ahead = date + Number(response.headers.get("age") ?? 0) * 1000 - Date.now();
     replace(await response.text());
+    isUnproven = false;
     failures = 0;
   } catch {
     failures += 1; // away: what is shown ages, and goes when it no longer holds
   } finally {
     clearTimeout(ending);
   }
+  isTold = true; // or there is no answer: the page's own time then is the best there is
   tick();
   wait();
 }
@@ -81,5 +87,4 @@ document.addEventListener("visibilitychange", () => {
 });
 addEventListener("pageshow", (event) => event.persisted && ask());
 setInterval(tick, 1000);
-tick();
-wait();
+ask();

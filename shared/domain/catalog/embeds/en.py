@@ -78,6 +78,7 @@ WORDS: Final = EmbedWords(
         csp_none="Your site’s Content-Security-Policy may stay as it is.",
         files_title="To print",
         files={"poster": "Poster, A4", "svg": "Code as SVG", "png": "Code as PNG"},
+        help="On a narrow page the frame becomes higher than it shows here; keep the height of the lines. An editor that takes the lines out when you save lets no frame or script in: take the badge, or the link.",
         nothing_yet="No library can be chosen yet.",
     ),
 )

@@ -82,6 +82,7 @@ WORDS: Final = EmbedWords(
         csp_none="La Content-Security-Policy de votre site peut rester telle quelle.",
         files_title="À imprimer",
         files={"poster": "Affiche A4", "svg": "Code en SVG", "png": "Code en PNG"},
+        help="Sur une page étroite, le contenu du cadre est plus haut qu’ici ; gardez la hauteur indiquée dans le code. Si votre éditeur supprime le code à l’enregistrement, il n’accepte ni cadre ni script : prenez le badge ou le lien.",
         nothing_yet="Aucune bibliothèque ne peut encore être choisie.",
     ),
 )

@@ -78,6 +78,7 @@ WORDS: Final = EmbedWords(
         csp_none="Nettstedets Content-Security-Policy kan bli som den er.",
         files_title="Til utskrift",
         files={"poster": "Plakat, A4", "svg": "Koden som SVG", "png": "Koden som PNG"},
+        help="På en smal side blir innholdet i rammen høyere enn her; behold høyden i koden. Forsvinner koden når du lagrer, tillater redigeringsprogrammet verken rammer eller skript: velg merket eller lenken.",
         nothing_yet="Det er ikke noe bibliotek å velge ennå.",
     ),
 )

@@ -82,6 +82,7 @@ WORDS: Final = EmbedWords(
         csp_none="De Content-Security-Policy van uw site kan blijven zoals ze is.",
         files_title="Om af te drukken",
         files={"poster": "Poster, A4", "svg": "Code als SVG", "png": "Code als PNG"},
+        help="Op een smalle pagina is de inhoud van het kader hoger dan hier; laat de hoogte in de code staan. Verdwijnt de code bij het opslaan, dan laat uw editor geen kaders of scripts toe: neem de badge of de link.",
         nothing_yet="Er kan nog geen bibliotheek worden gekozen.",
     ),
 )

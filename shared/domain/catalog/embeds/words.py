@@ -75,6 +75,8 @@ class BuilderWords:
     files_title: str
     files: Mapping[str, str]
     """poster, svg, png: names of links to what can be printed."""
+    help: str
+    """What most often goes wrong on the editor's side."""
     nothing_yet: str
 
 
