@@ -19,7 +19,7 @@ from shared.domain.library_state import Sample
 from shared.domain.occupancy import Estimate
 from shared.domain.statistics.comparison import Alignment, Change, compare
 from shared.domain.statistics.day import DayFigures, DayKind, Doubt, Record, Seats, day_figures
-from shared.domain.statistics.period import add_up, by_weekday_and_hour
+from shared.domain.statistics.period import add_up, by_weekday_and_hour, is_missing
 from shared.domain.statistics.spans import Span, Unit, after, before, label, parts, span_of, year_before
 from shared.domain.statistics.waits import Waits
 from shared.domain.status import State
@@ -135,6 +135,50 @@ def test_a_day_whose_data_ends_while_open_is_marked() -> None:
     assert Doubt.UNKNOWN_TIME in day_figures(MONDAY, record, SEATS, PARIS, opening_min=None).doubts
     today = day_figures(MONDAY, record, SEATS, PARIS, opening_min=None, is_unfinished=True)
     assert today.doubts == {Doubt.UNFINISHED}
+
+
+def cut(day: date, visits: int) -> DayFigures:
+    record = Record(visits, visits, visits, 0, samples([10, 10], day=day, shuts=False))
+    return day_figures(day, record, SEATS, PARIS, opening_min=60)
+
+
+def test_of_a_day_whose_data_ends_too_early_the_rest_of_its_hours_is_unknown() -> None:
+    found = cut(MONDAY, 9)
+    assert (found.open_min, found.unknown_min, found.seat_min, found.mean_people) == (60, 30, 6000, 10)
+    assert found.doubts == {Doubt.CUT, Doubt.UNKNOWN_TIME}
+
+
+def test_a_day_whose_data_ends_too_early_speaks_for_no_other_and_is_put_in_itself() -> None:
+    days = [known(MONDAY + timedelta(days=each), 100) for each in range(5)]
+    found = add_up([*days, cut(MONDAY + timedelta(days=5), 30)])
+    assert (found.visits, found.days_with_visits, found.visits_per_day) == (530, 5, 100)
+    assert found.extrapolation is not None
+    assert (found.extrapolation.days, found.extrapolation.visits) == (1, 600)
+    more = add_up([*days, cut(MONDAY + timedelta(days=5), 130)])
+    assert more.extrapolation is not None
+    assert more.extrapolation.visits == more.visits == 630
+    here, there = Span(MONDAY, MONDAY), Span(MONDAY - timedelta(days=7), MONDAY - timedelta(days=7))
+    compared = compare(here, there, {MONDAY: cut(MONDAY, 30), there.first: known(there.first, 100)})
+    assert (compared.days, compared.unknown) == (0, 1)
+
+
+@pytest.mark.parametrize(("exits", "visits"), [(20, 0), (0, None)])
+def test_into_the_rest_of_a_night_nobody_need_have_come(exits: int, visits: int | None) -> None:
+    sunday = date(2026, 3, 8)
+    night = day_figures(
+        sunday, Record(0, exits, 0, 0, samples([20] * 8, day=sunday, opens=0)), SEATS, PARIS, opening_min=None
+    )
+    assert (night.kind, night.visits, night.has_opening) == (DayKind.KNOWN, visits, False)
+    days = [known(MONDAY + timedelta(days=each), 100) for each in range(6)]
+    found = add_up([*days, night])
+    assert (found.visits, found.extrapolation) == (600, None)
+
+
+def test_a_day_with_an_opening_on_which_no_gate_counted_is_missing() -> None:
+    both = [*samples([20] * 8, opens=0), *samples([20] * 8, opens=10)]
+    for curve in (both, samples([20] * 96, opens=0, shuts=False), samples([20] * 80, opens=0)):
+        found = day_figures(MONDAY, Record(0, 9, 0, 0, curve), SEATS, PARIS, opening_min=None)
+        assert (found.visits, found.has_opening, is_missing(found)) == (None, True, True)
 
 
 def test_a_library_open_past_midnight_has_whole_days() -> None:

@@ -47,7 +47,7 @@ class Comparison:
     closed: int
     """Pairs left out because the library was closed on one of the two, or both."""
     unknown: int
-    """Pairs left out because one of the two is unknown, not over, or still to come."""
+    """Pairs left out because one of the two is unknown, known in part, not over, or still to come."""
     without_partner: int
     """Days of the first span to which none of the other answers."""
 
@@ -67,7 +67,7 @@ def compare(
             alone += 1
             continue
         pair = (days[day], days[other])
-        if any(each.kind in {DayKind.UNKNOWN, DayKind.AHEAD} or each.is_unfinished for each in pair):
+        if any(not _is_whole(each) for each in pair):
             unknown += 1
         elif any(each.kind is DayKind.CLOSED for each in pair):
             closed += 1
@@ -83,6 +83,10 @@ def compare(
         unknown=unknown,
         without_partner=alone,
     )
+
+
+def _is_whole(day: DayFigures) -> bool:
+    return day.kind in {DayKind.KNOWN, DayKind.CLOSED} and not (day.is_unfinished or day.is_cut)
 
 
 def _shifted(day: date, days: int) -> date | None:

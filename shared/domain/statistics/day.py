@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -32,6 +33,8 @@ CELL_MIN: Final = SAMPLE_EVERY // MINUTE
 DOUBTED_FROM_SHARE: Final = 0.05
 """A correction of more than this share of the visits marks them as estimated: up to that it is the usual error of a
 good gate, which is put right by what it is known to miss; beyond, a figure rests on something else than counting."""
+NIGHT_MAX: Final = timedelta(hours=12)
+"""What goes on past midnight for no longer than this, and closes then, is the night of the day before."""
 
 
 class DayKind(StrEnum):
@@ -54,6 +57,8 @@ class Doubt(StrEnum):
     """A register tells of people of this day or an earlier one; they are in no other figure."""
     UNKNOWN_TIME = "unknown_time"
     """For some of the opening hours nobody knows how many were inside."""
+    CUT = "cut"
+    """The data of a past day ends while the library was open: visits after that are in no figure."""
     UNFINISHED = "unfinished"
     """The day is not over."""
     UNKNOWN_DAYS = "unknown_days"
@@ -116,7 +121,9 @@ class DayFigures:
     missing_min: int = 0
     """Opening hours by the timetable where nothing at all is known of the day; in no other figure."""
     is_cut: bool = False
-    """The day's data ends while the library was open."""
+    """The day's data ends while the library was open: its visits are those until then."""
+    has_opening: bool = True
+    """False where the library was open only for the rest of a night that began on the day before."""
     people_min: int = 0
     seat_min: int = 0
     """Seats offered, over all of the opening hours."""
@@ -151,6 +158,7 @@ class DayFigures:
             Doubt.PUT_IN: put_in,
             Doubt.IN_GAPS: self.in_gaps > 0,
             Doubt.UNKNOWN_TIME: self.unknown_min > 0 or self.is_cut,
+            Doubt.CUT: self.is_cut,
             Doubt.UNFINISHED: self.is_unfinished,
             Doubt.UNKNOWN_DAYS: self.kind is DayKind.UNKNOWN,
         }
@@ -179,9 +187,10 @@ def day_figures(
 ) -> DayFigures:
     """Return a day in figures.
 
-    `record` is None where nothing is stored; then `opening_min` says for how many minutes the library was to open on
-    that day, None if that is not known either. A day of which something is stored without an open moment was closed:
-    the curve of a library goes on while nothing is counted.
+    `opening_min` says for how many minutes the library was to open on that day, None if that is not known. It is what
+    is known of a day of which nothing is stored (`record` is None), and the measure of one whose data ends too early:
+    the rest of it is opening hours of which nobody knows how many were inside. A day of which something is stored
+    without an open moment was closed: the curve of a library goes on while nothing is counted.
     """
     if record is None:
         kind = DayKind.AHEAD if is_unfinished else DayKind.UNKNOWN
@@ -195,9 +204,13 @@ def day_figures(
         return DayFigures(day, DayKind.CLOSED, is_unfinished, in_gaps=record.in_gaps)
     known = [each for each in cells if each.people is not None]
     peak = max(known, key=lambda each: each.people or 0, default=None)
-    visits = _visits(record, peak.people if peak else None)
+    has_opening = _has_opening(record.samples, zone)
+    visits = _visits(record, peak.people if peak else None, has_opening=has_opening)
     last = record.samples[-1]
     end = last.at.astimezone(zone) + SAMPLE_EVERY
+    is_cut = last.state is not State.CLOSED and not is_unfinished and end.date() == day
+    open_min = sum(each.minutes for each in cells)
+    lost_min = max((opening_min or 0) - open_min, 0) if is_cut else 0
     is_unknown = visits is None and not known
     return DayFigures(
         date=day,
@@ -207,12 +220,13 @@ def day_figures(
         counted=None if visits is None else record.entries,
         exits=None if visits is None else record.exits,
         in_gaps=record.in_gaps,
-        open_min=sum(each.minutes for each in cells),
-        unknown_min=sum(each.minutes for each in cells if each.people is None),
-        missing_min=sum(each.minutes for each in cells) if is_unknown else 0,
-        is_cut=last.state is not State.CLOSED and not is_unfinished and end.date() == day,
+        open_min=open_min + lost_min,
+        unknown_min=sum(each.minutes for each in cells if each.people is None) + lost_min,
+        missing_min=open_min + lost_min if is_unknown else 0,
+        is_cut=is_cut,
+        has_opening=has_opening,
         people_min=sum((each.people or 0) * each.minutes for each in known),
-        seat_min=sum(each.seats * each.minutes for each in cells),
+        seat_min=sum(each.seats * each.minutes for each in cells) + cells[-1].seats * lost_min,
         seat_known_min=sum(each.seats * each.minutes for each in known),
         peak=peak.people if peak else None,
         peak_at=peak.at if peak else None,
@@ -222,12 +236,24 @@ def day_figures(
     )
 
 
-def _visits(record: Record, peak: int | None) -> int | None:
-    """Return the visits; None where nobody was counted though somebody was inside, or nobody knows of anybody."""
+def _visits(record: Record, peak: int | None, *, has_opening: bool) -> int | None:
+    """Return the visits; None where nobody was counted though somebody was inside, or nobody knows of anybody.
+
+    Into the rest of a night nobody need have come: where the gates counted those who left, that is 0.
+    """
     visits = record.entries if record.corrected_entries is None else record.corrected_entries
     if record.entries == 0 and visits == 0 and (peak is None or peak > 0):
-        return None
+        return 0 if not has_opening and record.exits > 0 else None
     return visits
+
+
+def _has_opening(samples: Sequence[Sample], zone: ZoneInfo) -> bool:
+    """Tell whether the doors opened on this day; of a library that is open around the clock that is so each day."""
+    if any(one.state is State.CLOSED and other.state is not State.CLOSED for one, other in pairwise(samples)):
+        return True
+    first, last = samples[0].at.astimezone(zone), samples[-1]
+    midnight = first.replace(hour=0, minute=0, second=0, microsecond=0)
+    return first - midnight >= SAMPLE_EVERY or last.state is not State.CLOSED or last.at - first > NIGHT_MAX
 
 
 def _cells(samples: Sequence[Sample], seats: Seats) -> list[_Cell]:

@@ -22,7 +22,8 @@ class Extrapolation:
     """Visits with the missing days put in: an estimate, in no other figure.
 
     ISO 2789 lets visits be estimated from a sample if that is said. Each missing day is taken for the average of the
-    known days of its weekday in the same span, or of all of them where fewer than two are known.
+    known days of its weekday in the same span, or of all of them where fewer than two are known; one whose data ends
+    too early for no fewer than were counted on it.
     """
 
     days: int
@@ -46,6 +47,9 @@ class PeriodFigures:
     counted: int | None
     put_in: int | None
     days_with_visits: int
+    """Known days whose visits are known to the end."""
+    visits_of_these: int
+    """The visits of those days alone; the sum of all has also those of days whose data ends too early."""
     doubted_visits: int
     """Visits of days whose visits are marked as estimated."""
     in_gaps: int
@@ -85,14 +89,15 @@ class PeriodFigures:
 
     @property
     def visits_per_day(self) -> float | None:
-        """Visits per day on which they were counted."""
-        return self.visits / self.days_with_visits if self.visits is not None and self.days_with_visits else None
+        """Visits per day on which they were counted to the end."""
+        return self.visits_of_these / self.days_with_visits if self.days_with_visits else None
 
 
 def add_up(days: Sequence[DayFigures]) -> PeriodFigures:
     """Return days together."""
     known = [each for each in days if each.kind is DayKind.KNOWN]
     visited = [each for each in known if each.visits is not None]
+    whole = [each for each in visited if not each.is_cut]
     kinds = [each.kind for each in days]
     peak = max((each for each in known if each.peak is not None), key=lambda each: each.peak or 0, default=None)
     ahead = kinds.count(DayKind.AHEAD)
@@ -108,7 +113,8 @@ def add_up(days: Sequence[DayFigures]) -> PeriodFigures:
         visits=visits,
         counted=counted,
         put_in=None if visits is None or counted is None else visits - counted,
-        days_with_visits=len(visited),
+        days_with_visits=len(whole),
+        visits_of_these=sum(each.visits or 0 for each in whole),
         doubted_visits=sum(each.visits or 0 for each in visited if Doubt.PUT_IN in each.doubts),
         in_gaps=sum(each.in_gaps for each in days),
         open_min=sum(each.open_min for each in known),
@@ -131,7 +137,11 @@ def extrapolate(days: Sequence[DayFigures]) -> Extrapolation | None:
 
     Today and days to come are not missing.
     """
-    known = [each for each in days if each.kind is DayKind.KNOWN and each.visits is not None and not each.is_unfinished]
+    known = [
+        each
+        for each in days
+        if each.kind is DayKind.KNOWN and each.visits is not None and not (each.is_unfinished or each.is_cut)
+    ]
     missing = [each for each in days if is_missing(each)]
     if not missing or len(known) < max(KNOWN_MIN, len(missing)):
         return None
@@ -142,15 +152,16 @@ def extrapolate(days: Sequence[DayFigures]) -> Extrapolation | None:
     put_in = 0.0
     for each in missing:
         same = by_weekday.get(each.date.weekday(), [])
-        put_in += fmean(same) if len(same) >= SAME_WEEKDAY_MIN else everyday
+        usual = fmean(same) if len(same) >= SAME_WEEKDAY_MIN else everyday
+        put_in += max(usual - (each.visits or 0), 0)  # of a day that was cut off some were counted
     so_far = sum(each.visits or 0 for each in days)
     return Extrapolation(len(missing), so_far + round(put_in))
 
 
 def is_missing(day: DayFigures) -> bool:
-    """Tell whether a past day's visits are not known."""
+    """Tell whether a past day's visits are not known, or not to its end; the rest of a night has none to miss."""
     has_none = day.kind is DayKind.UNKNOWN or (day.kind is DayKind.KNOWN and day.visits is None)
-    return has_none and not day.is_unfinished
+    return (has_none or day.is_cut) and day.has_opening and not day.is_unfinished
 
 
 @dataclass(frozen=True, slots=True)

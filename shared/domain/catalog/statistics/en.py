@@ -118,6 +118,7 @@ WORDS: Final = StatisticsWords(
         "put_in": "partly put in",
         "in_gaps": "people of an unknown day besides",
         "unknown_time": "some opening hours unknown",
+        "cut": "data ends before the closing",
         "unfinished": "not over",
         "unknown_days": "nothing known",
     },

@@ -118,6 +118,7 @@ WORDS: Final = StatisticsWords(
         "put_in": "en partie ajouté",
         "in_gaps": "en plus, personnes d’un jour inconnu",
         "unknown_time": "heures d’ouverture en partie inconnues",
+        "cut": "données interrompues avant la fermeture",
         "unfinished": "non terminé",
         "unknown_days": "rien de connu",
     },

@@ -118,6 +118,7 @@ WORDS: Final = StatisticsWords(
         "put_in": "delvis lagt til",
         "in_gaps": "i tillegg personer fra en ukjent dag",
         "unknown_time": "åpningstiden delvis ukjent",
+        "cut": "dataene slutter før stengetid",
         "unfinished": "ikke over",
         "unknown_days": "ingenting kjent",
     },

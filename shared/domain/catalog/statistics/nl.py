@@ -118,6 +118,7 @@ WORDS: Final = StatisticsWords(
         "put_in": "deels bijgeteld",
         "in_gaps": "daarnaast personen van een onbekende dag",
         "unknown_time": "openingsuren deels onbekend",
+        "cut": "gegevens breken af vóór sluitingstijd",
         "unfinished": "niet voorbij",
         "unknown_days": "niets bekend",
     },
