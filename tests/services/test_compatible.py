@@ -114,6 +114,22 @@ async def test_a_client_of_seat_data_asks_two_questions_and_takes_the_wrapping_o
     assert [f"{each:%a %H:%M}" for each in spans[-1]] == ["Sat 10:00", "Sun 02:00"]
 
 
+async def test_the_week_is_another_one_from_the_librarys_own_midnight_on() -> None:
+    stage = Stage()
+    sunday = datetime(2026, 3, 8, 23, 30, tzinfo=PARIS)
+    stage.wall.at = sunday
+    stage.put(public(library="few", as_of=sunday, valid_until=sunday + timedelta(hours=2), **STATES["closed"]))
+    stage.parts.profiles.put(configured("few"))
+
+    async def week() -> str:
+        (body,) = (await stage.get("/compatible/getdata.php?location=few&values=location")).json()
+        return str(body["location"]["few"][0]["opening_hours"]["base_timestamp"]["date"])[:10]
+
+    assert await week() == "2026-03-02"
+    stage.wall.at += timedelta(hours=1)  # in UTC it is still Sunday
+    assert await week() == "2026-03-09"
+
+
 async def test_zones_are_locations_below_their_library() -> None:
     body = await body_of("/getdata.php?location=few/ground&values=seatestimate,location")
     assert list(body[0]["seatestimate"]) == ["few/ground"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -95,7 +96,7 @@ def routes(shelf: Shelf, profiles: Profiles) -> APIRouter:
             return _json([seat_data(each, known, language, origin) for each in questions])
 
         etags = tuple(each.served(now).etag for _, each in held)
-        days = tuple(each.now.date() for each in known)
+        days = tuple(each.now.astimezone(ZoneInfo(each.status.time_zone)).date() for each in known)
         key = (etags, days, profiles.revision, tuple(questions), language, origin)
         # The first question of a day works out the hours of every library in it.
         made = await answers.get(key, answered)
