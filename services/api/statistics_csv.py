@@ -14,14 +14,13 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Final
 
+from services.api.tables import CONTROL, FORMULA
 from shared.domain.catalog.statistics import STATISTICS_WORDS
 from shared.domain.catalog.statistics.words import StatisticsWords
 
 BOM: Final = "\ufeff"
 DECIMAL_POINT: Final = frozenset({"en"})
 """Languages whose spreadsheets write 1.5; the others write 1,5."""
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A text that begins so is a formula to a spreadsheet, wherever it came from."""
 
 Cell = str | int | float | bool | date | datetime | Enum | tuple[Enum, ...] | None
 
@@ -84,7 +83,8 @@ def _text(value: Cell, dialect: Dialect) -> str:
         case date():
             return value.isoformat()
         case str():
-            return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+            text = CONTROL.sub(" ", value)
+            return f"'{text}" if FORMULA.match(text) else text
 
 
 def _word(code: str, words: StatisticsWords | None) -> str:

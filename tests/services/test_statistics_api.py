@@ -191,6 +191,9 @@ async def test_separator_decimals_and_mark_can_be_chosen(client: httpx.AsyncClie
 def test_a_text_cannot_become_a_formula() -> None:
     body = write(("library", "visits_put_in"), [{"library": '=HYPERLINK("x")', "visits_put_in": -3}], PROGRAM)
     assert list(csv.reader(io.StringIO(body.decode(), newline="")))[1] == ['\'=HYPERLINK("x")', "-3"]
+    for text in (" =1+1", "\n=1+1", "\uff1d1+1"):
+        body = write(("library",), [{"library": text}], PROGRAM)
+        assert body.decode().splitlines()[1] == f"'{text.replace(chr(10), ' ')}"
 
 
 PROGRAM = dialect_of(None, None, None, bom=None)
