@@ -7,7 +7,8 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any, Final
 
 import httpx
@@ -22,6 +23,7 @@ from tests.conftest import free_port
 
 PIN: Final = "2580"
 WORDS: Final = DESK_WORDS["en"]
+SENDING: Final = ("POST", "/v1/staff/readings")
 OWN: Final = {"host", "content-length", "transfer-encoding", "content-encoding", "connection"}
 """Headers that belong to one connection."""
 
@@ -45,7 +47,12 @@ class Line:
 
     def sent(self) -> list[list[dict[str, Any]]]:
         """Return every batch of readings that was sent, repetitions included."""
-        return [json.loads(body) for method, path, body in self.seen if (method, path) == ("POST", "/v1/readings")]
+        return [[each["reading"] for each in batch] for batch in self.spoken()]
+
+    def spoken(self) -> list[list[dict[str, Any]]]:
+        """Return these batches with the sessions under which they were said."""
+        bodies = [json.loads(body) for method, path, body in self.seen if (method, path) == SENDING]
+        return [body["readings"] for body in bodies]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http"
@@ -54,19 +61,37 @@ class Line:
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         self.seen.append((request.method, request.url.path, body))
         headers = [(name, value) for name, value in request.headers.items() if name not in OWN]
-        answer = await self.server.request(request.method, path, content=body, headers=headers, timeout=60)
-        if f"{request.method} {request.url.path}" in self.swallows:
-            self.swallowed += 1
-            while (await receive())["type"] != "http.disconnect":
-                pass
-            return
+        asked = asyncio.create_task(
+            self.server.request(request.method, path, content=body, headers=headers, timeout=60)
+        )
+        hung_up = asyncio.create_task(until_hung_up(receive))
+        try:
+            if request.method == "GET":  # whoever hangs up waits no longer; what was sent is done all the same
+                await asyncio.wait({asked, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+                if not asked.done():
+                    return
+            answer = await asked
+            if f"{request.method} {request.url.path}" in self.swallows:
+                self.swallowed += 1
+                await hung_up
+                return
+        finally:
+            for each in (asked, hung_up):
+                each.cancel()
         content = answer.content
         if request.url.path == "/v1/staff/desk" and answer.status_code == 200:
             shown = answer.json()
             shown["now"] = (datetime.fromisoformat(shown["now"]) + self.shift).isoformat()
             content = json.dumps(shown).encode()
         kept = {name: value for name, value in answer.headers.items() if name not in OWN}
+        kept["date"] = format_datetime(datetime.now(UTC) + self.shift, usegmt=True)
         await Response(content, answer.status_code, kept)(scope, receive, send)
+
+
+async def until_hung_up(receive: Receive) -> None:
+    """Wait until whoever asked is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 @asynccontextmanager
@@ -74,7 +99,13 @@ async def line_to(server: httpx.AsyncClient) -> AsyncIterator[Line]:
     """Run a line until the end of the block."""
     line = Line(server)
     config = uvicorn.Config(
-        line, port=line.port, log_config=None, ws="none", lifespan="off", timeout_graceful_shutdown=1
+        line,
+        port=line.port,
+        log_config=None,
+        ws="none",
+        lifespan="off",
+        date_header=False,
+        timeout_graceful_shutdown=1,
     )
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
@@ -159,6 +190,50 @@ class Tablet:
             })"""
         )
         return found
+
+    async def alter(self, change: str) -> None:
+        """Change every action in the tablet's store: `each`, in JavaScript."""
+        await self.page.evaluate(
+            f"""() => new Promise((resolve) => {{
+                const request = indexedDB.open("placelibre-staff", 1);
+                request.onsuccess = () => {{
+                    const transaction = request.result.transaction("actions", "readwrite");
+                    const all = transaction.objectStore("actions").getAll();
+                    all.onsuccess = () => all.result.forEach((each) => {{
+                        {change};
+                        transaction.objectStore("actions").put(each);
+                    }});
+                    transaction.oncomplete = () => {{ request.result.close(); resolve(); }};
+                }};
+            }})"""
+        )
+
+    async def remembered(self, name: str) -> Any:
+        """Return one of the values that the tablet keeps, or None."""
+        return await self.page.evaluate(
+            """(name) => new Promise((resolve) => {
+                const request = indexedDB.open("placelibre-staff", 1);
+                request.onsuccess = () => {
+                    const kept = request.result.transaction("kept").objectStore("kept").get(name);
+                    kept.onsuccess = () => { request.result.close(); resolve(kept.result); };
+                };
+            })""",
+            name,
+        )
+
+    async def remember(self, name: str, value: Any) -> None:
+        """Replace one of these values."""
+        await self.page.evaluate(
+            """([name, value]) => new Promise((resolve) => {
+                const request = indexedDB.open("placelibre-staff", 1);
+                request.onsuccess = () => {
+                    const transaction = request.result.transaction("kept", "readwrite");
+                    transaction.objectStore("kept").put(value, name);
+                    transaction.oncomplete = () => { request.result.close(); resolve(); };
+                };
+            })""",
+            [name, value],
+        )
 
     async def worker_ready(self) -> None:
         """Wait until the page can be opened without a line."""

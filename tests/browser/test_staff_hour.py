@@ -288,12 +288,13 @@ async def test_an_hour_of_taps_without_a_line_is_applied_once_in_order_and_annou
 
         ids = [each["id"] for each in waiting]
         assert len(ids) > 30
-        sent = [each["id"] for batch in line.sent()[sent_before:] for each in batch]
+        readings = [each for batch in line.sent()[sent_before:] for each in batch]
+        sent = [each["id"] for each in readings]
         again = len(sent) - len(ids)
         assert again > 0  # the batch whose answer nobody has seen
         assert sent == ids[:again] + ids
         assert set(ids) <= set(await stored_ids(bus))
-        await check_the_record(hour, bus, waiting)
+        await check_the_record(hour, bus, readings)
         await check_the_public(bus, changes_before)
         said = house.printed("publisher")[said_before:]
         assert len(said) <= 1, said  # how it is now, if that is another level; the hour was stored in one piece
@@ -336,7 +337,7 @@ async def without_a_line(hour: Hour) -> list[dict[str, Any]]:
 
 async def lose_an_answer(hour: Hour, line: Line) -> None:
     """Mend the line; the server takes the first batch, and the browser is killed before it knows."""
-    line.swallows.add("POST /v1/readings")
+    line.swallows.add("POST /v1/staff/readings")
     await hour.tablet.mend()
     async with asyncio.timeout(60):
         while not line.swallowed:
@@ -345,12 +346,12 @@ async def lose_an_answer(hour: Hour, line: Line) -> None:
     line.swallows.clear()
 
 
-async def check_the_record(hour: Hour, bus: Bus, waiting: list[dict[str, Any]]) -> None:
+async def check_the_record(hour: Hour, bus: Bus, readings: list[dict[str, Any]]) -> None:
     """Everything once, in order, at the time when it was tapped, under the name of who tapped it."""
     found = await acts(bus)
     assert [each.kind for each in found] == hour.expected
     assert {each.by for each in found} == {"ab"}
-    times = {each["id"]: datetime.fromisoformat(each["time"]) for each in waiting}
+    times = {each["id"]: datetime.fromisoformat(each["time"]) for each in readings}
     assert all(abs(each.at - times[each.id]) < timedelta(seconds=1) for each in found if each.id in times)
     assert [each.state.value for each in found[:2]] == ["past", "taken_back"]
     assert {each.state.value for each in found if each.kind in {"notice", "mute", "closing", "evacuation"}} <= {

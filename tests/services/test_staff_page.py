@@ -100,7 +100,7 @@ async def test_everything_that_the_worker_keeps_is_there_and_every_module_is_kep
 
 async def test_the_page_can_be_put_on_a_home_screen(client: httpx.AsyncClient) -> None:
     manifest = (await client.get("/staff/manifest.webmanifest?lang=fr")).json()
-    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("/staff?lang=fr", "/staff", "standalone")
+    assert (manifest["start_url"], manifest["scope"], manifest["display"]) == ("/staff", "/staff", "standalone")
     assert {(each["sizes"], each["purpose"]) for each in manifest["icons"]} == {
         (size, purpose) for size in ("192x192", "512x512") for purpose in ("any", "maskable")
     }

@@ -98,7 +98,7 @@ def manifest_of(language: str) -> dict[str, object]:
         "name": f"Placelibre · {words.title}",
         "short_name": words.title,
         "lang": language,
-        "start_url": f"/staff?lang={language}",
+        "start_url": "/staff",  # in whatever language was chosen last
         "scope": "/staff",
         "display": "standalone",
         "background_color": "#f5f3ee",

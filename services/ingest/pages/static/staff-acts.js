@@ -6,7 +6,7 @@ const SWITCHES = { not_admitting: 1, throttle: 1, evacuation: 1 };
 
 // Says in words what was said, of a tap of this tablet (its fields in `body`) or of an act of the server's.
 export function describe(app, kind, fields, at) {
-  const now = app.clock.now();
+  const now = app.nowThere();
   const place = () => placeName(app, fields.zone);
   const until = () => timeOf(fields.until, now);
   const hasEnded = fields.until && Date.parse(fields.until) <= Date.parse(at) + 1000;
@@ -29,8 +29,12 @@ export function describe(app, kind, fields, at) {
     }
     case "mute": return hasEnded ? words.is_mute_ended : fill(words.is_mute, { until: until() });
     case "undo": {
-      const target = app.actions.find((each) => each.id === fields.target);
-      return target ? fill(words.is_undo, { what: describe(app, target.kind, target.body, target.time) }) : words.is_undo_plain;
+      const name = fields.target.split("/").pop();
+      const own = app.actions.find((each) => each.id === name);
+      const act = own ? null : app.desk && app.desk.acts.find((each) => each.id === name);
+      if (!own && !act) return words.is_undo_plain;
+      const { at: then, fields: those } = own ? inItsTime(app, own) : { at: act.at, fields: act };
+      return fill(words.is_undo, { what: describe(app, (own || act).kind, those, then) });
     }
     default: return kind;
   }
@@ -46,47 +50,109 @@ function markerName(app, marker) {
   return found ? found.name : marker;
 }
 
-export function personName(app, id) {
+export function personName(app, id, name) {
   if (!id) return words.act_with_key;
   const found = app.desk && app.desk.people.find((each) => each.id === id);
-  return found ? found.name : (app.names && app.names[id]) || id;
+  return found ? found.name : name || (app.names && app.names[id]) || id;
 }
 
-// Everything said, the newest first: `state` is one of the server's, or pending, stored or refused of this tablet's own.
+// What a tap says, as it is sent.
+export function readingOf(action) {
+  return Object.assign({ id: action.id, time: action.time, library: action.library, kind: action.kind }, action.body);
+}
+
+// A tap is sent under a session of who made it. A person has another `since` with a new PIN, and so has somebody else
+// who was given the same initials: the name tells.
+export function maySend(action, tablet, people) {
+  const known = people[action.person];
+  return Boolean(known && known.session && action.library === tablet.library.id && isOf(action, known));
+}
+
+function isOf(action, person) {
+  return !action.since || !person.since || action.since === person.since || action.name === person.name;
+}
+
+// Whether nobody can send it any more: who made it has left, or the tablet is of another library now.
+export function isStranded(app, action) {
+  if (action.state !== "pending" || !app.tablet || !app.desk) return false;
+  if (!isHere(app, action)) return true;
+  const person = app.desk.people.find((each) => each.id === action.person);
+  return !person || !isOf(action, person);
+}
+
+// The times of a tap as those of a library whose day goes at another pace, as the server will have them.
+export function inItsTime(app, action) {
+  const at = app.libraryTime(Date.parse(action.time));
+  const by = at - Date.parse(action.time);
+  if (!by) return { at: action.time, fields: action.body };
+  const fields = Object.assign({}, action.body);
+  ["until", "joined"].forEach((each) => {
+    if (fields[each]) fields[each] = new Date(Date.parse(fields[each]) + by).toISOString();
+  });
+  return { at: new Date(at).toISOString(), fields };
+}
+
+const RECORDED_WITHIN_MS = 60000; // what is stored is in the record by then
+
+// Whether a tap of this tablet's own counts although the record does not have it: it is on its way.
+function isUnderWay(app, action) {
+  if (!isHere(app, action)) return false;
+  if (action.state === "pending") return !isStranded(app, action);
+  if (action.state !== "stored") return false;
+  const age = app.clock.now() - (action.storedAt || 0);
+  return Math.abs(age) < RECORDED_WITHIN_MS || action.storedAt > app.heardAt;
+}
+
+// By what another tablet's, or this one's under another name, is known.
+export function targetOf(device, id) {
+  return device ? device + "/" + id : id;
+}
+
+// Everything said, the newest first: `state` is one of the server's, or pending, stored, uncounted, stranded or refused
+// of this tablet's own; `counts` says whether it may hold.
 export function record(app) {
   const acts = app.desk ? app.desk.acts : [];
   const isKnown = {};
   acts.forEach((each) => { isKnown[each.id] = true; });
   const undone = {};
+  const said = {};
   app.actions.forEach((each) => {
-    if (each.kind === "undo" && (each.state === "pending" || each.state === "stored")) undone[each.body.target] = each;
+    if (each.kind !== "undo") return;
+    if (isUnderWay(app, each)) undone[each.body.target] = each;
+    if (each.state === "pending" || each.state === "stored") said[each.body.target] = each;
   });
-  const rows = app.actions.filter((each) => !isKnown[each.id] && (each.kind !== "undo" || each.state !== "stored"))
-    .map((each) => ({
+  const rows = app.actions.filter((each) => !isKnown[each.id] && isShown(app, each)).map((each) => {
+    const target = targetOf(each.device, each.id);
+    const { at, fields } = inItsTime(app, each);
+    const isTakenBack = Boolean(said[target] || said[each.id]);
+    return {
       key: each.id,
       seq: each.seq,
       kind: each.kind,
-      fields: each.body,
-      at: each.time,
+      fields,
+      at,
       who: each.person,
-      state: undone[each.id] ? "taken_back" : each.state,
+      name: each.name,
+      state: isTakenBack ? "taken_back" : isStranded(app, each) ? "stranded" : each.state,
+      counts: !isTakenBack && isUnderWay(app, each),
       isOwn: true,
-      target: each.id,
+      target,
       reason: each.reason,
       waits: each.state === "pending" && !app.hasSession[each.person],
-    }));
-  const own = {};
-  app.actions.forEach((each) => { own[each.id] = true; });
+    };
+  });
   acts.forEach((each) => {
-    const target = own[each.id] ? each.id : each.device + "/" + each.id;
+    const target = targetOf(each.device, each.id);
+    const isTakenBack = Boolean(undone[target] || undone[each.id]);
     rows.push({
-      key: each.device + "/" + each.id,
+      key: target,
       kind: each.kind,
       fields: each,
       at: each.at,
       who: each.by,
-      state: undone[target] ? "taken_back" : each.state,
-      isOwn: Boolean(own[each.id]),
+      state: isTakenBack ? "taken_back" : each.state,
+      counts: !isTakenBack && each.state === "holds",
+      isOwn: false,
       target,
       note: each.note,
       takenBackAt: each.taken_back_at,
@@ -96,18 +162,25 @@ export function record(app) {
   return rows.sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
 }
 
-const HOLDING = { holds: 1, pending: 1, stored: 1 };
+function isShown(app, action) {
+  if (action.state === "pending" || action.state === "refused") return true;
+  return isHere(app, action) && (action.kind !== "undo" || action.state !== "stored");
+}
+
+function isHere(app, action) {
+  return Boolean(app.tablet) && action.library === app.tablet.library.id;
+}
 
 // What holds of a kind as far as this tablet knows, its own unsent taps included; null if nothing does.
 export function holding(app, kinds, zone) {
   const found = record(app).find((each) => (
-    HOLDING[each.state] && kinds.indexOf(each.kind) >= 0 && (zone === undefined || (each.fields.zone || null) === zone)
+    each.counts && kinds.indexOf(each.kind) >= 0 && (zone === undefined || (each.fields.zone || null) === zone)
   ));
   if (!found) return null;
   const { kind, fields } = found;
   if (SWITCHES[kind]) return fields.on ? found : null;
   if (kind === "notice" || kind === "closing" || kind === "mute") {
-    if (Date.parse(fields.until) <= app.clock.now() || (kind === "notice" && !fields.text)) return null;
+    if (Date.parse(fields.until) <= app.nowThere() || (kind === "notice" && !fields.text)) return null;
   }
   return found;
 }

@@ -71,14 +71,15 @@ export function pad({ name, digits, isPin, shortcuts, fault, onOk }) {
   return node;
 }
 
-// Choices of until when; `chosen()` gives the instant in milliseconds, or null with the fault said.
+// Choices of until when, in the library's time; `chosen()` gives the instant in milliseconds, or null with the fault
+// said, and `moves()` which of the reading's times goes along should that of the tap be put right.
 export function untilChoices(app, { week }) {
-  const now = app.clock.now();
+  const now = app.nowThere();
   const closing = closingTime(app, now);
-  const options = [{ id: "hour", label: words.for_an_hour, at: () => app.clock.now() + HOUR_MS }];
+  const options = [{ id: "hour", label: words.for_an_hour, at: () => app.nowThere() + HOUR_MS }];
   if (closing) options.push({ id: "closing", label: fill(words.until_closing, { time: timeOf(closing, now) }), at: () => closing });
-  options.push({ id: "tomorrow", label: words.until_tomorrow, at: () => instantOf(app.clock.now(), 1, 0, 0) });
-  if (week) options.push({ id: "week", label: words.for_a_week, at: () => instantOf(app.clock.now(), 8, 0, 0) });
+  options.push({ id: "tomorrow", label: words.until_tomorrow, at: () => instantOf(app.nowThere(), 1, 0, 0) });
+  if (week) options.push({ id: "week", label: words.for_a_week, at: () => instantOf(app.nowThere(), 8, 0, 0) });
   options.push({ id: "time", label: words.until_a_time, at: atTime });
 
   const time = element("input", { type: "time", id: "until-clock", "aria-describedby": "until-fault" });
@@ -91,7 +92,7 @@ export function untilChoices(app, { week }) {
   function atTime() {
     const found = /^(\d{1,2}):(\d{2})/.exec(time.value);
     if (!found) return null;
-    const at = app.clock.now();
+    const at = app.nowThere();
     const today = instantOf(at, 0, Number(found[1]), Number(found[2]));
     return today > at ? today : instantOf(at, 1, Number(found[1]), Number(found[2]));
   }
@@ -113,6 +114,7 @@ export function untilChoices(app, { week }) {
       if (at === null) time.focus();
       return at;
     },
+    moves: () => (selected().id === "hour" ? ["until"] : []),
     peek: () => selected().at(),
   };
 }

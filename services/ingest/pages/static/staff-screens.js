@@ -8,7 +8,7 @@ const TEXT_MAX = 280;
 const MINUTES_MAX = 720;
 const INCREDIBLE = 2; // times what fits; the server refuses more
 const PIN_MAX = 8;
-const WAITED = [5, 10, 15, 20, 30, 45, 60, 90];
+const AGAIN_MS = 600; // two taps on one button within this are one, of a hand that is not sure
 
 const heading = (text) => element("h1", { id: "heading", tabindex: "-1", text });
 const button = (id, text, onclick, more) => element("button", Object.assign({ type: "button", id, text, onclick }, more));
@@ -17,9 +17,28 @@ function head(app, title) {
   return element("div", { class: "head" }, [button("back", words.back, () => app.show("now")), heading(title)]);
 }
 
-function big(id, label, { under, number, isOn, isHere, onclick, pressed, danger }) {
+let pressed = { id: "", at: 0 };
+
+function isAgain(id) {
+  const at = Date.now();
+  if (id === pressed.id && Math.abs(at - pressed.at) < AGAIN_MS) return true;
+  pressed = { id, at };
+  return false;
+}
+
+// Unless another button was tapped in between.
+document.addEventListener("click", (event) => {
+  const found = event.target.closest("button");
+  if (found && found.id !== pressed.id) pressed = { id: "", at: 0 };
+}, true);
+
+// `time` is when it is to end there, for the library; a reading says it by the clock of its own time.
+const ends = (app, time, at) => new Date(at + time - app.libraryTime(at)).toISOString();
+
+function big(id, label, { under, number, isOn, isHere, onclick, isPressed, danger }) {
   const classes = ["big", isOn ? "is-on" : "", isHere ? "is-here" : "", danger ? "danger" : ""].filter(Boolean).join(" ");
-  return element("button", { type: "button", id, class: classes, onclick, "aria-pressed": pressed }, [
+  const press = () => { if (!isAgain(id)) onclick(); };
+  return element("button", { type: "button", id, class: classes, onclick: press, "aria-pressed": isPressed }, [
     number === undefined ? null : element("span", { class: "number", text: number === null ? "–" : String(number) }),
     element("span", { text: label }),
     under ? element("span", { class: "under", text: under }) : null,
@@ -114,35 +133,39 @@ export function now(app) {
 
 function sentence(app) {
   const status = app.desk.public;
-  const isOld = status && Date.parse(status.valid_until) <= app.clock.now();
-  const kind = !status || isOld ? "unknown" : status.state === "open" ? status.level : status.state;
+  const kind = !status || isOld(app, status) ? "unknown" : status.state === "open" ? status.level : status.state;
   return element("button", { type: "button", id: "sentence", class: "sentence kind-" + kind, onclick: () => app.show("public") }, [
     element("span", { text: publicWords(app) }),
     element("span", { class: "under", text: age(app) }),
   ]);
 }
 
+// A recorded day is told as it was.
+function isOld(app, status) {
+  return status.clock.kind !== "recorded" && Date.parse(status.valid_until) <= app.nowThere();
+}
+
 function publicWords(app) {
   const status = app.desk.public;
   if (!status) return words.public_unknown;
-  if (Date.parse(status.valid_until) <= app.clock.now()) return words.public_expired;
+  if (isOld(app, status)) return words.public_expired;
   const said = status.sentences[language] || status.sentences[Object.keys(status.sentences)[0]];
   return said ? said.long : words.public_unknown;
 }
 
 function age(app) {
   const status = app.desk.public;
-  const time = timeOf(status ? status.as_of : app.desk.now, app.clock.now());
+  const time = timeOf(status ? status.as_of : app.desk.library_now, app.nowThere());
   return fill(app.isOnline === false ? words.public_offline : words.public_as_of, { time });
 }
 
 function queue(app) {
   const held = holding(app, ["queue_at_marker", "queue_length"]);
-  const since = held ? fill(words.since, { time: timeOf(held.at, app.clock.now()) }) : "";
+  const since = held ? fill(words.since, { time: timeOf(held.at, app.nowThere()) }) : "";
   const isNone = held && held.kind === "queue_length" && held.fields.people === 0;
   const isFigure = held && held.kind === "queue_length" && held.fields.people > 0;
   const place = (id, label, isHere, onclick, classes) => element("li", { class: [classes, isHere ? "is-here" : ""].join(" ").trim() }, [
-    big(id, label, { isHere, under: isHere ? since : "", onclick, pressed: isHere ? "true" : "false" }),
+    big(id, label, { isHere, under: isHere ? since : "", onclick, isPressed: isHere ? "true" : "false" }),
   ]);
   return section("queue-heading", words.queue, [
     element("ol", { class: "places" }, [
@@ -164,13 +187,13 @@ function queue(app) {
 }
 
 function places(app) {
-  const whole = { id: null, name: words.whole_library, capacity: app.desk.capacity };
+  const whole = { id: null, name: words.whole_library, capacity: app.desk.capacity, most_people: app.desk.most_people };
   return app.desk.zones.length ? app.desk.zones.concat([whole]) : [whole];
 }
 
 function estimate(app, zone) {
   const status = app.desk.public;
-  if (!status || Date.parse(status.valid_until) <= app.clock.now()) return null;
+  if (!status || isOld(app, status)) return null;
   const found = zone === null ? status : status.zones.find((each) => each.id === zone);
   return found && found.people ? found.people.value : null;
 }
@@ -183,7 +206,7 @@ function recounts(app) {
       const last = holding(app, ["head_count"], each.id);
       return big("recount-" + (each.id || "all"), each.name, {
         number: estimate(app, each.id),
-        under: last ? fill(words.last_said, { people: last.fields.people, time: timeOf(last.at, app.clock.now()) }) : "",
+        under: last ? fill(words.last_said, { people: last.fields.people, time: timeOf(last.at, app.nowThere()) }) : "",
         onclick: () => app.show("recount", { place: each }),
       });
     }).concat([big("held", words.held_seats, {
@@ -194,12 +217,12 @@ function recounts(app) {
 }
 
 function door(app) {
-  const isNow = app.clock.now();
+  const isNow = app.nowThere();
   const toggle = (kind) => {
     const held = holding(app, [kind]);
     return big(kind, words[kind], {
       isOn: Boolean(held),
-      pressed: held ? "true" : "false",
+      isPressed: held ? "true" : "false",
       under: held ? words.is_on + ", " + fill(words.since, { time: timeOf(held.at, isNow) }) : words.is_off,
       onclick: () => app.tap(kind, { on: !held }),
     });
@@ -226,7 +249,7 @@ function door(app) {
 function toThePublic(app) {
   const notice = holding(app, ["notice"]);
   const mute = holding(app, ["mute"]);
-  const until = (held) => (held ? fill(words.until, { time: timeOf(held.fields.until, app.clock.now()) }) : words.is_off);
+  const until = (held) => (held ? fill(words.until, { time: timeOf(held.fields.until, app.nowThere()) }) : words.is_off);
   return section("words-heading", words.to_the_public, [element("div", { class: "tiles" }, [
     big("notice", words.notice, { isOn: Boolean(notice), under: until(notice), onclick: () => app.show("notice") }),
     big("mute", words.mute, { isOn: Boolean(mute), under: until(mute), onclick: () => app.show("mute") }),
@@ -235,34 +258,41 @@ function toThePublic(app) {
 
 // Figures
 
-function figures(app, { title, kind, zone, capacity, figure, isOfPeople, shortcuts, fault, body }) {
+function figures(app, { title, kind, zone, capacity, figure, isOfPeople, shortcuts, fault, body, moves }) {
   const last = holding(app, [kind], zone);
   const known = isOfPeople ? estimate(app, zone) : null;
   const offered = shortcuts || (known === null ? [] : [{ label: fill(words.about_right, { people: known }), value: known }]);
   const lines = [
     isOfPeople ? fill(words.estimated_now, { people: known === null ? words.nobody_knows : known }) : "",
-    last && figure ? fill(words.last_said, { people: last.fields[figure], time: timeOf(last.at, app.clock.now()) }) : "",
+    last && figure ? fill(words.last_said, { people: last.fields[figure], time: timeOf(last.at, app.nowThere()) }) : "",
   ].filter(Boolean);
   const tooMany = (value) => (capacity && value > INCREDIBLE * capacity ? fill(words.too_many, { capacity }) : "");
   return element("div", { class: "pads" }, [
     element("div", { class: "pad-top" }, [head(app, title)].concat(lines.map((each) => element("p", { class: "hint", text: each })))),
-    pad({ name: words.figure, digits: 4, shortcuts: offered, fault: fault || tooMany, onOk: (value) => app.tap(kind, body(value), true) }),
+    pad({
+      name: words.figure, digits: 4, shortcuts: offered, fault: fault || tooMany,
+      onOk: (value) => app.tap(kind, body(value), { goesBack: true, moves }),
+    }),
   ]);
 }
 
 const within = (zone, fields) => (zone === null ? fields : Object.assign({ zone }, fields));
 
+// What fits in the largest period: fewer may be let in just now than are inside. The server tells the most it takes.
+const mostOf = (place) => (place.most_people ? place.most_people / INCREDIBLE : place.capacity);
+
 export function recount(app, { place }) {
   return figures(app, {
-    title: fill(words.ask_people, { place: place.name }), kind: "head_count", zone: place.id, capacity: place.capacity,
+    title: fill(words.ask_people, { place: place.name }), kind: "head_count", zone: place.id, capacity: mostOf(place),
     figure: "people", isOfPeople: true, body: (people) => within(place.id, { people }),
   });
 }
 
 export function heldSeats(app, { place }) {
+  const most = mostOf(place);
   return figures(app, {
-    title: fill(words.ask_seats, { place: place.name }), kind: "held_seats", zone: place.id, capacity: place.capacity / INCREDIBLE,
-    figure: "seats", fault: (value) => (value > place.capacity ? fill(words.too_many, { capacity: place.capacity }) : ""),
+    title: fill(words.ask_seats, { place: place.name }), kind: "held_seats", zone: place.id,
+    figure: "seats", fault: (value) => (value > most ? fill(words.too_many, { capacity: most }) : ""),
     body: (seats) => within(place.id, { seats }),
   });
 }
@@ -275,7 +305,8 @@ export function gotIn(app) {
   return figures(app, {
     title: words.ask_got_in, kind: "ticket", shortcuts: [],
     fault: (value) => (value > MINUTES_MAX ? words.too_long : ""),
-    body: (minutes) => ({ joined: new Date(app.clock.now() - minutes * 60000).toISOString() }),
+    body: (minutes) => (at) => ({ joined: new Date(at - minutes * 60000).toISOString() }),
+    moves: ["joined"],
   });
 }
 
@@ -293,7 +324,7 @@ function ending(app, kind, title, endWords, body, form) {
     head(app, title),
     held ? element("div", { class: "stack" }, [
       element("p", { class: "said is-look", text: describe(app, held.kind, held.fields, held.at) }),
-      button(kind + "-end", endWords, () => app.tap(kind, body(), true), { class: "big main" }),
+      button(kind + "-end", endWords, () => app.tap(kind, body, { goesBack: true, moves: ["until"] }), { class: "big main" }),
     ]) : null,
     form,
   ]);
@@ -304,8 +335,9 @@ export function closing(app) {
   const reason = element("input", { id: "reason", maxlength: String(TEXT_MAX), autocomplete: "off", "aria-describedby": "reason-hint" });
   const form = element("form", { onsubmit: (event) => {
     event.preventDefault();
-    const at = until.chosen();
-    if (at !== null) app.tap("closing", { until: new Date(at).toISOString(), reason: reason.value.trim() }, true);
+    const time = until.chosen();
+    if (time === null) return;
+    app.tap("closing", (at) => ({ until: ends(app, time, at), reason: reason.value.trim() }), { goesBack: true, moves: until.moves() });
   } }, [
     until.node,
     element("label", { for: "reason", text: words.reason_label }),
@@ -313,21 +345,21 @@ export function closing(app) {
     element("p", { class: "hint", id: "reason-hint", text: words.reason_hint }),
     element("div", { class: "stack" }, [element("button", { type: "submit", id: "closing-go", class: "big main", text: words.closing_go })]),
   ]);
-  return ending(app, "closing", words.closing_title, words.closing_end, () => ({ until: app.clock.at(), reason: "" }), form);
+  return ending(app, "closing", words.closing_title, words.closing_end, (at) => ({ until: new Date(at).toISOString(), reason: "" }), form);
 }
 
 export function mute(app) {
   const until = untilChoices(app, { week: false });
   const form = element("form", { onsubmit: (event) => {
     event.preventDefault();
-    const at = until.chosen();
-    if (at !== null) app.tap("mute", { until: new Date(at).toISOString() }, true);
+    const time = until.chosen();
+    if (time !== null) app.tap("mute", (at) => ({ until: ends(app, time, at) }), { goesBack: true, moves: until.moves() });
   } }, [
     element("p", { class: "hint", text: words.mute_hint }),
     until.node,
     element("div", { class: "stack" }, [element("button", { type: "submit", id: "mute-go", class: "big main", text: words.mute_go })]),
   ]);
-  return ending(app, "mute", words.mute_title, words.mute_end, () => ({ until: app.clock.at() }), form);
+  return ending(app, "mute", words.mute_title, words.mute_end, (at) => ({ until: new Date(at).toISOString() }), form);
 }
 
 export function notice(app) {
@@ -345,14 +377,15 @@ export function notice(app) {
     go.disabled = room < 0;
     shown.textContent = text.value.trim() || "…";
     const at = until.peek();
-    end.textContent = at === null ? "" : fill(words.until, { time: timeOf(at, app.clock.now()) });
+    end.textContent = at === null ? "" : fill(words.until, { time: timeOf(at, app.nowThere()) });
   }
   text.addEventListener("input", draw);
   const form = element("form", { onchange: draw, novalidate: true, onsubmit: (event) => {
     event.preventDefault();
     if (!size()) return text.focus();
-    const at = until.chosen();
-    if (at !== null) app.tap("notice", { text: text.value.trim(), until: new Date(at).toISOString() }, true);
+    const time = until.chosen();
+    if (time === null) return;
+    app.tap("notice", (at) => ({ text: text.value.trim(), until: ends(app, time, at) }), { goesBack: true, moves: until.moves() });
   } }, [
     element("label", { for: "notice-text", text: words.notice_text }),
     text,
@@ -363,7 +396,12 @@ export function notice(app) {
     element("div", { class: "stack" }, [go]),
   ]);
   draw();
-  return ending(app, "notice", words.notice_title, words.notice_end, () => ({ text: "", until: app.clock.at() }), form);
+  return ending(app, "notice", words.notice_title, words.notice_end, (at) => ({ text: "", until: new Date(at).toISOString() }), form);
+}
+
+// The second tap of two on the button that led here is not an answer.
+function evacuate(app, event, on) {
+  if (event.detail < 2) app.tap("evacuation", { on }, { goesBack: true });
 }
 
 export function evacuation(app) {
@@ -373,8 +411,8 @@ export function evacuation(app) {
     held ? element("p", { class: "said is-look", text: describe(app, "evacuation", held.fields, held.at) }) : element("p", { text: words.evacuation_ask }),
     element("div", { class: "stack" }, [
       held
-        ? button("evacuation-end", words.evacuation_end, () => app.tap("evacuation", { on: false }, true), { class: "big main" })
-        : button("evacuation-go", words.evacuation_go, () => app.tap("evacuation", { on: true }, true), { class: "big main danger" }),
+        ? button("evacuation-end", words.evacuation_end, (event) => evacuate(app, event, false), { class: "big main" })
+        : button("evacuation-go", words.evacuation_go, (event) => evacuate(app, event, true), { class: "big main danger" }),
       button("evacuation-back", words.back, () => app.show("now"), { class: "big" }),
     ]),
   ]);
@@ -382,18 +420,22 @@ export function evacuation(app) {
 
 // The record
 
-const TONES = { holds: "is-well", stored: "is-well", pending: "is-look", refused: "is-wrong" };
+const TONES = {
+  holds: "is-well", stored: "is-well", pending: "is-look", uncounted: "is-look", stranded: "is-wrong", refused: "is-wrong",
+};
 
 function stateWords(app, row) {
   switch (row.state) {
     case "holds": return words.act_holds;
     case "past": return words.act_past;
     case "stored": return words.act_stored;
+    case "uncounted": return words.act_uncounted;
     case "pending": return words.act_waiting;
+    case "stranded": return words.act_stranded;
     case "refused": return fill(words.act_refused, { reason: row.reason });
     default:
       return row.takenBackAt
-        ? fill(words.act_taken_back_by, { name: personName(app, row.takenBackBy), time: timeOf(row.takenBackAt, app.clock.now()) })
+        ? fill(words.act_taken_back_by, { name: personName(app, row.takenBackBy), time: timeOf(row.takenBackAt, app.nowThere()) })
         : words.act_taken_back;
   }
 }
@@ -406,13 +448,13 @@ function entry(app, row) {
       element("span", { class: "what", text: what }),
       element("span", { class: "state " + (TONES[row.state] || ""), text: stateWords(app, row) }),
     ]),
-    element("p", { class: "soft", text: fill(words.act_tapped, { name: personName(app, row.who), time: timeOf(row.at, app.clock.now()) }) }),
+    element("p", { class: "soft", text: fill(words.act_tapped, { name: personName(app, row.who, row.name), time: timeOf(row.at, app.nowThere()) }) }),
     row.note ? element("p", { class: "soft", text: row.note }) : null,
-    row.waits ? element("p", { class: "soft", text: fill(words.waits_for_pin, { name: personName(app, row.who) }) }) : null,
+    row.waits && row.state === "pending" ? element("p", { class: "soft", text: fill(words.waits_for_pin, { name: personName(app, row.who) }) }) : null,
     app.person && mayTakeBack
       ? button("take-" + row.key, words.take_back, () => app.show("take_back", { row, what }), { "aria-label": words.take_back + ": " + what })
       : null,
-    row.state === "refused"
+    row.state === "refused" || row.state === "stranded"
       ? button("forget-" + row.key, words.forget, () => app.forget(row.seq), { "aria-label": words.forget + ": " + what })
       : null,
   ]);
@@ -438,7 +480,7 @@ export function takeBack(app, { row, what }) {
 
 // Waiting taps, in the words of the record
 function waiting(app) {
-  const rows = record(app).filter((each) => each.isOwn && (each.state === "pending" || each.state === "refused"));
+  const rows = record(app).filter((each) => each.isOwn && ["pending", "stranded", "refused"].indexOf(each.state) >= 0);
   if (!rows.length) return null;
   return element("ol", { class: "list", id: "waiting" }, rows.map((each) => entry(app, each)));
 }
@@ -458,10 +500,10 @@ export function thePublic(app) {
       element("p", { class: "what", id: "public-words", text: publicWords(app) }),
     ]),
     section("notice-heading", words.public_notice, [
-      status && status.notice && Date.parse(status.notice.until) > app.clock.now()
+      status && status.notice && Date.parse(status.notice.until) > app.nowThere()
         ? element("div", { class: "preview" }, [
           element("p", { text: status.notice.text }),
-          element("p", { class: "hint", text: fill(words.until, { time: timeOf(status.notice.until, app.clock.now()) }) }),
+          element("p", { class: "hint", text: fill(words.until, { time: timeOf(status.notice.until, app.nowThere()) }) }),
         ])
         : element("p", { class: "hint", text: words.public_no_notice }),
     ]),
@@ -471,7 +513,7 @@ export function thePublic(app) {
 export function posts(app) {
   const list = app.desk ? app.desk.posts : [];
   const budgets = app.desk ? app.desk.budgets : [];
-  const isNow = app.clock.now();
+  const isNow = app.nowThere();
   return element("div", { class: "views" }, [
     heading(words.posts_title),
     list.length ? null : element("p", { class: "hint", text: words.posts_none }),
@@ -510,7 +552,7 @@ export function gates(app) {
         element("span", { class: "state " + (each.is_well ? "is-well" : "is-wrong"), text: each.is_well ? words.gate_well : words.gate_unwell }),
       ]),
       element("p", { text: each.words }),
-      each.last_heard ? element("p", { class: "soft", text: fill(words.gate_heard, { time: timeOf(each.last_heard, app.clock.now()) }) }) : null,
+      each.last_heard ? element("p", { class: "soft", text: fill(words.gate_heard, { time: timeOf(each.last_heard, app.nowThere()) }) }) : null,
     ]))),
     element("div", { class: "stack" }, [
       element("p", {}, [element("a", { id: "devices-link", class: "choice", href: "/devices?lang=" + language, text: words.devices_link })]),

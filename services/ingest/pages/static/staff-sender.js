@@ -1,6 +1,7 @@
 // Brings taps to the server: in order, one batch at a time, by one tab alone, again and again until they are stored.
 // Every tap has an id of its own, so a batch whose answer was lost is sent again and counts once.
 
+import { maySend, readingOf } from "./staff-acts.js";
 import { LOST, call } from "./staff-line.js";
 
 // An hour of taps goes in one request, which is stored as a whole: nothing half an hour old is looked at for itself.
@@ -11,6 +12,9 @@ const PAUSES_S = [1, 2, 4, 8, 16, 32, 60];
 const LEASE_MS = 20000; // longer than a request may take
 const LEASE_EVERY_MS = 5000;
 const RETRY_AFTER_S_MAX = 120;
+const AFTER_401_MS = 2000; // whatever went wrong, no tablet asks without a pause
+const TRY_ANYWAY_MS = 60000;
+const NOT_COUNTED = /not counted/; // as the receipt says of what came too late to change anything
 
 export function startSender(app) {
   const me = String(Math.random());
@@ -36,50 +40,63 @@ export function startSender(app) {
     }
   }
 
-  // Sends one batch; returns after how many milliseconds to look again.
+  // Sends one batch; returns after how many milliseconds to look again. Whether there is a tablet, and who may speak,
+  // is read anew each time: this tab may be the only one that may send, and another one that at which somebody works.
   async function round() {
-    if (app.isRevoked || !app.isOnline) return LEASE_EVERY_MS; // the desk's requests find out when the line is back
-    const pending = (await app.store.all()).filter((each) => each.state === "pending");
-    const tokens = await app.tokens();
-    const ready = pending.filter((each) => tokens[each.person]);
+    const { tablet, revoked, people } = await app.store.read(["tablet", "revoked", "people"]);
+    if (!tablet || revoked === tablet.key || seemsLost()) return LEASE_EVERY_MS;
+    const known = people || {};
+    const ready = (await app.store.all()).filter((each) => each.state === "pending" && maySend(each, tablet, known));
     if (!ready.length) return LEASE_EVERY_MS;
-    const person = ready[0].person;
     const most = singly > 0 ? 1 : failures >= FAILURES_BEFORE_SMALL ? SMALL_BATCH : BATCH;
-    let batch = [];
-    for (const each of ready) {
-      if (each.person !== person || batch.length >= most) break;
-      batch.push(each);
-    }
     // From here on it may be stored, whatever becomes of this page: taking it back needs an undo.
-    batch = await app.store.change(batch.map((each) => each.seq), (each) => (
-      each.state === "pending" ? Object.assign({}, each, { sent: true }) : undefined
+    const batch = await app.store.change(ready.slice(0, most).map((each) => each.seq), (each) => (
+      each.state === "pending" ? Object.assign({}, each, { sent: true, device: each.device || tablet.tablet.id }) : undefined
     ));
     if (!batch.length) return 0;
     app.tell({ isSending: true });
-    const answer = await call("POST", "/v1/readings", {
-      token: tokens[person],
-      body: batch.map((each) => Object.assign({ id: each.id, time: each.time, library: each.library, kind: each.kind }, each.body)),
+    const sessions = batch.map((each) => known[each.person].session);
+    const answer = await call("POST", "/v1/staff/readings", {
+      token: tablet.key,
+      body: { readings: batch.map((each, index) => ({ session: sessions[index], reading: readingOf(each) })) },
     });
-    return settle(batch, person, tokens[person], answer);
+    return settle(batch, sessions, tablet, answer);
   }
 
-  async function settle(batch, person, token, { status, answer, code, retryAfterS }) {
+  // The desk's requests find out when the line is back; should they be the ones that do not get through, it tries itself.
+  function seemsLost() {
+    return app.isOnline === false && (navigator.onLine === false || Math.abs(Date.now() - app.lostAt) < TRY_ANYWAY_MS);
+  }
+
+  async function settle(batch, sessions, tablet, { status, answer, code, retryAfterS }) {
     const ids = answer && answer.readings ? answer.readings.map((each) => each.id) : [];
     if (status === 202 && batch.every((each) => ids.indexOf(each.id) >= 0)) {
-      await finish(batch, "stored", (each) => ({ remark: answer.readings[ids.indexOf(each.id)].remark || "" }));
+      await finish(batch, (each) => {
+        const remark = answer.readings[ids.indexOf(each.id)].remark || "";
+        return { state: NOT_COUNTED.test(remark) ? "uncounted" : "stored", remark, storedAt: app.clock.now() };
+      });
       if (singly > 0) singly -= 1;
       return succeed();
     }
     if (status === 403 || status === 422 || status === 413) return refuse(batch, answer);
+    app.tell({ isSending: false, isOnline: status !== LOST });
     if (status === 401) {
-      failures = 0;
-      await app.lostAccess(code, person, token);
-      return 0;
+      failures = 1; // or what is written down about it would wake it at once
+      await loseAccess(batch, sessions, tablet, answer, code);
+      return AFTER_401_MS;
     }
-    app.tell({ isSending: false, isOnline: status === LOST ? false : app.isOnline });
     const pauseS = Math.max(PAUSES_S[Math.min(failures, PAUSES_S.length - 1)], Math.min(retryAfterS, RETRY_AFTER_S_MAX));
     failures += 1;
     return pauseS * 1000 * (0.8 + 0.4 * Math.random()); // tablets of one house do not all come back at once
+  }
+
+  // Nothing was stored. The sessions that are named are over; theirs wait for a PIN, and the others go again.
+  async function loseAccess(batch, sessions, tablet, answer, code) {
+    if (code !== "session-over") return app.lostAccess(code, null, tablet.key);
+    const named = ((answer && answer.errors) || []).map((each) => each.index).filter((index) => batch[index]);
+    const over = {};
+    (named.length ? named : batch.map((each, index) => index)).forEach((index) => { over[sessions[index]] = batch[index].person; });
+    for (const session of Object.keys(over)) await app.lostAccess(code, over[session], session);
   }
 
   // Those that are named are refused for good; nothing of the batch was stored, so the others go again.
@@ -88,19 +105,19 @@ export function startSender(app) {
     ((answer && answer.errors) || []).forEach((each) => { reasons[each.index] = each.reason; });
     const named = batch.filter((each, index) => reasons[index] !== undefined);
     if (named.length) {
-      await finish(named, "refused", (each) => ({ reason: reasons[batch.indexOf(each)] }));
+      await finish(named, (each) => ({ state: "refused", reason: reasons[batch.indexOf(each)] }));
     } else if (batch.length === 1) {
-      await finish(batch, "refused", () => ({ reason: (answer && (answer.detail || answer.title)) || "" }));
+      await finish(batch, () => ({ state: "refused", reason: (answer && (answer.detail || answer.title)) || "" }));
     } else {
       singly = batch.length;
     }
     return succeed();
   }
 
-  async function finish(actions, state, more) {
+  async function finish(actions, outcome) {
     const bySeq = {};
-    actions.forEach((each) => { bySeq[each.seq] = more(each); });
-    await app.store.change(actions.map((each) => each.seq), (each) => Object.assign({}, each, { state }, bySeq[each.seq]));
+    actions.forEach((each) => { bySeq[each.seq] = outcome(each); });
+    await app.store.change(actions.map((each) => each.seq), (each) => Object.assign({}, each, bySeq[each.seq]));
   }
 
   function succeed() {

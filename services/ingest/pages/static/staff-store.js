@@ -5,6 +5,7 @@ export const ROOM = 2000; // taps that wait; a busy hour has sixty
 const FINISHED_KEPT = 200; // of this tablet's own, until the desk's record has them
 const NAME = "placelibre-staff";
 const CHANGED = NAME + "-changed";
+export const LAST = "last"; // when the last tap was, in milliseconds of the server's time
 
 export class Full extends Error {}
 
@@ -41,11 +42,20 @@ function makeStore(backend) {
     get: (name) => backend.get(name),
     put: (name, value) => backend.swap(name, () => value),
     swap: (name, change) => backend.swap(name, change), // in one step: reads, and writes what `change` returns
-    all: () => backend.all(),
-    async add(action) {
-      const seq = await backend.add(action, ROOM);
+    // Reads several in one step, by their names.
+    read: (names) => backend.read(names),
+    // Likewise, and writes what `change` returns of them; undefined forgets one. Other tabs hear of it.
+    async turn(names, change) {
+      const found = await backend.turn(names, change);
       told();
-      return seq;
+      return found;
+    },
+    all: () => backend.all(),
+    // `complete` gets the time of the last one, in milliseconds, and gives the one to write; times go up in all tabs.
+    async add(complete) {
+      const added = await backend.add(complete, ROOM);
+      told();
+      return added;
     },
     // Changes several in one step: `change` returns what to write, null to forget it, undefined to leave it.
     async change(seqs, change) {
@@ -54,12 +64,14 @@ function makeStore(backend) {
       return changed;
     },
     async tidy() {
-      const finished = (await backend.all()).filter((each) => each.state === "stored" || each.state === "taken_back");
+      const finished = (await backend.all()).filter((each) => FINISHED.indexOf(each.state) >= 0);
       const old = finished.slice(0, Math.max(finished.length - FINISHED_KEPT, 0)).map((each) => each.seq);
       if (old.length) await backend.change(old, () => null);
     },
   };
 }
+
+const FINISHED = ["stored", "uncounted", "taken_back"];
 
 function takesRoom(action) {
   return action.state === "pending" || action.state === "refused";
@@ -125,16 +137,48 @@ async function databaseBackend() {
         give(value);
       };
     }),
+    read: (names) => run("readonly", ({ kept, give }) => {
+      const found = {};
+      give(found);
+      names.forEach((name) => {
+        const request = kept.get(name);
+        request.onsuccess = () => { found[name] = request.result; };
+      });
+    }),
+    turn: (names, change) => run("readwrite", ({ kept, give }) => {
+      const found = {};
+      const write = () => {
+        const changed = change(Object.assign({}, found));
+        Object.keys(changed).forEach((each) => {
+          if (changed[each] === undefined) kept.delete(each);
+          else kept.put(changed[each], each);
+        });
+        give(Object.assign(found, changed));
+      };
+      names.forEach((name, index) => {
+        const request = kept.get(name);
+        request.onsuccess = () => {
+          found[name] = request.result;
+          if (index === names.length - 1) write();
+        };
+      });
+      if (!names.length) write();
+    }),
     all: () => run("readonly", ({ actions, give }) => {
       const request = actions.getAll();
       request.onsuccess = () => give(request.result);
     }),
-    add: (action, room) => run("readwrite", ({ actions, give, fail }) => {
+    add: (complete, room) => run("readwrite", ({ kept, actions, give, fail }) => {
       const request = actions.getAll();
       request.onsuccess = () => {
         if (request.result.filter(takesRoom).length >= room) return fail(new Full());
-        const added = actions.add(action);
-        added.onsuccess = () => give(added.result);
+        const last = kept.get(LAST);
+        last.onsuccess = () => {
+          const action = complete(last.result || 0);
+          kept.put(Date.parse(action.time), LAST);
+          const added = actions.add(action);
+          added.onsuccess = () => give(Object.assign({}, action, { seq: added.result }));
+        };
       };
     }),
     change: (seqs, change) => run("readwrite", ({ actions, give }) => {
@@ -175,14 +219,30 @@ function localBackend() {
       write(all);
       return value;
     },
+    read: async (names) => {
+      const { kept } = read();
+      const found = {};
+      names.forEach((name) => { found[name] = kept[name]; });
+      return found;
+    },
+    turn: async (names, change) => {
+      const all = read();
+      const found = {};
+      names.forEach((name) => { found[name] = all.kept[name]; });
+      const changed = change(Object.assign({}, found));
+      Object.assign(all.kept, changed); // what is undefined is not written
+      if (Object.keys(changed).length) write(all);
+      return Object.assign(found, changed);
+    },
     all: async () => read().actions,
-    add: async (action, room) => {
+    add: async (complete, room) => {
       const all = read();
       if (all.actions.filter(takesRoom).length >= room) throw new Full();
-      const seq = all.next++;
-      all.actions.push(Object.assign({}, action, { seq }));
+      const action = Object.assign(complete(all.kept[LAST] || 0), { seq: all.next++ });
+      all.kept[LAST] = Date.parse(action.time);
+      all.actions.push(action);
       write(all);
-      return seq;
+      return action;
     },
     change: async (seqs, change) => {
       const all = read();

@@ -23,11 +23,17 @@ addEventListener("fetch", (event) => {
   if (event.request.method !== "GET" || url.origin !== location.origin) return;
   if (url.pathname.startsWith("/staff/files/")) event.respondWith(kept(event.request, url.pathname));
   else if (event.request.mode === "navigate" && url.pathname === "/staff") {
-    const language = url.searchParams.get("lang");
-    if (FILES.indexOf("/staff?lang=" + language) >= 0) event.respondWith(kept(event.request, "/staff?lang=" + language));
+    // The home screen asks for no language: the page itself changes to the one that was chosen.
+    const asked = url.searchParams.get("lang");
+    const shell = shellOf(asked === null ? navigator.languages || [] : [asked]);
+    if (shell) event.respondWith(kept(event.request, shell));
     else event.respondWith(fetch(event.request).catch(() => kept(event.request, FILES[0])));
   }
 });
+
+function shellOf(tags) {
+  return tags.map((each) => "/staff?lang=" + each.split("-")[0].toLowerCase()).find((each) => FILES.indexOf(each) >= 0);
+}
 
 async function kept(request, name) {
   const cache = await caches.open(CACHE);

@@ -1,21 +1,27 @@
 // The staff's tablet: what it knows, who is at it, and what is shown. Everything a tap does goes through the store first.
 
-import { describe } from "./staff-acts.js";
+import { describe, inItsTime, isStranded, targetOf } from "./staff-acts.js";
 import { LOST, call, makeClock } from "./staff-line.js";
 import { isRight, makeVerifier } from "./staff-pin.js";
 import * as screens from "./staff-screens.js";
 import { startSender } from "./staff-sender.js";
-import { Full, ROOM, openStore } from "./staff-store.js";
+import { Full, LAST, ROOM, openStore } from "./staff-store.js";
 import { count, drawing, element, fill, language, setZone, timeOf, words } from "./staff-words.js";
 
 const IDLE_MS = 10 * 60 * 1000; // then a PIN is asked for again
 const UNDO_MS = 60 * 1000;
 const TRIES = 5; // wrong PINs without a connection; with one the server counts
 const LOCKED_MS = 5 * 60 * 1000;
+const LOCKED_MS_MAX = 60 * 60 * 1000; // doubles up to this with every further row, as at the server
 const SIGN_IN_LIMIT_MS = 8000; // somebody stands there waiting; then the tablet checks by itself
 const POLL_WAIT_S = 25;
 const POLL_LIMIT_MS = 40000;
 const POLL_PAUSES_S = [1, 2, 4, 8, 15, 30];
+const POLL_RETRY_S_MAX = 60;
+const POLL_AGAIN_MS = 2000; // at the least, after an answer that came at once although there was nothing new
+const SLIP_MS = 2 * 60 * 1000; // a tap is after the one before it, unless that one's clock was wrong
+const WRONG_MS = 30 * 1000; // less is a clock that goes too fast or too slow, which the server allows for
+const ENTERED_MS = 30 * 1000;
 const UPDATE_EVERY_MS = 60 * 60 * 1000;
 const LANGUAGE = "placelibre-staff-language";
 const PRESENT = "placelibre-staff-present"; // who is signed in, as long as this tab lives
@@ -33,13 +39,15 @@ const SECTIONS = ["now", "public", "record", "posts", "gates"];
 const byId = (id) => document.getElementById(id);
 const app = {
   store: null, clock: null, tablet: null, desk: null, person: null, notice: "", names: {},
-  actions: [], hasSession: {}, isOnline: null, isSending: false, isRevoked: false,
+  actions: [], hasSession: {}, isOnline: null, lostAt: 0, heardAt: 0, isSending: false, isRevoked: false,
   card: null, view: "", params: {}, last: null, version: document.querySelector("script[type=module]").src.split("/").slice(-2)[0],
 };
 let sender = null;
-let people = {}; // by id: {session, verifier, wrong, lockedUntil}
+let people = {}; // by id: {session, since, name, verifier, wrong, lockedUntil}
+const life = newId(); // of this page: its own taps are put right when its clock is
 let etag = "";
 let lastActive = Date.now();
+let enteredAt = 0; // when somebody last entered a PIN
 let isPressed = false;
 let poll = {};
 let wakePoll = null;
@@ -49,10 +57,23 @@ let wakePoll = null;
 app.tell = (changes) => {
   const wasOnline = app.isOnline;
   Object.assign(app, changes);
-  if (wasOnline !== false && app.isOnline === false) hurryPoll();
+  if (wasOnline !== false && app.isOnline === false) {
+    app.lostAt = Date.now();
+    hurryPoll();
+  }
   if (!wasOnline && app.isOnline) sender.wake(true);
   draw();
 };
+
+// What time it is in the library at a moment of the server's time: a simulated day goes at a pace of its own.
+app.libraryTime = (ms) => {
+  if (!app.desk || app.desk.clock === "wall") return ms;
+  const clock = app.desk.public ? app.desk.public.clock : null;
+  const speed = app.desk.clock === "recorded" ? 0 : clock ? clock.speed : 1;
+  return Date.parse(app.desk.library_now) + (ms - Date.parse(app.desk.now)) * speed;
+};
+
+app.nowThere = () => app.libraryTime(app.clock.now());
 
 app.tokens = async () => {
   people = (await app.store.get("people")) || {};
@@ -63,37 +84,67 @@ app.tokens = async () => {
 };
 
 async function changePerson(id, change) {
-  people = await app.store.swap("people", (found) => {
-    const all = found || {};
-    return Object.assign({}, all, { [id]: Object.assign({}, all[id], change(all[id] || {})) });
+  const kept = await app.store.turn(["people"], (found) => {
+    const all = found.people || {};
+    return { people: Object.assign({}, all, { [id]: Object.assign({}, all[id], change(all[id] || {})) }) };
   });
+  people = kept.people;
   await app.tokens();
 }
 
+// The session is over: it is dropped, and its person asked for the PIN. What checks the PIN without a line stays.
+async function dropSession(person, token) {
+  await changePerson(person, (found) => (found.session === token ? { session: null } : {}));
+  const hasAnother = Boolean(people[person].session); // they have signed in anew, perhaps in another tab
+  if (!hasAnother && app.person && app.person.id === person) app.lock(words.session_over);
+}
+
 app.lostAccess = async (code, person, token) => {
-  if (code === "session-over" && person) {
-    await changePerson(person, (found) => (found.session === token ? { session: null, verifier: null } : {}));
-    const hasAnother = Boolean(people[person].session); // they have signed in anew, perhaps in another tab
-    if (!hasAnother && app.person && app.person.id === person) app.lock(words.session_over);
-    return;
-  }
-  if (code !== "unauthenticated" || (token !== app.tablet.key && (await stillEnrolled()))) return;
-  app.isRevoked = true;
-  await app.store.put("revoked", app.tablet.key);
-  app.person = null;
-  remember();
-  app.show("revoked");
+  const { tablet } = await app.store.read(["tablet"]);
+  if (code === "session-over" && person) return dropSession(person, token);
+  if (code !== "unauthenticated" || !tablet) return;
+  if (token !== tablet.key && (await isEnrolled(tablet))) return person ? dropSession(person, token) : undefined;
+  // Names, sessions and what checks PINs go; taps stay. Unless another tab has enrolled it anew meanwhile.
+  await app.store.turn(["tablet"], ({ tablet: found }) => (
+    found && found.key === tablet.key ? { revoked: tablet.key, people: undefined, desk: undefined } : {}
+  ));
+  await look();
 };
 
 // A session that is unknown may be of a tablet that is not; its own key tells.
-async function stillEnrolled() {
-  const found = await call("GET", "/v1/staff/desk?lang=" + language, { token: app.tablet.key });
+async function isEnrolled({ key }) {
+  const found = await call("GET", "/v1/staff/desk?lang=" + language, { token: key });
   return found.code !== "unauthenticated";
 }
 
+// Looks at what is kept, which another tab may have changed.
 async function look() {
+  const kept = await app.store.read(["tablet", "revoked", "desk"]);
+  await app.tokens();
   app.actions = await app.store.all();
+  adopt(kept);
   draw();
+  sender.wake(false);
+}
+
+// Takes the tablet over that this is by now, however it came to be that.
+function adopt({ tablet, revoked, desk }) {
+  const key = tablet ? tablet.key : "";
+  const isRevoked = Boolean(tablet) && revoked === key;
+  if (key === (app.tablet ? app.tablet.key : "") && isRevoked === app.isRevoked) return;
+  Object.assign(app, { tablet: tablet || null, isRevoked, desk: isRevoked ? null : desk || null, person: null, last: null });
+  app.names = {};
+  if (app.desk) know(app.desk);
+  etag = "";
+  remember();
+  hurryPoll();
+  app.wanted = "";
+  app.show(isRevoked ? "revoked" : tablet ? "people" : "enrol");
+}
+
+function know(desk) {
+  setZone(desk.time_zone);
+  desk.people.forEach((each) => { app.names[each.id] = each.name; });
 }
 
 // Enrolling and signing in
@@ -101,25 +152,30 @@ async function look() {
 app.enrol = async (code) => {
   app.show("enrol", { code });
   say(words.moment, "");
-  const found = await call("POST", "/v1/staff/enrolments", { body: { code } });
+  const nonce = await nonceFor(code);
+  const found = await call("POST", "/v1/staff/enrolments", { body: { code, nonce } });
   if (found.status !== 201) {
     say("", "");
     const fault = found.code === "invitation-over" ? words.enrol_over : found.status === LOST ? words.no_answer : found.answer.detail;
     return app.show("enrol", { code: found.code === "invitation-over" ? "" : code, fault });
   }
   const { library, tablet, key } = found.answer;
-  await app.store.put("tablet", { library, tablet, key });
-  await app.store.put("people", {}); // sessions are of the tablet that it was
-  await app.store.put("desk", undefined);
-  await app.store.put("revoked", undefined);
-  Object.assign(app, { tablet: found.answer, desk: null, isRevoked: false, person: null });
-  people = {};
-  await app.tokens();
-  etag = "";
-  hurryPoll();
-  app.show("people");
+  // In one step: sessions are of the tablet that it was, and of the library.
+  await app.store.turn([], () => ({
+    tablet: { library, tablet, key }, people: {}, desk: undefined, revoked: undefined, enrolling: undefined,
+  }));
+  await look();
+  if (app.view === "enrol") app.show("people"); // the same key again, of an invitation whose answer was lost
   say(fill(words.enrolled, { library: library.name }), "");
 };
+
+// An invitation is used once, by whoever sends this with it; should the answer be lost, the same one is asked again.
+async function nonceFor(code) {
+  const kept = await app.store.turn(["enrolling"], ({ enrolling }) => (
+    enrolling && enrolling.code === code ? {} : { enrolling: { code, nonce: newId() } }
+  ));
+  return kept.enrolling.nonce;
+}
 
 // Answers with what is wrong, or with nothing when somebody is in.
 app.signIn = async (person, pin) => {
@@ -129,49 +185,56 @@ app.signIn = async (person, pin) => {
   if (found.status === 201) {
     const verifier = await makeVerifier(pin);
     const old = (people[person.id] || {}).session;
-    await changePerson(person.id, () => ({ session: found.answer.session, verifier, wrong: 0, lockedUntil: 0 }));
+    const { since, name } = person;
+    await changePerson(person.id, () => ({ session: found.answer.session, since, name, verifier, wrong: 0, lockedUntil: 0 }));
     if (old) call("DELETE", "/v1/staff/sessions/current", { token: old });
     app.isOnline = true;
     enter(person);
     return "";
   }
-  if (found.status === LOST || found.status >= 500) return signInHere(person, pin);
+  if (found.status === LOST || found.status >= 500) {
+    app.tell({ isOnline: found.status !== LOST });
+    return signInHere(person, pin);
+  }
   if (found.code === "unauthenticated") {
     await app.lostAccess("unauthenticated", null, app.tablet.key);
     return "";
   }
   if (found.code === "wrong-pin") {
     const left = found.answer.left;
+    await changePerson(person.id, (known) => ({ wrong: (known.wrong || 0) + 1 }));
     return typeof left === "number" && left > 0 ? count(words.pin_wrong, left) : words.pin_wrong_plain;
   }
   if (found.status === 429) {
-    return fill(words.pin_locked, { time: timeOf(app.clock.now() + found.retryAfterS * 1000, app.clock.now()) });
+    const lockedUntil = app.clock.now() + found.retryAfterS * 1000;
+    await changePerson(person.id, () => ({ lockedUntil })); // holds without a line as well
+    return fill(words.pin_locked, { time: timeOf(lockedUntil, app.clock.now()) });
   }
   return found.answer.detail;
 };
 
 async function signInHere(person, pin) {
-  app.tell({ isOnline: false });
   const known = people[person.id] || {};
   if (!known.verifier) return fill(words.pin_unknown_here, { name: person.name });
   const locked = (known.lockedUntil || 0) - app.clock.now();
-  if (locked > 0 && locked <= LOCKED_MS) return fill(words.pin_locked, { time: timeOf(known.lockedUntil, app.clock.now()) });
+  if (locked > 0 && locked <= LOCKED_MS_MAX) return fill(words.pin_locked, { time: timeOf(known.lockedUntil, app.clock.now()) });
+  const wrong = (known.wrong || 0) + 1;
+  await changePerson(person.id, () => ({ wrong })); // before it is looked at: whoever closes the page has tried
   if (await isRight(pin, known.verifier)) {
     await changePerson(person.id, () => ({ wrong: 0, lockedUntil: 0 }));
     enter(person);
     return "";
   }
-  const wrong = (known.wrong || 0) + 1;
-  const lockedUntil = wrong >= TRIES ? app.clock.now() + LOCKED_MS : 0;
-  await changePerson(person.id, () => ({ wrong: lockedUntil ? 0 : wrong, lockedUntil }));
-  if (lockedUntil) return fill(words.pin_locked, { time: timeOf(lockedUntil, app.clock.now()) });
-  return count(words.pin_wrong, TRIES - wrong);
+  if (wrong % TRIES) return count(words.pin_wrong, TRIES - (wrong % TRIES));
+  const lockedUntil = app.clock.now() + Math.min(LOCKED_MS * Math.pow(2, wrong / TRIES - 1), LOCKED_MS_MAX);
+  await changePerson(person.id, () => ({ lockedUntil }));
+  return fill(words.pin_locked, { time: timeOf(lockedUntil, app.clock.now()) });
 }
 
 function enter(person) {
   app.person = person;
   app.notice = "";
-  lastActive = Date.now();
+  lastActive = enteredAt = Date.now();
   remember();
   hurryPoll();
   sender.wake(true);
@@ -226,36 +289,43 @@ function newId() {
   return "tap-" + Array.from(random, (each) => (each + 256).toString(16).slice(1)).join("");
 }
 
-app.tap = async (kind, body, goesBack) => {
-  const action = {
-    id: newId(), library: app.tablet.library.id, person: app.person.id, kind, body,
-    time: app.clock.at(), tapped: Date.now(), state: "pending", sent: false,
-  };
+// `body` is what it says, or makes that of the time in milliseconds. `moves` names the times in it which go along should
+// that of the tap be put right.
+app.tap = async (kind, body, { goesBack, moves } = {}) => {
+  const { id: person, name, since } = app.person;
+  const tapped = { id: newId(), library: app.tablet.library.id, person, name, since, kind, life, mark: app.clock.mark() };
+  let action;
   try {
-    action.seq = await app.store.add(action);
+    action = await app.store.add((last) => {
+      const now = app.clock.now();
+      const at = last >= now && last - now < SLIP_MS ? last + 1 : now;
+      const said = typeof body === "function" ? body(at) : body;
+      return Object.assign({}, tapped, { body: said, time: new Date(at).toISOString(), moves: moves || [], state: "pending", sent: false });
+    });
   } catch (error) {
     say(error instanceof Full ? count(words.store_full, ROOM) : words.store_failed, "is-wrong");
     return "";
   }
-  if (kind !== "undo") app.last = { seq: action.seq, id: action.id, until: Date.now() + UNDO_MS, state: "" };
+  if (kind !== "undo") app.last = { seq: action.seq, until: Date.now() + UNDO_MS, state: "" };
   if (goesBack) app.show("now");
   await look();
-  sender.wake(false);
   return "";
 };
 
-// Before it was ever sent, a tap is taken back here; after that only by another reading.
+// Before it was ever sent, a tap is taken back here; after that only by another reading, which names the tablet as which
+// it was sent: this one may have another name by now.
 app.takeBack = async (seq, target) => {
+  app.last = null; // a second tap on the button is not another one
   const taken = seq ? await app.store.change([seq], (each) => (
     each.state === "pending" && !each.sent ? Object.assign({}, each, { state: "taken_back" }) : undefined
   )) : [];
-  app.last = null;
   if (app.view === "take_back") app.show("record");
   if (taken.length) {
     hear(words.said_taken_back);
     await look();
   } else {
-    await app.tap("undo", { target });
+    const own = seq ? (await app.store.all()).find((each) => each.seq === seq) : null;
+    await app.tap("undo", { target: own ? targetOf(own.device, own.id) : target });
     hear(words.said_kept);
   }
 };
@@ -285,34 +355,78 @@ app.decide = async (post, approve) => {
 async function followDesk() {
   let failures = 0;
   for (;;) {
-    if (!app.tablet || app.isRevoked || (document.hidden && !app.actions.some((each) => each.state === "pending"))) {
-      await pausePoll(2000);
-      continue;
+    let found = { isWell: false, pauseMs: 0 };
+    try {
+      found = await askForDesk();
+    } catch (error) {
+      // Something on this tablet is out of order for a moment; it goes on.
     }
-    const session = app.person && (people[app.person.id] || {}).session;
-    const token = session || app.tablet.key;
-    const waits = etag && app.isOnline ? "&after=" + encodeURIComponent(etag.replace(/^W\//, "")) + "&wait=" + POLL_WAIT_S : "";
-    poll = {};
-    const asked = poll;
-    const found = await call("GET", "/v1/staff/desk?lang=" + language + waits, {
-      token, limitMs: waits ? POLL_LIMIT_MS : undefined, signal: asked,
-    });
-    if (asked.isCut) continue; // somebody else is at the tablet now, or the line has changed
-    if (found.status === 200 && found.answer && found.answer.library) {
-      failures = 0;
-      await takeDesk(found);
-    } else if (found.status === 304) {
-      failures = 0;
-      app.tell({ isOnline: true });
-    } else if (found.status === 401) {
-      await app.lostAccess(found.code, session ? app.person && app.person.id : null, token);
-    } else {
-      if (found.status === LOST) app.tell({ isOnline: false });
-      await pausePoll(POLL_PAUSES_S[Math.min(failures, POLL_PAUSES_S.length - 1)] * 1000);
-      failures += 1;
-    }
+    const pauseMs = found.isWell ? 0 : POLL_PAUSES_S[Math.min(failures, POLL_PAUSES_S.length - 1)] * 1000;
+    failures = found.isWell ? 0 : failures + 1;
+    if (pauseMs || found.pauseMs) await pausePoll(Math.max(pauseMs, found.pauseMs));
   }
 }
+
+// Answers whether all was well, and how long to wait at the least.
+async function askForDesk() {
+  if (!app.tablet || app.isRevoked || (document.hidden && !app.actions.some((each) => each.state === "pending"))) {
+    return { isWell: true, pauseMs: POLL_AGAIN_MS };
+  }
+  const session = app.person && (people[app.person.id] || {}).session;
+  const token = session || app.tablet.key;
+  const waits = etag && app.isOnline ? "&after=" + encodeURIComponent(etag.replace(/^W\//, "")) + "&wait=" + POLL_WAIT_S : "";
+  poll = {};
+  const asked = poll;
+  const found = await call("GET", "/v1/staff/desk?lang=" + language + waits, {
+    token, limitMs: waits ? POLL_LIMIT_MS : undefined, signal: asked,
+  });
+  if (asked.isCut) return { isWell: true, pauseMs: 0 }; // somebody else is at the tablet now, or the line has changed
+  if (found.status === 200 && found.answer && found.answer.library) {
+    await takeDesk(found);
+    return { isWell: true, pauseMs: 0 };
+  }
+  if (found.status === 304) {
+    await hearTime(app.clock.learnOfDate(found.date, found.tookMs));
+    app.tell({ isOnline: true });
+    askForPin();
+    return { isWell: true, pauseMs: found.tookMs < POLL_AGAIN_MS ? POLL_AGAIN_MS : 0 };
+  }
+  // A server of ours that has nothing to show may still take taps.
+  app.tell({ isOnline: found.status !== LOST });
+  if (found.status === 401) await app.lostAccess(found.code, session && app.person ? app.person.id : null, token);
+  return { isWell: false, pauseMs: found.status === 401 ? POLL_AGAIN_MS : Math.min(found.retryAfterS, POLL_RETRY_S_MAX) * 1000 };
+}
+
+// Whoever came in while there was no line, or whose session has ended at another tab, is asked for the PIN once there is
+// one again: nothing of theirs can be sent. Not at once, lest nobody gets to tap where only signing in fails.
+function askForPin() {
+  const isIn = app.person && !app.hasSession[app.person.id];
+  if (isIn && Math.abs(Date.now() - enteredAt) > ENTERED_MS) app.lock(words.session_over);
+}
+
+// The server was heard, and what time it is there. Taps that were made under a wrong time and are still here are put right.
+async function hearTime(lesson) {
+  app.heardAt = app.clock.now();
+  const { heardAt } = app;
+  app.store.put("offset", app.clock.offset()).catch(() => {});
+  app.store.put("heard", heardAt).catch(() => {});
+  if (!lesson || !isFar(lesson.by)) return;
+  const wrong = (await app.store.all()).filter((each) => (
+    each.life === life && each.state === "pending" && !each.sent && each.mark.lesson === lesson.number && each.mark.leaps >= lesson.after
+  ));
+  if (!wrong.length) return;
+  const moved = (iso) => new Date(Date.parse(iso) + lesson.by).toISOString();
+  const put = await app.store.change(wrong.map((each) => each.seq), (each) => {
+    if (each.sent || each.state !== "pending") return undefined;
+    const body = Object.assign({}, each.body);
+    each.moves.forEach((name) => { body[name] = moved(body[name]); });
+    return Object.assign({}, each, { time: moved(each.time), body, mark: app.clock.mark() });
+  });
+  const newest = Math.max(...put.map((each) => Date.parse(each.time)));
+  await app.store.put(LAST, newest);
+}
+
+const isFar = (ms) => Math.abs(ms) > WRONG_MS;
 
 function pausePoll(ms) {
   return new Promise((resolve) => {
@@ -327,16 +441,16 @@ function hurryPoll() {
   if (wakePoll) wakePoll();
 }
 
-async function takeDesk({ answer, etag: tag }) {
+async function takeDesk({ answer, etag: tag, tookMs }) {
   const isNew = tag !== etag || !app.desk;
   etag = tag || "";
-  app.store.put("offset", app.clock.learn(answer.now));
+  await hearTime(app.clock.learn(answer.now, tookMs));
   app.desk = answer;
-  setZone(answer.time_zone);
-  answer.people.forEach((each) => { app.names[each.id] = each.name; });
+  know(answer);
   app.tell({ isOnline: true });
+  askForPin();
   if (!isNew) return;
-  await app.store.put("desk", answer);
+  app.store.put("desk", answer).catch(() => {}); // the copy is for opening without a line; the next one will do
   if (app.view === "public") showCard();
 }
 
@@ -390,9 +504,10 @@ function draw() {
 
 function drawTop() {
   byId("library").textContent = app.tablet ? app.tablet.library.name : "Placelibre";
-  const pending = app.actions.filter((each) => each.state === "pending");
-  const refused = app.actions.filter((each) => each.state === "refused");
-  const since = pending.length ? ", " + fill(words.waiting_since, { time: timeOf(pending[0].time, app.clock.now()) }) : "";
+  const pending = app.actions.filter((each) => each.state === "pending" && !isStranded(app, each));
+  const refused = app.actions.filter((each) => each.state === "refused" || isStranded(app, each));
+  const first = pending.length ? inItsTime(app, pending[0]).at : "";
+  const since = first ? ", " + fill(words.waiting_since, { time: timeOf(first, app.nowThere()) }) : "";
   let text = app.isOnline === false ? words.line_lost : words.line_stored;
   if (pending.length) text = (app.isOnline === false ? words.line_lost + " · " : "") + count(words.waiting, pending.length) + since;
   if (refused.length) text += " · " + count(words.refused_count, refused.length);
@@ -445,9 +560,10 @@ function drawUndo() {
     return;
   }
   const said = {
-    pending: words.said_kept, stored: words.said_stored, refused: fill(words.said_refused, { reason: action.reason }),
+    pending: words.said_kept, stored: words.said_stored, uncounted: words.said_uncounted, refused: fill(words.said_refused, { reason: action.reason }),
   }[action.state];
-  const what = describe(app, action.kind, action.body, action.time);
+  const { at, fields } = inItsTime(app, action);
+  const what = describe(app, action.kind, fields, at);
   if (last.state !== action.state) {
     last.state = action.state;
     hear(what + ". " + said);
@@ -455,7 +571,7 @@ function drawUndo() {
   if (bar.hidden || bar.dataset.seq !== String(last.seq)) {
     bar.textContent = "";
     bar.appendChild(element("p", {}, [element("strong", { id: "undo-what", text: what }), element("span", { id: "undo-said" })]));
-    bar.appendChild(element("button", { type: "button", id: "undo-button", onclick: () => app.takeBack(last.seq, last.id) }, [
+    bar.appendChild(element("button", { type: "button", id: "undo-button", onclick: () => app.takeBack(last.seq, "") }, [
       element("span", { text: words.undo }),
       element("span", { class: "left", id: "undo-left", "aria-hidden": "true" }),
     ]));
@@ -487,6 +603,14 @@ function keptLanguage() {
   }
 }
 
+function keepLanguage(tag) {
+  try {
+    localStorage.setItem(LANGUAGE, tag);
+  } catch (error) {
+    // Then it is chosen again next time.
+  }
+}
+
 function followHands() {
   const active = () => {
     lastActive = Date.now();
@@ -500,13 +624,8 @@ function followHands() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a");
     if (!link) return;
-    if (link.dataset.language) {
-      try {
-        localStorage.setItem(LANGUAGE, link.dataset.language);
-      } catch (error) {
-        // Then it is chosen again next time.
-      }
-    } else if (link.dataset.view) {
+    if (link.dataset.language) keepLanguage(link.dataset.language);
+    else if (link.dataset.view) {
       event.preventDefault();
       app.show(link.dataset.view);
     }
@@ -526,7 +645,11 @@ function invitation() {
   const code = location.hash.replace(/^#/, "");
   if (!code || code === "content") return "";
   history.replaceState(history.state, "", location.pathname + location.search);
-  return decodeURIComponent(code);
+  try {
+    return decodeURIComponent(code);
+  } catch (error) {
+    return ""; // of something else
+  }
 }
 
 function invite(code) {
@@ -535,8 +658,10 @@ function invite(code) {
 }
 
 function tick() {
-  const hasJumped = app.clock.look();
-  if (hasJumped) hurryPoll();
+  if (app.clock.look()) {
+    app.store.put("offset", app.clock.offset()).catch(() => {}); // it was set back: what is kept would be off by as much
+    hurryPoll();
+  }
   const idle = Date.now() - lastActive;
   if (app.person && idle >= IDLE_MS) app.lock("");
   draw();
@@ -568,6 +693,7 @@ async function start() {
   const code = invitation();
   const query = new URLSearchParams(location.search);
   const kept = keptLanguage();
+  if (!kept && query.get("lang") === language) keepLanguage(language); // the home screen opens it without one
   if (kept && kept !== language && JSON.parse(byId("languages").textContent)[kept] && !query.get("lang")) {
     location.replace("/staff?lang=" + kept + (code ? "#" + code : ""));
     return;
@@ -578,9 +704,9 @@ async function start() {
   app.desk = (await app.store.get("desk")) || null;
   app.isRevoked = Boolean(app.tablet) && (await app.store.get("revoked")) === app.tablet.key;
   if (app.desk) {
-    setZone(app.desk.time_zone);
-    app.desk.people.forEach((each) => { app.names[each.id] = each.name; });
+    know(app.desk);
   }
+  app.heardAt = (await app.store.get("heard")) || 0;
   await app.tokens();
   app.actions = await app.store.all();
   app.person = app.tablet && !app.isRevoked ? recall() : null;
@@ -592,7 +718,7 @@ async function start() {
   addEventListener("offline", () => app.tell({ isOnline: false }));
   document.addEventListener("visibilitychange", () => { if (!document.hidden) { tick(); hurryPoll(); } });
   setInterval(tick, 1000);
-  setInterval(() => app.store.tidy(), 60000);
+  setInterval(() => app.store.tidy().catch(() => {}), 60000);
   if (code) invite(code);
   else if (!app.tablet) app.show("enrol", {}, true);
   else app.show(SECTIONS.indexOf(query.get("view")) >= 0 ? query.get("view") : "now", {}, true);

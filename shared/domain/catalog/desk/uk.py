@@ -38,6 +38,7 @@ WORDS: Final = DeskWords(
     },
     said_kept="Збережено на планшеті, чекає на надсилання.",
     said_stored="Збережено.",
+    said_uncounted="Збережено, але запізно, щоб враховувати.",
     said_taken_back="Скасовано. Нічого не надсилали.",
     said_refused="Відхилено: {reason}",
     store_full={
@@ -164,6 +165,8 @@ WORDS: Final = DeskWords(
     act_taken_back_by="скасовано: {name}, {time}",
     act_waiting="чекає на надсилання",
     act_stored="збережено",
+    act_uncounted="збережено, але запізно, щоб враховувати",
+    act_stranded="більше не можна надіслати",
     act_refused="відхилено: {reason}",
     act_with_key="за ключем",
     act_tapped="{name}, {time}",

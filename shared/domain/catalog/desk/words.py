@@ -43,6 +43,8 @@ class DeskWords:
     refused_count: Forms
     said_kept: str
     said_stored: str
+    said_uncounted: str
+    """It came too late to change anything; it is in the record."""
     said_taken_back: str
     said_refused: str
     """{reason}"""
@@ -176,6 +178,9 @@ class DeskWords:
     """{name}, {time}"""
     act_waiting: str
     act_stored: str
+    act_uncounted: str
+    act_stranded: str
+    """Nobody can send it any more: who tapped it has left, or the tablet has moved."""
     act_refused: str
     """{reason}"""
     act_with_key: str
