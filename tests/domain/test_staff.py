@@ -11,6 +11,7 @@ from shared.domain.reading import (
     Evacuation,
     HeadCount,
     HeldSeats,
+    QueueAtMarker,
     QueueingTime,
     QueueLength,
     StaffReading,
@@ -82,3 +83,20 @@ def test_held_seats_that_are_on_record_are_those_that_count() -> None:
     on_record = [each.seats for each, state in states if state is ActState.HOLDS and isinstance(each, HeldSeats)]
     assert log.held_seats(now, TEN) == sum(on_record) == 30 + 7 * 2
     assert len(log.entries) == MAX_OF_A_KIND
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_looks_that_come_too_late_for_the_estimator_stay_in_their_order(number: int) -> None:
+    told = Told(opening_hours="24/7", markers=[{"id": "stop", "name": "Stop", "people": 90}])
+    told.tell(at("11:59"))
+    told.gate(at("12:00"))
+    names = [f"{chr(ord('a') + (number + place) % 4)}" for place in range(4)]
+    looks: list[StaffReading] = [
+        QueueAtMarker(id=names[0], device="tablet", at=TEN, marker="stop"),
+        HeadCount(id=names[1], device="tablet", at=TEN + timedelta(minutes=1), zone=None, people=30),
+        QueueAtMarker(id=names[2], device="tablet", at=TEN + timedelta(minutes=20), marker="stop"),
+        QueueLength(id=names[3], device="tablet", at=TEN + timedelta(minutes=75), people=0),
+    ]
+    told.tell(at("12:01"), *(looks[(number + place) % 4] for place in range(4)))
+    assert told.state.estimator is not None
+    assert not told.state.estimator.at(at("12:01").timestamp()).queue.is_there

@@ -22,6 +22,8 @@ from shared.domain.estimation.waiting import Expected
 from shared.domain.estimation.window import TICK_S, TICKS, Window
 from shared.domain.estimation.written import round_off
 
+OLDEST_S: Final = 86_400.0
+"""Nothing older is told to the estimator: it is past the horizon."""
 WINDOW_MIN: Final = 90
 """How late a reading may be and still land in its own minute."""
 STAND_EVERY_MIN: Final = 15
@@ -89,10 +91,15 @@ class Estimator:
         self._redo_from(first)
 
     def observe(self, observation: Observation) -> None:
-        """Add an observation; one that is older than the window counts from the window's beginning."""
+        """Add an observation; one that is older than the window counts from the window's beginning.
+
+        Several of them stay in the order in which they were made, in the first second: the last look is the one that
+        holds, though all have come too late.
+        """
         earliest = self.window.start * MINUTE_S
         if observation.at < earliest:
-            observation = replace(observation, at=earliest)
+            share = max(1 - (earliest - observation.at) / OLDEST_S, 0.0)
+            observation = replace(observation, at=earliest + share)
         self.window.observe(observation)
         self._redo_from(int(observation.at // MINUTE_S))
 
