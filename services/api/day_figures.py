@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Final, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -43,6 +43,8 @@ KEEP_PRESENT: Final = timedelta(seconds=15)
 KEEP_RECENT: Final = timedelta(minutes=1)
 """Also of days of which nothing is stored: a past that is put in later, such as a simulated one, shows soon."""
 KEEP_SETTLED: Final = timedelta(hours=1)
+OPENING_KEPT: Final = 256
+"""Years of opening hours kept worked out, 30 kB each; a year takes some 40 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,10 @@ class PastDays:
     _kept: OrderedDict[str, _Kept] = field(default_factory=OrderedDict)
     _reads: dict[str, asyncio.Task[DayFigures | None]] = field(default_factory=dict)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READS_AT_ONCE))
+    _opening: OrderedDict[tuple[Hashable, int], Mapping[date, int]] = field(default_factory=OrderedDict)
+    """Minutes of opening hours by date, by the hours (a new configuration brings new ones) and the year."""
+    _opening_place: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One year is worked out at a time, in a thread: whoever waits for the same finds it kept."""
 
     async def days(self, place: Place, spans: Iterable[Span], today: date) -> dict[date, DayFigures]:
         """Return every day of these spans; `today` is the library's own date.
@@ -126,19 +132,39 @@ class PastDays:
         past = [day for day in dates if day <= today]
         found = await self._stored(place, past, today)
         missing = [day for day in past if found[day] is None]
-        opening = place.opening_minutes(Span(missing[0], missing[-1])) if missing else None
+        years = {year: await self._opening_in(place, year) for year in sorted({day.year for day in missing})}
         days = {}
         for day in dates:
             figures = found.get(day)
             if day > today:
                 figures = DayFigures(day, DayKind.AHEAD)
             elif figures is None:
+                opening = years[day.year]
                 minutes = None if opening is None else opening.get(day, 0)
                 figures = day_figures(
                     day, None, place.seats, place.zone, opening_min=minutes, is_unfinished=day == today
                 )
             days[day] = figures
         return days
+
+    async def _opening_in(self, place: Place, year: int) -> Mapping[date, int] | None:
+        """Return for how long the library opens on each date of a year; None if its hours are not known."""
+        if place.profile is None:
+            return None
+        key = cast("Hashable", place.profile.hours), year
+        if key not in self._opening:
+            try:
+                async with asyncio.timeout(self.patience_s), self._opening_place:
+                    if key not in self._opening:
+                        whole = Span(date(year, 1, 1), date(year, 12, 31))
+                        self._opening[key] = await asyncio.to_thread(place.opening_minutes, whole) or {}
+            except TimeoutError as error:
+                raise HistoryUnavailable(f"the opening hours of {year} have not been worked out in time") from error
+        self._opening.move_to_end(key)
+        found = self._opening[key]
+        if len(self._opening) > OPENING_KEPT:
+            self._opening.popitem(last=False)
+        return found
 
     async def _stored(self, place: Place, dates: list[date], today: date) -> dict[date, DayFigures | None]:
         now = self.history.now()
@@ -189,6 +215,13 @@ class PastDays:
                 figures = day_figures(
                     day, record, place.seats, place.zone, opening_min=None, is_unfinished=day == today
                 )
+                # Only of a day that is not over, or whose data ends too early, the timetable tells more than the data.
+                if day == today or figures.is_cut:
+                    years = await self._opening_in(place, day.year)
+                    minutes = None if years is None else years.get(day, 0)
+                    figures = day_figures(
+                        day, record, place.seats, place.zone, opening_min=minutes, is_unfinished=day == today
+                    )
         self._kept[key] = _Kept(self.history.now() + _keep(day, today, figures), place.seats_mark, figures)
         self._kept.move_to_end(key)
         if len(self._kept) > KEPT_MAX:

@@ -33,7 +33,7 @@ from shared.contracts.configuration import LibraryConfig
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.statistics import STATISTICS_WORDS
 from shared.domain.library import ClockKind
-from shared.domain.statistics.day import DayFigures, DayKind
+from shared.domain.statistics.day import DayFigures, DayKind, Doubt
 from shared.domain.statistics.period import add_up
 from shared.domain.statistics.spans import Span, Unit
 from shared.runtime.bus import Bus, Entry
@@ -435,6 +435,49 @@ async def test_without_its_hours_a_day_without_data_is_unknown() -> None:
     found = await past_days(bus, Wall()).days(Place.of(past_status("a"), None), [Span(sunday, sunday)], TODAY)
     assert found[sunday].kind is DayKind.UNKNOWN
     assert (await past_days(bus, Wall()).days(place("a"), [Span(sunday, sunday)], TODAY))[sunday].kind is DayKind.CLOSED
+
+
+async def test_today_is_closed_where_its_hours_say_so() -> None:
+    bus = SlowBus()
+    bus.go.set()
+    sunday = date(2026, 3, 1)
+    for day in (sunday, TODAY):
+        early = past_day("a", day, 0).model_copy(update={"samples": ()})
+        bus.stored[subjects.history_key("a", day.isoformat())] = early.model_dump_json().encode()
+    for today, kind in ((sunday, DayKind.CLOSED), (TODAY, DayKind.AHEAD)):
+        found = await past_days(bus, Wall()).days(place("a"), [Span(today, today)], today)
+        assert found[today].kind is kind
+
+
+async def test_of_a_day_whose_data_ends_too_early_the_hours_tell_the_rest() -> None:
+    bus = SlowBus()
+    bus.go.set()
+    friday = date(2026, 2, 27)
+    whole = past_day("a", friday, 10)
+    ended = whole.model_copy(update={"samples": whole.samples[:4]})
+    bus.stored[subjects.history_key("a", friday.isoformat())] = ended.model_dump_json().encode()
+    found = (await past_days(bus, Wall()).days(place("a"), [Span(friday, friday)], TODAY))[friday]
+    minutes = place("a").opening_minutes(Span(friday, friday))
+    assert minutes is not None
+    assert (found.open_min, found.unknown_min) == (minutes[friday], minutes[friday] - 60)
+    assert Doubt.CUT in found.doubts
+
+
+async def test_hours_are_worked_out_for_the_years_asked_for_alone_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus, worked_out = SlowBus(), list[Span]()
+    bus.go.set()
+    of_place = Place.opening_minutes
+
+    def noted(self: Place, span: Span) -> dict[date, int] | None:
+        worked_out.append(span)
+        return of_place(self, span)
+
+    monkeypatch.setattr(Place, "opening_minutes", noted)
+    past, here = past_days(bus, Wall()), place("a")
+    spans = [Span(date(1970, 1, 1), date(1970, 1, 1)), Span(TODAY, TODAY)]
+    await asyncio.gather(*(past.days(here, spans, TODAY) for _ in range(3)))
+    years = [Span(date(year, 1, 1), date(year, 12, 31)) for year in (1970, 2026)]
+    assert worked_out == years
 
 
 async def command(api: RunningApi, *arguments: str) -> Any:
