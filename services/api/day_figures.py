@@ -157,7 +157,8 @@ class PastDays:
                 async with asyncio.timeout(self.patience_s), self._opening_place:
                     if key not in self._opening:
                         whole = Span(date(year, 1, 1), date(year, 12, 31))
-                        self._opening[key] = await asyncio.to_thread(place.opening_minutes, whole) or {}
+                        minutes = await asyncio.to_thread(place.opening_minutes, whole)
+                        self._opening[key] = minutes or {}
             except TimeoutError as error:
                 raise HistoryUnavailable(f"the opening hours of {year} have not been worked out in time") from error
         self._opening.move_to_end(key)
