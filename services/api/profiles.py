@@ -6,7 +6,7 @@ The API reads the whole configuration from the bus and keeps this much of it; ke
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.contracts import fediverse
@@ -53,6 +53,8 @@ class Profile:
     capacity_periods: tuple[CapacityPeriod, ...] = ()
     full_from: float = DEFAULT_BANDS[-1].enter_ratio
     """The share of the capacity from which on the house is full."""
+    last_entry: timedelta = timedelta(0)
+    """So long before closing, nobody is let in any more."""
 
     def capacity_at(self, at: datetime) -> int:
         """Return the people allowed in at this instant, by the configuration of now."""
@@ -95,6 +97,7 @@ class Profile:
             full_from=next(
                 (each.enter for each in library.bands if each.level is Level.FULL), DEFAULT_BANDS[-1].enter_ratio
             ),
+            last_entry=timedelta(minutes=library.last_entry_min),
         )
 
 
@@ -123,6 +126,11 @@ class Profiles:
     def get(self, library_id: str) -> Profile | None:
         """Return one library's profile, or None while it is not known."""
         return self._by_id.get(library_id)
+
+    def last_entry(self, library_id: str) -> timedelta:
+        """Return how long before closing nobody is let in any more; nothing while it is not known."""
+        profile = self._by_id.get(library_id)
+        return profile.last_entry if profile else timedelta(0)
 
     def all(self) -> list[Profile]:
         """Return every profile, by id."""

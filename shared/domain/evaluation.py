@@ -85,7 +85,7 @@ def _reason_unknown(state: LibraryState, glance: Glance, people: Estimate) -> Re
     is_sensed = sensed is not None and now - sensed.at < SENSOR_SILENT_AFTER
     silent = all_silent_since(library, state.last_report, state.opened_at, now)
     if silent is not None and not is_sensed:
-        return Reason(ReasonCode.GATE_SILENT, gate=silent[0], since=silent[1])
+        return _silence(state, library, *silent, now)
     if not glance.core.is_known:
         return Reason(ReasonCode.NEVER_KNOWN)
     if not any(gate.is_outer for gate in library.gates) and not is_sensed:
@@ -100,6 +100,19 @@ def _reason_unknown(state: LibraryState, glance: Glance, people: Estimate) -> Re
     if people.high - people.low > max(share * glance.capacity, UNSURE_PEOPLE):
         return Reason(ReasonCode.TOO_UNSURE)
     return None
+
+
+def _silence(state: LibraryState, library: Library, gate: str, since: datetime, now: datetime) -> Reason:
+    """Return why nobody knows while every outer gate is silent; gates never heard of have not *gone* silent.
+
+    What staff counted after the gates' last word was shown until now, so nothing is missing since before that.
+    """
+    counted = state.staff.last_head_count(now)
+    if any(each.is_outer and each.id in state.last_report for each in library.gates):
+        return Reason(ReasonCode.GATE_SILENT, gate=gate, since=max(each for each in (since, counted) if each))
+    if counted is not None and counted >= since:
+        return Reason(ReasonCode.RECOUNT_OLD, since=counted)
+    return Reason(ReasonCode.GATE_SILENT, gate=gate)
 
 
 def _code_of(status: Status) -> ReasonCode | None:

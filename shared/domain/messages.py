@@ -89,6 +89,13 @@ def compose(status: Status, catalog: Catalog, formats: Formats) -> Message:
     return Message(long, short, _shortest(status, catalog, formats, frame))
 
 
+def in_sentences(status: Status, catalog: Catalog, formats: Formats) -> str:
+    """Return what `long` says without name and time, for a place that says these itself."""
+    frame = _Frame(status, catalog, formats)
+    body = _joined(" ", _body(status, catalog, formats, _staff_reason(status)), *_extras(status, catalog))
+    return frame.alone(capitalised(body), frame.notice(one_line(status.notice)))
+
+
 def compose_live(status: Status, catalog: Catalog, formats: Formats) -> Message:
     """Return what a live post says: the status, or, where staff want nothing said, that it is not kept up to date."""
     if not status.muted:
@@ -117,14 +124,14 @@ def headline(status: Status, catalog: Catalog) -> str:
             return catalog.headline_unknown
         case State.OPEN:
             level = level_seen(status)
-            if level is Level.FULL and _seats_left(status):
+            if level is Level.FULL and seats_left(status):
                 return catalog.headline_almost_full
             return level_words(level, catalog)
 
 
 def level_seen(status: Status) -> Level | None:
     """Return the level as somebody sees it who looks for a seat: with none left it is full, whatever holds them."""
-    return Level.FULL if status.level is not None and _seats_left(status) == 0 else status.level
+    return Level.FULL if status.level is not None and seats_left(status) == 0 else status.level
 
 
 def zone_level_seen(zone: ZoneStatus) -> Level | None:
@@ -133,7 +140,8 @@ def zone_level_seen(zone: ZoneStatus) -> Level | None:
     return Level.FULL if zone.level is not None and is_none_left else zone.level
 
 
-def _seats_left(status: Status) -> int | None:
+def seats_left(status: Status) -> int | None:
+    """Return the free seats that people are told of: without those held by bags; None where nobody knows."""
     return status.free_seats if status.usable_seats is None else status.usable_seats
 
 
@@ -210,6 +218,9 @@ class _Frame:
     def around(self, name: str, body: str, notice: str = "") -> str:
         lead = self._catalog.lead.format(name=name, time=self._time, words=body)
         return f"{self._marker}{lead} {notice}" if notice else f"{self._marker}{lead}"
+
+    def alone(self, body: str, notice: str = "") -> str:
+        return _joined(" ", f"{self._marker}{body}", notice)
 
     def notice(self, text: str) -> str:
         return self._catalog.notice.format(notice=stopped(text)) if text else ""
@@ -327,7 +338,8 @@ def _no_data(status: Status, catalog: Catalog, formats: Formats) -> str:
 def _why_unknown(status: Status, catalog: Catalog) -> str:
     code = None if status.reason is None else status.reason.code
     if code is ReasonCode.GATE_SILENT:
-        return catalog.gate_silent
+        # Silent since no time at all: it has never been heard of.
+        return catalog.gate_silent if status.reason and status.reason.since else catalog.gate_never_heard
     if code is ReasonCode.RECOUNT_OLD:
         return catalog.recount_old
     if code is ReasonCode.TOO_UNSURE:

@@ -135,6 +135,11 @@ class _Card:
     def seats(self) -> int | None:
         return free_seats(self.status)
 
+    @property
+    def has_queue(self) -> bool:
+        wait = self.status.wait
+        return wait is not None and (wait.bucket > 0 or wait.overflow)
+
     def svg(self) -> str:
         status, catalog = self.status, self.catalog
         names = f"card-{status.library}"
@@ -183,14 +188,20 @@ class _Card:
         if seats == 0 and status.level is Level.FULL:
             parts += self.wait(LEFT, 392 + down, 104, lines=1)
             return [*parts, *self.row(438 + 1.5 * down)]
-        room = (MIDDLE - GAP if has_wait else RIGHT) - LEFT
-        number = fitted(self.formats.number(seats), room, 140, smallest=60, bold=True)
-        parts += _lines(number, LEFT, 360 + down, INK, bold=True)
-        parts += self.range(LEFT + width(number.lines[0], number.size, bold=True) + 18, 360 + down, LEFT + room)
+        # Where people queue, the wait comes first: nobody walks up to a free seat.
+        seats_at = MIDDLE if self.has_queue else LEFT
+        room = (MIDDLE - GAP if has_wait and not self.has_queue else RIGHT) - seats_at
+        size = 84 if self.has_queue else 140
+        number = fitted(self.formats.number(seats), room, size, smallest=60, bold=True)
+        parts += _lines(number, seats_at, 360 + down, INK, bold=True)
+        after = seats_at + width(number.lines[0], number.size, bold=True) + 18
+        parts += self.range(after, 360 + down, seats_at + room)
         label = catalog.card.seats(seats)
         of = catalog.pages.of_seats(status.capacity).format(capacity=self.formats.number(status.capacity))
-        parts += self.pair(label, of, room, 411 + down)
-        if has_wait:
+        parts += self.pair(label, of, seats_at, room, 411 + down)
+        if self.has_queue:
+            parts += self.wait(LEFT, 411 + down, 60, lines=2, end=MIDDLE - GAP)
+        elif has_wait:
             parts += self.wait(MIDDLE, 411 + down, 52, lines=2)
         return [*parts, *self.row(438 + 1.5 * down)]
 
@@ -206,23 +217,23 @@ class _Card:
         fits = fitted(words, max(end - x, 0), 26, smallest=20)
         return _lines(fits, x, y, SOFT) if low != high and fits.is_whole and len(fits.lines) == 1 else []
 
-    def wait(self, x: float, y: float, size: float, *, lines: int) -> list[str]:
+    def wait(self, x: float, y: float, size: float, *, lines: int, end: float = RIGHT) -> list[str]:
         """The wait in words, its last line at `y`, under its label."""
         words = capitalised(wait_words(self.status.wait, self.catalog, self.formats))
         words = UNIT.sub("\u00a0", words)
-        wait = fitted(words, RIGHT - x, size, smallest=30, lines=lines, squeeze=0.6, bold=True)
+        wait = fitted(words, end - x, size, smallest=30, lines=lines, squeeze=0.6, bold=True)
         first = y - (len(wait.lines) - 1) * wait.size * LEADING
         label = lettered(x, first - 0.76 * wait.size - 24, self.catalog.card.wait, 32, SOFT)
         return [label, *_lines(wait, x, first, INK, bold=True)]
 
-    def pair(self, label: str, more: str, room: float, y: float) -> list[str]:
+    def pair(self, label: str, more: str, x: float, room: float, y: float) -> list[str]:
         """A label, and beside it what makes it more exact, in one line."""
         size = 32.0
         while size > 20 and width(f"{label} ", size, bold=True) + width(more, size) > room:
             size *= 0.95
         return [
-            lettered(LEFT, y, label, size, INK, bold=True),
-            lettered(LEFT + width(f"{label} ", size, bold=True), y, more, size, SOFT),
+            lettered(x, y, label, size, INK, bold=True),
+            lettered(x + width(f"{label} ", size, bold=True), y, more, size, SOFT),
         ]
 
     def words(self, *, notice: bool) -> list[str]:
@@ -268,8 +279,9 @@ class _Card:
         )
 
     def notice(self) -> list[str]:
-        """Staff's words, where they are short, for half of them could say something else; or why so few seats are free.
+        """Staff's words, where they are short, for half of them could say something else; or a word on the free seats.
 
+        It says why they are so few, or who they are for.
         Seats held by bags are taken off the number, and not off the share that is taken by people.
         """
         text = one_line(self.status.notice)
@@ -277,6 +289,8 @@ class _Card:
             whole = self.catalog.notice.format(notice=stopped(text))
         elif self.seats is not None and self.seats != self.status.free_seats:
             whole = self.catalog.held_seats
+        elif self.seats and self.has_queue:
+            whole = self.catalog.pages.seats_for_queue
         else:
             return []
         words = fitted(whole, ROOM, 26, smallest=24, lines=2)

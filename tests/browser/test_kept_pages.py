@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -111,6 +112,24 @@ async def test_a_visited_page_shows_what_was_last_known_and_from_when(operator: 
     await expect(page.locator(".sign .number")).to_have_text("15")
     assert await page.evaluate("getComputedStyle(document.body).maxWidth") != "none"  # with its style sheet
     await expect(page.locator("#link-live")).to_be_hidden()
+
+
+async def test_a_page_kept_to_the_next_day_calls_nothing_today_or_now_any_more(
+    operator: Bus, line: Line, page: Page
+) -> None:
+    await put(operator, current())
+    async with line.up():
+        await visited(page, f"{line.url}/l/tilleuls?lang=en")
+        today = page.locator(".library > .today h2")
+        await expect(today).to_have_text("Today")
+    tomorrow = now() + timedelta(days=1)
+    await page.clock.install(time=tomorrow)
+    await page.goto(f"{line.url}/l/tilleuls?lang=en")
+    await expect(page.locator("html[data-other-day]")).to_be_attached()
+    await expect(today).not_to_have_text("Today")
+    await expect(page.locator(".sign:visible time")).to_contain_text(
+        re.compile(r"^As of \d\d:\d\d on \w+", re.IGNORECASE)
+    )
 
 
 @pytest.mark.slow

@@ -29,7 +29,7 @@ from shared.domain.reading import (
     QueueLength,
     Undo,
 )
-from shared.domain.status import ReasonCode, State, Trend
+from shared.domain.status import Reason, ReasonCode, State, Trend
 from tests.domain.conftest import MONDAY, Told, at, make_library
 
 MINUTE = timedelta(minutes=1)
@@ -89,6 +89,21 @@ def test_a_silent_gate_makes_the_figures_unknown_at_the_minute_it_is_due() -> No
     assert (told.status.reason.code, told.status.reason.gate) == (ReasonCode.GATE_SILENT, "front")
     told.gate(at("11:31"))
     assert told.status.state is State.OPEN
+
+
+def test_gates_never_heard_of_have_not_gone_silent_and_a_count_was_the_last_figure() -> None:
+    never = Told(gates=[{"id": "front", "silent_after_min": 15}])
+    never.tell(at("03:00"))
+    never.tell(at("11:30"))
+    assert never.status.reason == Reason(ReasonCode.GATE_SILENT, gate="front")
+    never.heads(at("11:31"), 12)
+    never.tell(at("11:50"))
+    assert never.status.reason == Reason(ReasonCode.RECOUNT_OLD, since=at("11:31"))
+    heard = opened(gates=[{"id": "front", "silent_after_min": 15}])
+    heard.gate(at("10:00"), entries=10)
+    heard.heads(at("10:05"), 12)
+    heard.tell(at("11:30"))
+    assert heard.status.reason == Reason(ReasonCode.GATE_SILENT, gate="front", since=at("10:05"))
 
 
 def test_how_often_the_clock_ticks_decides_nothing() -> None:

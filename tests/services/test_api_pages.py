@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
@@ -23,7 +24,7 @@ from services.api.pages.waiting import Waiting
 from services.api.projection import Held, Prepared, Projection
 from services.api.today import Curve, Known, curve_of
 from shared.contracts import subjects
-from shared.contracts.status import PublicStatus
+from shared.contracts.status import Estimate, PublicStatus
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
 from shared.domain.estimation.gates import FaultKind
@@ -34,6 +35,7 @@ from shared.domain.messages import trend_words
 from shared.domain.queue_wait import NO_WAIT, Wait, worded
 from shared.domain.shortening import capitalised
 from shared.domain.status import GateFault, Reason, ReasonCode, State, Trend, WaitIfLeaving, ZoneStatus
+from shared.domain.usual import ExpectedPoint
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.formats import formats_for
 from shared.runtime.log_reader import Update
@@ -174,7 +176,7 @@ async def test_a_page_past_its_validity_says_so_and_shows_no_figure(client: http
     wall.at = NOON + timedelta(minutes=25)
     for path in ("/l/tilleuls?lang=en", "/?lang=en"):
         read = await page(client, path)
-        assert "No newer data since 13:00: this may no longer be true." in read.words
+        assert "No figures: the last ones are from 13:00." in read.words
         assert "25 minutes ago" in read.words
         assert CATALOGS["en"].headline_few not in read.words
         said, _, _ = read.words.partition(" Today ")  # the curve stays: its figures carry their times
@@ -290,8 +292,10 @@ def test_how_right_waits_were_is_said_of_a_wait_and_by_enough_of_them(changes: d
         label="Waiting time",
         value="About 45 minutes",
         between="between 30 and 55 minutes",
+        queue="About 6 people in the queue",
+        queue_between="between 3 and 9",
         join_by="Join the queue by 14:30 to get in.",
-        error="Our waits of the last 30 days were off by 6 minutes on average.",
+        error="Our estimates of the last 30 days were off by 6 minutes on average.",
     )
     view = library_view(held(queuing(**changes)), "en", NOON)
     assert view.wait is not None
@@ -365,6 +369,14 @@ def test_a_full_floor_is_called_full_whatever_its_level_still_is() -> None:
     zones = (ZoneStatus("first", "First floor", 50, Level.FEW_SEATS, occupancy.Estimate(51, 48, 54)),)
     (zone,) = library_view(held(public(zones=zones)), "en", NOON).zones
     assert (zone.kind, zone.words) == ("full", "Full")
+
+
+def test_a_floor_with_seats_is_not_called_full_and_bags_are_told_of_where_floors_do_not_know_them() -> None:
+    zones = (ZoneStatus("second", "Second floor", 250, Level.FULL, occupancy.Estimate(239, 230, 245)),)
+    view = library_view(held(public(zones=zones)), "en", NOON)
+    assert (view.zones[0].words, view.zones[0].seats and view.zones[0].seats.free) == ("Almost full", "11")
+    assert view.zones_note == ""
+    assert library_view(held(public(zones=zones, usable_seats=9)), "en", NOON).zones_note.startswith("Seats held by")
 
 
 @pytest.mark.parametrize("trend", Trend)
@@ -470,7 +482,8 @@ def test_the_script_is_never_told_that_a_page_holds_for_longer_than_it_does(seco
     [
         ("uk", "fr", ("fr", "uk"), "uk"),
         ("UK-ua", "", ("fr", "uk"), "uk"),
-        ("nl", "fr;q=0.5, uk", ("fr", "uk"), "uk"),
+        ("nl", "fr;q=0.5, uk", ("fr", "uk"), "nl"),
+        ("xx", "fr;q=0.5, uk", ("fr", "uk"), "uk"),
         ("", "de, nn;q=0.8", ("en", "nb"), "nb"),
         ("", "no", ("en", "nb"), "nb"),
         ("", "fr;q=0, en;q=0.1", ("fr", "en"), "en"),
@@ -597,6 +610,26 @@ def curve(date: str, people: list[int | None]) -> Curve:
 def test_a_day_nobody_knows_has_no_curve() -> None:
     for people in ([], [None, None]):
         assert chart(curve("2026-03-02", list(people)), "x", Teller.of("en", "Europe/Paris")) is None
+
+
+def test_a_point_that_stands_alone_is_drawn_and_no_peak_is_expected_that_is_there_already() -> None:
+    teller = Teller.of("en", "Europe/Paris")
+    alone = chart(curve("2026-03-02", [None, 25, None]), "x", teller)
+    assert alone is not None
+    (dot,) = alone.so_far.dots
+    assert dot.split()[0] == dot.split()[1]
+    known = replace(
+        curve("2026-03-02", [10, 20]),
+        now=NOON,
+        present=Estimate(value=60, low=55, high=65),
+        expected=(ExpectedPoint(NOON + timedelta(minutes=15), 58.0, 50.0, 66.0),),
+    )
+    drawn = chart(known, "x", teller)
+    assert drawn is not None
+    assert drawn.expected_sentence == ""
+    more = chart(replace(known, present=Estimate(value=50, low=45, high=55)), "x", teller)
+    assert more is not None
+    assert "58 people" in more.expected_sentence
 
 
 def test_hours_of_another_day_do_not_stretch_the_curve() -> None:

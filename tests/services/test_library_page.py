@@ -187,10 +187,84 @@ async def test_a_preview_elsewhere_says_the_status(client: httpx.AsyncClient, li
     said = {
         a.get("property") or a.get("name"): a["content"] for tag, a in page.tags if tag == "meta" and "content" in a
     }
-    assert said["og:locale"] == CATALOGS["fr"].manner.locale
-    assert said["description"] == said["og:description"]
-    assert "15" in str(said["description"])
+    assert said["og:locale"] == "fr_FR"
+    assert set(
+        re.findall(r'og:locale:alternate" content="(\w+)"', (await client.get(f"/l/{library}?lang=fr")).text)
+    ) == {
+        "en_GB",
+        "nb_NO",
+        "nl_NL",
+        "uk_UA",
+    }
+    # Kept elsewhere for days: the title says nothing that passes, and the sentence has its date.
+    assert said["og:title"] == "Bibliothèque des Tilleuls"
+    assert "État du lundi 2 mars à 13:00." in str(said["og:description"])
+    assert said["og:description"] in [a["content"] for _, a in page.tags if a.get("name") == "description"]
+    assert "15" in str(said["og:description"])
     assert str(said["og:image"]).startswith(api.url)
+
+
+async def test_before_closing_nobody_is_invited_to_a_door_that_lets_nobody_in(
+    standing: Bus, api: RunningApi, client: httpx.AsyncClient, library: str, wall: Wall
+) -> None:
+    api.parts.profiles.put(config(library, last_entry_min=15))
+    assert EN.entry_over not in (await read(client, f"/l/{library}?lang=en")).words
+    assert "Open until 20:00 · last entry 19:45" in (await read(client, f"/l/{library}?lang=en")).words
+    late = NOON + timedelta(hours=6, minutes=50)
+    many = {"level": Level.MANY_SEATS, "people": Estimate(40, 38, 42)}
+    await put(
+        standing,
+        public(
+            library=library, languages=ALL, revision=2, as_of=late, valid_until=late + timedelta(minutes=20), **many
+        ),
+    )
+    await api.seen(library, 2)
+    wall.at = late + timedelta(seconds=5)
+    page = await read(client, f"/l/{library}?lang=en")
+    sign, _, _ = page.words.partition(" Today ")
+    assert EN.entry_over in sign
+    assert "Open until 20:00" in sign
+    assert "40 people inside" in sign
+    for inviting in (EN.seats_free, EN.waiting_time, "80"):
+        assert inviting not in sign
+    (said,) = [a["content"] for tag, a in page.tags if tag == "meta" and a.get("property") == "og:description"]
+    assert said == "Nobody is let in any more today. As of 19:50 on Monday 2 March."
+
+
+async def test_a_language_that_is_asked_for_is_spoken_and_kept_even_where_the_library_does_not_offer_it(
+    standing: Bus, api: RunningApi, client: httpx.AsyncClient
+) -> None:
+    french = f"l-{token_hex(4)}"
+    await put(standing, public(library=french, languages=("fr",)))
+    await api.seen(french, 1)
+    answer = await client.get(f"/l/{french}?lang=nl")
+    assert answer.headers["content-language"] == "nl"
+    page = Text(answer.text)
+    assert CATALOGS["nl"].pages.seats_free in page.words
+    leads = [str(a["href"]) for tag, a in page.tags if tag == "a" and "lang=" in str(a.get("href"))]
+    assert {link.rpartition("lang=")[2] for link in leads} == {"nl", "fr"}
+    assert (await client.get(f"/l/{french}", headers={"accept-language": "nl"})).headers["content-language"] == "fr"
+    assert (await client.get(f"/l/{french}?lang=xx")).headers["content-language"] == "fr"
+
+
+async def test_where_people_queue_the_wait_comes_first_and_the_seats_are_theirs(
+    standing: Bus, api: RunningApi, client: httpx.AsyncClient, library: str
+) -> None:
+    queue = {"wait": Wait(110, 90, 130, 120, overflow=False), "queue": Estimate(612, 550, 690)}
+    name = f"The {library}"
+    await put(standing, public(library=library, name=name, languages=ALL, revision=2, **queue))
+    await api.seen(library, 2)
+    for path in (f"/l/{library}?lang=en", f"/?lang=en&q={name}"):
+        words = (await read(client, path)).words
+        assert words.index("About 2 hours") < words.index("15 of 120 seats")
+        assert EN.seats_for_queue in words
+    assert "About 600 people in the queue between 550 and 690" in (await read(client, f"/l/{library}?lang=en")).words
+
+
+async def test_the_hours_can_be_subscribed_to(client: httpx.AsyncClient, library: str, api: RunningApi) -> None:
+    html = (await client.get(f"/l/{library}?lang=en")).text
+    address = f"webcal:{api.url.partition(':')[2]}/v1/libraries/{library}/hours.ics?lang=en"
+    assert f'<a href="{address}">{EN.hours_subscribe}</a>' in html
 
 
 async def test_what_machines_read_of_the_page_is_one_block_that_no_name_can_end(

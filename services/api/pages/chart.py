@@ -14,7 +14,7 @@ from shared.domain.catalog.curve import CURVE_WORDS
 from shared.domain.catalog.curve.words import Counted, CurveWords
 from shared.domain.messages import Formats
 from shared.domain.status import State
-from shared.domain.usual import SLOT, ExpectedPoint, Quartiles, UsualPoint
+from shared.domain.usual import SLOT, Quartiles, UsualPoint
 
 WIDTH: Final = 1000
 HEIGHT: Final = 300
@@ -56,6 +56,8 @@ class Shape:
 
     lines: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
+    dots: tuple[str, ...] = ()
+    """Points that stand alone: a line of one point is not to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,8 @@ def chart(curve: Curve, name: str, teller: Teller) -> Chart | None:
         so_far=Shape(
             tuple(scale.line([(at, people.value) for at, people in run]) for run in runs),
             tuple(scale.band([(at, people.low, people.high) for at, people in run]) for run in runs),
+            # Twice the same point: a line of no length has round ends.
+            tuple(scale.line([(at, people.value)] * 2) for run in runs if len(run) == 1 for at, people in run),
         ),
         usual=_usual_shape(usual, scale),
         expected=Shape(
@@ -167,7 +171,7 @@ def chart(curve: Curve, name: str, teller: Teller) -> Chart | None:
         ),
         alternative=_alternative(curve, known, name, teller, words),
         sentences=_usual_sentences(curve, usual, words, formats),
-        expected_sentence=_expected_sentence(curve.expected, words, formats),
+        expected_sentence=_expected_sentence(curve, words, formats),
         capacity=_filled(words.capacity, curve.capacity, formats),
         words=words,
         rows=_rows(curve, teller, words),
@@ -253,11 +257,14 @@ def _usual_sentences(curve: Curve, usual: Sequence[UsualPoint], words: CurveWord
     )
 
 
-def _expected_sentence(expected: Sequence[ExpectedPoint], words: CurveWords, formats: Formats) -> str:
-    most = max(expected, key=lambda each: each.people, default=None)
+def _expected_sentence(curve: Curve, words: CurveWords, formats: Formats) -> str:
+    """Return how many are still expected at most; nothing where that is not more than there are now."""
+    most = max(curve.expected, key=lambda each: each.people, default=None)
     if most is None:
         return ""
     people = round(most.people)
+    if curve.present is not None and people <= curve.present.value:
+        return ""
     return words.expected_peak(people).format(time=formats.time(most.at), people=formats.number(people))
 
 

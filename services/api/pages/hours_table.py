@@ -15,7 +15,7 @@ from services.api.profiles import Profile
 from shared.domain.shortening import capitalised
 from shared.runtime.formats import LOCALES
 
-STRETCHES_MAX: Final = 4
+STRETCHES_MAX: Final = 6
 """What lies further ahead is in the calendar."""
 
 
@@ -28,6 +28,8 @@ class Row:
     iso: str
     spans: tuple[str, ...]
     note: str
+    is_clock: bool = True
+    """Whether the spans are times, which stay on one line; "open all day" may be longer than a telephone is wide."""
     is_today: bool = False
     is_special: bool = False
 
@@ -52,12 +54,13 @@ def _row(hours: Hours, teller: Teller, *, is_today: bool) -> Row:
     locale = LOCALES[teller.catalog.language]
     return Row(
         day=capitalised(format_date(hours.day, "cccc", locale=locale)),
-        date=format_date(hours.day, "d MMM", locale=locale),
+        date=format_date(hours.day, _short(teller, hours.day), locale=locale),
         iso=hours.day.isoformat(),
         spans=_spans(hours, teller),
         note=_note(hours, teller),
+        is_clock=not hours.is_all_day,
         is_today=is_today,
-        is_special=hours.is_special or hours.is_holiday,
+        is_special=hours.is_special,
     )
 
 
@@ -72,7 +75,16 @@ def _stretch(stretch: Stretch, zone: ZoneInfo, teller: Teller) -> Row:
         iso=stretch.first.day.isoformat(),
         spans=_spans(stretch.first, teller),
         note=_note(stretch.first, teller),
+        is_clock=not stretch.first.is_all_day,
         is_special=True,
+    )
+
+
+def _short(teller: Teller, day: date) -> str:
+    """Return the pattern of a day and its month in short; a language that writes the first another way does so here."""
+    manner = teller.catalog.manner
+    return (
+        (manner.first_of_month if day.day == 1 else manner.date).replace("EEEE", "").replace("MMMM", "MMM").strip(", ")
     )
 
 

@@ -19,9 +19,20 @@ def offered_by(languages: Sequence[str]) -> tuple[str, ...]:
     return tuple(each for each in languages if each in CATALOGS) or (USUAL,)
 
 
+def with_spoken(offered: Sequence[str], language: str) -> tuple[str, ...]:
+    """Return the languages that a page links to: those offered, and the one it speaks."""
+    return tuple(dict.fromkeys((*offered, language)))
+
+
 def choose(asked: str, accept_language: str, offered: Sequence[str]) -> str:
-    """Return one of `offered`: `asked` if it is among them, else by the header, else the first."""
-    for wanted in (asked, *_preferences(accept_language)):
+    """Return `asked` if there is such a language, else one of `offered`: by the header, or the first.
+
+    A language that is asked for by its name is spoken even where it is not offered: a reader who chose it keeps it from
+    page to page.
+    """
+    if (language := _known(asked)) in CATALOGS:
+        return language
+    for wanted in _preferences(accept_language):
         language = _known(wanted)
         if language in offered:
             return language

@@ -9,7 +9,8 @@ from typing import Final
 
 from babel.numbers import format_decimal
 
-from services.api.pages.view import LibraryView, library_view
+from services.api.freshness import library_now
+from services.api.pages.view import LibraryView, last_entry_at, library_view
 from services.api.profiles import Profiles
 from services.api.projection import Held
 from services.api.shelf import Shelf
@@ -73,10 +74,18 @@ class Neighbourhood:
         if not has_no_seat(here):
             return Near()
         known = [(each, self.shelf.projection.get(each.library)) for each in self._neighbours(library)]
-        considered = tuple((each, there) for each, there in known if there is not None)
+        considered = tuple(
+            (each, there) for each, there in known if there is not None and not self._is_entry_over(there, now)
+        )
         statuses = {each.library: there.served(now).status.to_domain() for each, there in considered}
         chosen = {each.library for each, _ in offered(here, [each for each, _ in considered], statuses)}
         return Near(considered, tuple(each for each in considered if each[0].library in chosen))
+
+    def _is_entry_over(self, there: Held, now: datetime) -> bool:
+        """Tell whether whoever is sent there would come to a door that lets nobody in any more today."""
+        status = there.served(now).status
+        ends = last_entry_at(status, self.profiles.last_entry(status.library))
+        return ends is not None and ends <= library_now(status, there.stored_at, now)
 
     def _neighbours(self, library: str) -> tuple[Neighbour, ...]:
         if self._revision != self.profiles.revision:

@@ -96,7 +96,10 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
                 language,
                 "/",
                 query,
-                libraries=[library_view(held, language, now) for _, held in found],
+                libraries=[
+                    library_view(held, language, now, last_entry=profiles.last_entry(library))
+                    for library, held in found
+                ],
                 away=_distances(found, profiles, here, language),
                 links=links_to("/", query, tuple(CATALOGS)),
                 q=asked.q,

@@ -49,6 +49,16 @@ class People:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time, for people and for machines."""
+
+    words: str
+    iso: str
+    dated: str
+    """The same with its date, for a page that is still open, or was kept, on another day."""
+
+
+@dataclass(frozen=True, slots=True)
 class Teller:
     """A language's words and formats for one library."""
 
@@ -86,6 +96,12 @@ class Teller:
             between=self._between(people.low, people.high),
             counted="" if counted is None else self._counted(counted, now),
         )
+
+    def as_of(self, at: datetime, now: datetime) -> Moment:
+        """Return of when figures are."""
+        words, time = self.catalog.pages, self.formats.time(at)
+        dated = words.as_of_on.format(time=time, date=self.formats.date(at))
+        return Moment(words.as_of.format(time=time) if self._is_today(at, now) else dated, at.isoformat(), dated)
 
     def moment(self, at: datetime, now: datetime) -> str:
         """Return a time of day, with its date if that is not today's."""

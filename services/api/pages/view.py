@@ -10,7 +10,7 @@ from babel.dates import format_timedelta
 
 from services.api.freshness import ServedStatus, library_now
 from services.api.pages.chart import Chart
-from services.api.pages.teller import Fact, People, Seats, Teller
+from services.api.pages.teller import Fact, Moment, People, Seats, Teller
 from services.api.pages.waiting import Waiting, leaving, waiting
 from services.api.projection import Held
 from shared.contracts.status import GateFault, ZoneStatus
@@ -24,6 +24,7 @@ from shared.domain.messages import (
     level_words,
     opening_words,
     reason_words,
+    seats_left,
     trend_words,
     wait_words,
 )
@@ -59,14 +60,6 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """A point in time, for people and for machines."""
-
-    words: str
-    iso: str
-
-
-@dataclass(frozen=True, slots=True)
 class Freshness:
     """What the script needs to keep the age true by itself, in seconds of real time."""
 
@@ -93,6 +86,8 @@ class LibraryView:
     announcement: str
     """Said to readers of the screen when it changes: no number that moves all the time."""
     seats: Seats | None
+    seats_for: str
+    """Who the free seats are for while there is a queue: the wait comes first then. Empty otherwise."""
     people: People | None
     trend: Direction | None
     wait: Waiting | None
@@ -100,6 +95,8 @@ class LibraryView:
     as_of: Moment
     freshness: Freshness
     is_expired: bool
+    is_entry_over: bool
+    """It is open, and so close to its closing that nobody is let in any more."""
     unknown: str
     stale: str
     banner: str
@@ -108,53 +105,76 @@ class LibraryView:
     hours_today: Fact | None
     facts: tuple[Fact, ...]
     zones: tuple[Zone, ...]
+    zones_note: str
+    """Why the zones' free seats are more than the library's; empty where they are not."""
     faults: tuple[str, ...]
     """Sentences on gates that cannot be believed, where there are figures that depend on them."""
     chart: Chart | None
 
 
-def library_view(held: Held, language: str, wall_now: datetime, chart: Chart | None = None) -> LibraryView:
-    """Return what a page says of a library at `wall_now`."""
+def library_view(
+    held: Held,
+    language: str,
+    wall_now: datetime,
+    chart: Chart | None = None,
+    *,
+    last_entry: timedelta = timedelta(0),
+) -> LibraryView:
+    """Return what a page says of a library at `wall_now`; `last_entry` before it closes, nobody is let in any more."""
     status = held.served(wall_now).status
     now = library_now(status, held.stored_at, wall_now)
     teller = Teller.of(language, status.time_zone)
     catalog, words = teller.catalog, teller.catalog.pages
     known = status.to_domain()
-    wait = waiting(status, teller, now)
-    has_figures = status.people is not None and status.state is State.OPEN
-    title = headline(known, catalog)
+    entry_ends = last_entry_at(status, last_entry)
+    is_entry_over = entry_ends is not None and entry_ends <= now
+    wait = None if is_entry_over else waiting(status, teller, now)
+    has_figures = status.people is not None and status.state is State.OPEN and not is_entry_over
+    has_queue = status.wait is not None and (status.wait.bucket > 0 or status.wait.overflow)
+    title = catalog.headline_not_admitting if is_entry_over else headline(known, catalog)
+    is_less = status.usable_seats is not None and status.usable_seats != status.free_seats
     return LibraryView(
         id=status.library,
         name=status.name,
         version=f"{held.sequence}{'x' if status.expired else ''}",
-        kind=_kind(status, level_seen(known)),
+        kind="full" if is_entry_over else _kind(status, level_seen(known)),
         headline=title,
-        opening=_opening(status, teller, now),
-        explanation=_explanation(status, teller),
+        opening=_opening(status, teller, now, None if is_entry_over else entry_ends),
+        explanation=_entry_over(status, teller, now) if is_entry_over else _explanation(status, teller),
         announcement=f"{title}. {wait.label}, {wait_words(known.wait, catalog, teller.formats)}."
         if wait and has_figures
         else f"{title}.",
         seats=teller.seats(status.people, status.capacity, status.usable_seats)
         if status.people and has_figures
         else None,
+        seats_for=words.seats_for_queue if has_queue and has_figures and seats_left(known) else "",
         people=teller.people(status.people, status.last_recount, now) if status.people else None,
         trend=Direction(status.trend.value, capitalised(trend_words(status.trend, catalog))) if status.trend else None,
         wait=wait,
-        leaving=leaving(status, teller),
-        as_of=Moment(words.as_of.format(time=teller.moment(status.as_of, now)), status.as_of.isoformat()),
+        leaving=() if is_entry_over else leaving(status, teller),
+        as_of=teller.as_of(status.as_of, now),
         freshness=freshness(held, language, wall_now),
         is_expired=status.expired,
+        is_entry_over=is_entry_over,
         unknown=catalog.headline_unknown,
-        stale=stopped(capitalised(words.stale.format(time=teller.moment(status.as_of, now)))),
+        stale=stopped(capitalised(words.no_figures.format(time=teller.since(status.as_of, now)))),
         banner=_banner(status, catalog),
         notice=status.notice.text if status.notice else "",
         notice_until=words.notice_until.format(time=teller.moment(status.notice.until, now)) if status.notice else "",
         hours_today=_hours_today(status, teller, now),
         facts=_facts(status, teller, now),
-        zones=tuple(_zone(each, teller) for each in status.zones) if status.people else (),
+        zones=tuple(_zone(each, teller) for each in status.zones) if status.people and not is_entry_over else (),
+        zones_note=words.zones_with_bags if is_less else "",
         faults=tuple(_fault(each, teller, now) for each in status.gate_faults) if status.people else (),
         chart=chart,
     )
+
+
+def last_entry_at(status: ServedStatus, last_entry: timedelta) -> datetime | None:
+    """Return when the door closes to those who come; None where that is not before the closing, or not known."""
+    if not last_entry or status.expired or status.state is State.CLOSED or status.next_change is None:
+        return None
+    return status.next_change - last_entry
 
 
 def freshness(held: Held, language: str, wall_now: datetime) -> Freshness:
@@ -207,7 +227,13 @@ def _banner(status: ServedStatus, catalog: Catalog) -> str:
     return banners[status.clock.kind]
 
 
-def _opening(status: ServedStatus, teller: Teller, now: datetime) -> str:
+def _entry_over(status: ServedStatus, teller: Teller, now: datetime) -> str:
+    """Return that nobody is let in any more: today, or, where it opens again today, at the moment."""
+    is_last = all(span.start <= now for span in status.hours_today)
+    return teller.catalog.pages.entry_over if is_last else stopped(capitalised(teller.catalog.not_admitting))
+
+
+def _opening(status: ServedStatus, teller: Teller, now: datetime, entry_ends: datetime | None) -> str:
     """Return until when a library is open; one that is unknown is open by its hours. Expired, nobody can say."""
     if status.expired or status.state is State.CLOSED:
         return ""
@@ -217,7 +243,8 @@ def _opening(status: ServedStatus, teller: Teller, now: datetime) -> str:
     if change <= now:
         return ""
     if change - now < SAME_DAY:
-        return words.open_until.format(time=formats.time(change))
+        until = words.open_until.format(time=formats.time(change))
+        return f"{until} · {words.last_entry.format(time=formats.time(entry_ends))}" if entry_ends else until
     return words.open_until_other_day.format(date=formats.date(change), time=formats.time(change))
 
 
@@ -250,11 +277,12 @@ def _next_change(status: ServedStatus, teller: Teller, now: datetime) -> str:
 
 
 def _zone(zone: ZoneStatus, teller: Teller) -> Zone:
+    catalog = teller.catalog
     level = Level.FULL if zone.level is not None and zone.free_seats == 0 else zone.level
     return Zone(
         name=zone.name,
         kind=KINDS[level] if level else "unknown",
-        words=level_words(level, teller.catalog),
+        words=catalog.headline_almost_full if level is Level.FULL and zone.free_seats else level_words(level, catalog),
         seats=teller.seats(zone.people, zone.capacity, None) if zone.people else None,
     )
 

@@ -18,6 +18,9 @@ from shared.domain.status import State
 JOIN_BY_WITHIN: Final = timedelta(hours=2)
 """A last time to join that lies further ahead tells nobody what to do now, and is too early: so far ahead the queue is
 taken to grow as it does on a busy day."""
+QUEUE_STEPS: Final = ((10, 1), (50, 5), (200, 10), (500, 50))
+"""Below so many people in the queue, their number is rounded to a multiple of this."""
+QUEUE_STEP_MAX: Final = 100
 CHECKED_MIN: Final = 10
 """How right a few waits were says nothing of the next one."""
 
@@ -29,6 +32,9 @@ class Waiting:
     label: str
     value: str
     between: str
+    queue: str
+    """How many people are in the queue, rounded, and between which numbers; empty without one."""
+    queue_between: str
     join_by: str
     error: str
 
@@ -42,6 +48,8 @@ def waiting(status: ServedStatus, teller: Teller, now: datetime) -> Waiting | No
         label=words.waiting_time,
         value=capitalised(wait_words(wait, teller.catalog, teller.formats)),
         between=teller.wait_range(wait),
+        queue=_queue(status, teller),
+        queue_between=_queue_between(status, teller),
         join_by=_join_by(status, teller, now),
         error="" if wait is None or wait.bucket == 0 else _error(status, teller),
     )
@@ -61,6 +69,33 @@ def leaving(status: ServedStatus, teller: Teller) -> tuple[Fact, ...]:
             )
         )
     return tuple(facts)
+
+
+def _queue(status: ServedStatus, teller: Teller) -> str:
+    if not _has_queue(status):
+        return ""
+    people = _rounded(status.queue.value) if status.queue else 0
+    return capitalised(teller.catalog.pages.queue_length(people).format(people=teller.formats.number(people)))
+
+
+def _queue_between(status: ServedStatus, teller: Teller) -> str:
+    queue = status.queue
+    if queue is None or not _has_queue(status) or queue.low == queue.high:
+        return ""
+    low, high = teller.formats.number(queue.low), teller.formats.number(queue.high)
+    return teller.catalog.pages.between.format(low=low, high=high)
+
+
+def _has_queue(status: ServedStatus) -> bool:
+    """Tell whether anybody queues; a wait of nothing says that nobody does, whatever the estimate has left over."""
+    is_none = status.wait is not None and status.wait.bucket == 0 and not status.wait.overflow
+    return status.queue is not None and status.queue.value > 0 and not is_none
+
+
+def _rounded(people: int) -> int:
+    """Return a number of people as somebody says it who has not counted them one by one."""
+    step = next((step for below, step in QUEUE_STEPS if people < below), QUEUE_STEP_MAX)
+    return max(round(people / step) * step, 1)
 
 
 def _join_by(status: ServedStatus, teller: Teller, now: datetime) -> str:

@@ -25,6 +25,8 @@ class PageWords:
     nothing_found: str
     page_not_found: str
     language: str
+    labelled: str
+    """{label}: for the ear, before what it is the label of."""
     skip_to_content: str
     live: str
     connection_lost: str
@@ -32,8 +34,12 @@ class PageWords:
     recorded_banner: str
     as_of: str
     """{time}"""
+    as_of_on: str
+    """{date}, {time}: the same on another day."""
     stale: str
-    """{time}: when the newest data came."""
+    """{time}: when the newest data came; follows figures, in a notification that is read late."""
+    no_figures: str
+    """{time}: the same where the figures are gone."""
     hours_today: str
     hours_span: str
     """{opens}, {closes}: one open span of a day."""
@@ -45,19 +51,27 @@ class PageWords:
     """{time}: stands under the headline of an open library, as do the next two."""
     open_until_other_day: str
     """{date}, {time}"""
+    last_entry: str
+    """{time}: follows until when it is open, where nobody is let in for the last minutes of the day."""
+    entry_over: str
+    """A sentence: these minutes have come."""
     hours: str
     """A heading: the week ahead."""
     hours_ahead: str
-    """A heading: days after this week."""
+    """A heading: days after this week, holidays and those with hours of their own."""
+    hours_subscribe: str
+    """A link to a calendar that keeps itself up to date."""
     hours_other: str
     """Stands beside a day's hours, as does the next."""
     public_holiday: str
     days: str
     """{first}, {last}: days in a row."""
     hours_calendar: str
-    """A link."""
+    """A link to the same as a file."""
     seats_free: str
     """The label of the number of free seats."""
+    seats_for_queue: str
+    """A sentence: there are free seats, and there is a queue."""
     of_seats: Counted
     """{capacity}: follows the number of free seats."""
     percent_taken: str
@@ -75,6 +89,8 @@ class PageWords:
     waiting_time: str
     wait_between: str
     """{low}, {high}: the interval of a wait, in durations."""
+    queue_length: Counted
+    """{people}: rounded."""
     wait_error: str
     """{duration}: a sentence, how far off the waits of the last thirty days were."""
     join_by: str
@@ -86,6 +102,8 @@ class PageWords:
     leaving_in: str
     """{duration}: how long they are on their way; the wait follows."""
     zones: str
+    zones_with_bags: str
+    """A sentence: of the whole library they are taken off."""
     nearby: str
     """A heading: other libraries with seats."""
     nearby_km: str
@@ -327,7 +345,8 @@ class Catalog:
     no_data_since: str
     """{moment}"""
     gate_silent: str
-    """A sentence, as are the next three: why nobody knows."""
+    """A sentence, as are the next four: why nobody knows."""
+    gate_never_heard: str
     never_known: str
     recount_old: str
     too_unsure: str

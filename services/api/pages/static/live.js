@@ -52,8 +52,18 @@ function tick() {
     const minutes = Math.floor((Number(age.dataset.ageS) + passed * Number(age.dataset.speed)) / 60);
     age.textContent = minutes >= 1 && Number.isFinite(minutes) ? inWords(minutes) : "";
   }
+  date();
   entitle();
   if (source && since(heard) > 2 * beatMs + TICK_MS) connect(); // a line that fell silent does not say so
+}
+
+// A page that stays open without news, or was kept, is still of the day on which it came.
+function date() {
+  const isOther = new Date(received.wall).toDateString() !== new Date().toDateString();
+  root.toggleAttribute("data-other-day", isOther);
+  if (!isOther) return;
+  for (const each of live.querySelectorAll("[data-dated]")) each.textContent = each.dataset.dated;
+  live.querySelector("[aria-current=date]")?.removeAttribute("aria-current");
 }
 
 function entitle() {
