@@ -160,8 +160,14 @@ def message_of(status: Status, catalog: Catalog, formats: Formats, badge: Badge 
         words = headline(status, catalog)
     elif badge.what is What.SEATS:
         words = capitalised(_seats(status, zone, catalog, formats))
+        wait = status.wait
+        if zone is None and wait is not None and (wait.overflow or wait.bucket > 0):
+            # Free seats beside a queue are not free for who comes now.
+            words = f"{words}, {_wait(status, catalog, formats)}"
     elif badge.what is What.WAIT:
         words = capitalised(_wait(status, catalog, formats))
+    elif zone is not None and zone.level is Level.FULL and _seats_of(zone):
+        words = catalog.headline_almost_full
     elif zone is not None:
         words = level_words(zone_level_seen(zone), catalog)
     else:
@@ -180,11 +186,15 @@ def _state(status: Status, catalog: Catalog, formats: Formats) -> str:
 def _seats(status: Status, zone: ZoneStatus | None, catalog: Catalog, formats: Formats) -> str:
     seats = free_seats(status)
     if zone is not None:
-        seats = None if zone.people is None else max(zone.capacity - zone.people.value, 0)
+        seats = _seats_of(zone)
     if seats is None:
         return catalog.headline_unknown
     template = catalog.seats_brief.many(seats) if seats else catalog.seats_brief.none
     return template.format(seats=formats.number(seats))
+
+
+def _seats_of(zone: ZoneStatus) -> int | None:
+    return None if zone.people is None else max(zone.capacity - zone.people.value, 0)
 
 
 def _wait(status: Status, catalog: Catalog, formats: Formats) -> str:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_timedelta
+from babel.dates import format_date, format_skeleton, format_timedelta
 from babel.numbers import format_decimal, format_percent
 
 from shared.domain.catalog import CATALOGS
@@ -52,6 +52,10 @@ class BabelFormats:
     def date(self, at: datetime) -> str:
         """Return weekday, day and month."""
         return _date(self._language, at.astimezone(self._zone).date())
+
+    def short_date(self, at: datetime) -> str:
+        """Return day and month, short."""
+        return format_skeleton("MMMd", at.astimezone(self._zone), locale=LOCALES[self._language])
 
     def duration(self, minutes: int) -> str:
         """Return hours and minutes as they are said, without a part that is zero."""

@@ -21,7 +21,6 @@ from shared.domain.catalog.screens import SCREEN_WORDS
 from shared.domain.catalog.screens.words import ScreenWords
 from shared.domain.level import Level
 from shared.domain.messages import (
-    Formats,
     compose,
     headline,
     level_seen,
@@ -34,7 +33,7 @@ from shared.domain.messages import (
 from shared.domain.shortening import capitalised, one_line, stopped
 from shared.domain.status import State, Status, ZoneStatus
 from shared.runtime.card import free_seats, lettered, marker
-from shared.runtime.formats import formats_for
+from shared.runtime.formats import BabelFormats, formats_for
 from shared.runtime.grey_png import grey_png
 from shared.runtime.lettering import FAMILIES, FAMILY, FILES, fitted, width, writable
 
@@ -146,7 +145,7 @@ class _Sign:
     zone: ZoneStatus | None
     catalog: Catalog
     words: ScreenWords
-    formats: Formats
+    formats: BabelFormats
     panel: Panel
 
     @property
@@ -195,6 +194,12 @@ class _Sign:
     @property
     def capacity(self) -> int:
         return self.status.capacity if self.zone is None else self.zone.capacity
+
+    @property
+    def has_queue(self) -> bool:
+        """Whether one has to wait for the free seats: then the wait is what matters, and stands first."""
+        wait = self.status.wait
+        return self.zone is None and wait is not None and (wait.overflow or wait.bucket > 0)
 
     @property
     def title(self) -> str:
@@ -284,7 +289,8 @@ class _Sign:
             wanted.append(_Row("zones", 15 * lines, 7 * lines, 0.08 * high * lines, self.zoned))
         if self.hours():
             wanted.append(_Row("hours", 12, 5, max(0.075 * high, 12), self.open_today))
-        order = ("name", "state", "main", "wait", "row", "zones", "notice", "hours", "foot")
+        first, second = ("wait", "main") if self.has_queue else ("main", "wait")
+        order = ("name", "state", first, second, "row", "zones", "notice", "hours", "foot")
         room = high - 2.0 * self.margin + self.gap
         chosen: dict[str, _Row] = {}
         for row in wanted:
@@ -358,9 +364,10 @@ class _Sign:
 
     def number_and_wait(self, box: _Box) -> list[str]:
         left, right = box.columns(2, self.margin * 1.5)
+        first, second = (self.wait, self.number) if self.has_queue else (self.number, self.wait)
         line = f'<rect x="{round(right.x - self.margin * 0.75)}" y="{round(box.y)}" width="{self.stroke}"'
         parts = [f'{line} height="{round(box.high)}" fill="{self.soft}"/>'] if box.high > 40 else []
-        return [*self.number(left), *parts, *self.wait(right)]
+        return [*first(left), *parts, *second(right)]
 
     def wait(self, box: _Box) -> list[str]:
         """The wait in words, under its label; its interval below where there is room."""
@@ -480,13 +487,16 @@ class _Sign:
         status, formats, catalog = self.status, self.formats, self.catalog
         time, until = formats.time(status.as_of), formats.time(status.valid_until)
         mark = marker(status, catalog)
+        # With the day: a panel without power goes on showing what it showed, at the same time tomorrow, too.
+        day = formats.short_date(status.as_of)
         if status.state is State.CLOSED:
             # No figure, no minute: a closed house is drawn once, not every minute of the night.
             forms = [capitalised(formats.date(status.as_of)), ""]
         elif status.state is State.UNKNOWN:
-            forms = [capitalised(catalog.pages.as_of.format(time=time)), time]
+            forms = [capitalised(catalog.pages.as_of.format(time=f"{day}, {time}")), f"{day}, {time}"]
         else:
-            forms = [self.words.holds_until.format(time=time, until=until), f"{time}\u2013{until}"]
+            span = f"{day}, {time}\u2013{until}"
+            forms = [self.words.holds_until.format(time=f"{day}, {time}", until=until), span]
         if mark:
             forms = [f"{capitalised(mark)} · {each}" if each else capitalised(mark) for each in forms]
         return self.first_that_fits(box, forms, bold=True)

@@ -336,7 +336,7 @@ async def test_a_badge_says_what_was_asked_of_it(client: httpx.AsyncClient, libr
 
     name = "Bibliothèque des Tilleuls"
     assert await said() == f"{name}|Few seats left · 13:00"
-    assert await said(what="seats") == f"{name}|About 15 free seats · 13:00"
+    assert await said(what="seats") == f"{name}|About 15 free seats, wait about 20 minutes · 13:00"
     assert await said(what="wait") == f"{name}|Wait about 20 minutes · 13:00"
     assert await said(zone="first") == "Premier étage|Seats free · 13:00"
     assert await said(zone="ground", what="seats") == "Rez-de-chaussée|No free seats at the moment · 13:00"
