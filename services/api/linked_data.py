@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from services.api.freshness import ServedStatus
 from services.api.profiles import Profile
-from services.api.week import DAYS_A_WEEK, USUAL_WEEKS, Hours, Times, Unusual, hours_of, is_all_day
+from services.api.week import Hours, Times, Unusual, hours_of, is_all_day
 from shared.contracts.status import Estimate
 from shared.domain.catalog import CATALOGS
 from shared.domain.library import ClockKind
@@ -21,6 +21,8 @@ from shared.domain.messages import level_seen
 
 CONTEXT: Final = "https://schema.org"
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAYS_TOLD: Final = 91
+"""A season: so far ahead every day is told whose hours are not those of the usual week."""
 LAST_MINUTE: Final = "23:59"
 """How an open day ends that is followed by no closing: from 00:00 to 00:00 would be a closed one."""
 
@@ -48,7 +50,7 @@ def linked_data(
     if profile is not None:
         node |= _of_profile(profile, page)
         today = (now or status.as_of).astimezone(profile.zone).date()
-        node |= _opening(hours_of(profile, today, USUAL_WEEKS * DAYS_A_WEEK))
+        node |= _opening(hours_of(profile, today, DAYS_TOLD))
     if status.clock.kind is not ClockKind.WALL:
         words = CATALOGS.get(language or status.languages[0], CATALOGS["en"]).pages
         is_simulated = status.clock.kind is ClockKind.SIMULATED
@@ -86,7 +88,7 @@ def _of_profile(profile: Profile, page: str) -> Node:
 def _opening(hours: Hours) -> Node:
     return {
         "openingHoursSpecification": list(_usual(hours.usual)),
-        "specialOpeningHoursSpecification": [node for each in hours.unusual for node in _unusual(each)],
+        "specialOpeningHoursSpecification": [node for each in hours.other for node in _unusual(each)],
     }
 
 

@@ -1,12 +1,13 @@
 """A library's opening hours day by day: what is usual in a week, and which days are not so. Pure.
 
-An open span belongs to the local day on which it begins, also where it ends after midnight.
+An open span belongs to the local day on which it begins, also where it ends after midnight: a Friday until two in the
+morning is Friday's. A day is unusual beside the days around it, not beside the usual week: a new season is not odd.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -16,17 +17,22 @@ from zoneinfo import ZoneInfo
 from services.api.profiles import Profile
 from shared.contracts.configuration import Exception_
 from shared.domain.library import OpeningHours
+from shared.runtime.opening_hours import OsmOpeningHours
 
 DAYS_A_WEEK: Final = 7
-USUAL_WEEKS: Final = 13
-"""So many weeks tell what is usual: a season; the rule itself is not a matter of weeks, and holidays are lone days."""
+LOOK_AROUND: Final = timedelta(weeks=3)
+"""How far around the usual hours of a weekday are looked for: Christmas and New Year's Day are a week apart."""
 AHEAD_DAYS_MAX: Final = 366
 """Exceptions further ahead than this are left for later."""
 HOURS_KEPT: Final = 256
 """Hours kept worked out, 50 kB each at most: 3 ms for a library, once a day and for each length asked for."""
 SECOND: Final = timedelta(seconds=1)
-LONGEST_SPAN: Final = timedelta(hours=24)
-"""What is open for longer is cut at local midnights, so that its days have ends."""
+NIGHT_MAX: Final = timedelta(hours=12)
+"""What goes on past midnight for no longer than this, and for less than a day, is still the night of the day before;
+anything else is cut at local midnights, so that its days have ends."""
+ENGINES_KEPT: Final = 256
+"""One per country and time zone."""
+PUBLIC_HOLIDAYS: Final = "PH"
 
 Times = tuple[tuple[time, time], ...]
 """Open spans by the clock on the wall; a closing time not after the opening time is of the next day."""
@@ -68,7 +74,10 @@ class Hours:
 
     days: tuple[Day, ...]
     usual: tuple[Times, ...]
+    """Of the weeks around the first day."""
     unusual: tuple[Unusual, ...]
+    other: tuple[Unusual, ...]
+    """Days with other hours than the usual week has, be they unusual or of another season, and all declared ones."""
 
     def unusual_on(self, day: date) -> Unusual | None:
         """Return what is not usual about a day, or None."""
@@ -85,19 +94,62 @@ class _Exception:
 def hours_of(profile: Profile, first: date, days: int) -> Hours:
     """Return a library's hours on so many days from `first`, and what is not usual about them or is declared later."""
     engine = cast("Hashable", profile.hours)  # known by itself: a new configuration brings a new one
-    return _hours_of(engine, profile.zone, profile.exceptions, first, days)
+    return _hours_of(engine, profile.zone, profile.country, profile.exceptions, first, days)
 
 
 @lru_cache(maxsize=HOURS_KEPT)
-def _hours_of(engine: Hashable, zone: ZoneInfo, declared: tuple[Exception_, ...], first: date, days: int) -> Hours:
+def _hours_of(
+    engine: Hashable, zone: ZoneInfo, country: str | None, declared: tuple[Exception_, ...], first: date, days: int
+) -> Hours:
     hours = cast("OpeningHours", engine)
     exceptions = tuple(_exceptions(declared))
-    ahead = days_of(hours, zone, first, max(days, USUAL_WEEKS * DAYS_A_WEEK))
-    usual = usual_week([day for day in ahead if _declared(exceptions, day.date) is None] or ahead)
-    shown = ahead[:days]
+    around = LOOK_AROUND.days
+    looked_at = days_of(hours, zone, first - LOOK_AROUND, max(days, DAYS_A_WEEK) + 2 * around)
+    holidays = public_holidays([each.date for each in looked_at], zone, country)
+    special = {each.date for each in looked_at if _declared(exceptions, each.date)} | holidays
+    times = {each.date: each.times for each in looked_at}
+    now = looked_at[: 2 * around + DAYS_A_WEEK]  # of each weekday three that were and four that come
+    usual = usual_week([each for each in now if each.date not in special] or now)
     begin, end = first + timedelta(days=days), first + timedelta(days=AHEAD_DAYS_MAX)
     later = [day for each in _dates(exceptions) if begin <= each < end for day in days_of(hours, zone, each, 1)]
-    return Hours(shown, usual, tuple(_unusual((*shown, *later), usual, exceptions)))
+    shown = looked_at[around : around + days]
+    unusual = {each.date for each in shown if is_unusual(times, special, holidays, each.date)}
+    other = {each.date for each in shown if each.times != usual[each.date.weekday()]}
+    told = (*shown, *later)
+    return Hours(shown, usual, tuple(_runs(told, unusual, exceptions)), tuple(_runs(told, other, exceptions)))
+
+
+def is_unusual(times: Mapping[date, Times], special: Container[date], holidays: Container[date], day: date) -> bool:
+    """Tell whether a day's hours are unlike those of its weekday in the weeks around it.
+
+    They are if they are neither those of the last ordinary day before it nor those of the next one after it; on a
+    public holiday, if they differ from one of the two. No day of `special`, exceptions and holidays, is ordinary.
+    """
+    others = [_ordinary(times, special, day, step) for step in (-DAYS_A_WEEK, DAYS_A_WEEK)]
+    differs = [each != times[day] for each in others if each is not None]
+    return any(differs) if day in holidays else bool(differs) and all(differs)
+
+
+def public_holidays(days: Iterable[date], zone: ZoneInfo, country: str | None) -> frozenset[date]:
+    """Return which of these days are public holidays of a country; none where nobody said which country it is."""
+    calendar = _holidays(country, zone)
+    if calendar is None:
+        return frozenset()
+    return frozenset(day for day in days if calendar.is_open(datetime.combine(day, time(12), zone)))
+
+
+@lru_cache(maxsize=ENGINES_KEPT)
+def _holidays(country: str | None, zone: ZoneInfo) -> OpeningHours | None:
+    """Return the public holidays of a country as hours; None where nobody said which country it is."""
+    return None if country is None else OsmOpeningHours(PUBLIC_HOLIDAYS, zone, country)
+
+
+def _ordinary(times: Mapping[date, Times], special: Container[date], day: date, step: int) -> Times | None:
+    """Return the hours of the nearest ordinary day of the same weekday, so many days on each time."""
+    while (day := day + timedelta(days=step)) in times:
+        if day not in special:
+            return times[day]
+    return None
 
 
 def days_of(hours: OpeningHours, zone: ZoneInfo, first: date, count: int) -> tuple[Day, ...]:
@@ -131,15 +183,16 @@ def _dates(exceptions: Sequence[_Exception]) -> list[date]:
     return sorted({first + timedelta(days=number) for first, count in spans for number in range(count)})
 
 
-def _unusual(days: Iterable[Day], usual: Sequence[Times], exceptions: Sequence[_Exception]) -> Iterable[Unusual]:
+def _runs(days: Iterable[Day], odd: Container[date], exceptions: Sequence[_Exception]) -> Iterable[Unusual]:
+    """Return the days that are odd or declared, those in a row with the same hours together."""
     run: list[Day] = []
     told: _Exception | None = None
     for day in days:
         exception = _declared(exceptions, day.date)
-        is_unusual = exception is not None or day.times != usual[day.date.weekday()]
+        is_told = exception is not None or day.date in odd
         if (
             run
-            and is_unusual
+            and is_told
             and exception is told
             and day.times == run[0].times
             and day.date == run[-1].date + timedelta(days=1)
@@ -148,7 +201,7 @@ def _unusual(days: Iterable[Day], usual: Sequence[Times], exceptions: Sequence[_
             continue
         if run:
             yield _run(run, told)
-        run, told = ([day] if is_unusual else []), exception
+        run, told = ([day] if is_told else []), exception
     if run:
         yield _run(run, told)
 
@@ -172,11 +225,10 @@ def _declared(exceptions: Sequence[_Exception], day: date) -> _Exception | None:
 
 
 def _cut(start: datetime, end: datetime, zone: ZoneInfo) -> Iterable[tuple[datetime, datetime]]:
-    if end.astimezone(UTC) - start.astimezone(UTC) <= LONGEST_SPAN:
-        yield start, end
-        return
     while start < end:
-        closes = min(_midnight(start.date() + timedelta(days=1), zone), end)
+        midnight = _midnight(start.date() + timedelta(days=1), zone)
+        is_night = end - midnight <= NIGHT_MAX and (end.date() == start.date() or end.time() < start.time())
+        closes = end if is_night else min(midnight, end)
         yield start, closes
         start = closes
 

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.api.calendar_of_hours import calendar
+from services.api.pages.days_ahead import days_ahead
 from services.api.profiles import Profile
 from services.api.week import days_of, hours_of, usual_week
 from shared.domain.catalog import CATALOGS
@@ -62,6 +63,37 @@ def test_days_that_are_not_usual_are_told_with_their_reason_and_in_runs() -> Non
     assert ("2026-05-01", "2026-05-01", False, "") in told
     assert told[-1] == ("2026-12-24", "2026-12-31", False, "Fêtes")
     assert [each.is_declared for each in unusual] == [each.reason != "" for each in unusual]
+
+
+SEASONS = "Mar-Jun Mo-Sa 10:00-18:00; Jul-Aug Mo-Sa 10:00-14:00; Sep-Feb Mo-Sa 10:00-20:00; PH off"
+
+
+@pytest.mark.parametrize(
+    ("today", "closes", "unusual"),
+    [
+        (date(2026, 5, 20), 18, [date(2026, 5, 25)]),  # Whit Monday
+        (date(2026, 6, 29), 18, []),
+        (date(2026, 7, 1), 14, []),
+        (date(2026, 7, 20), 14, []),
+    ],
+)
+def test_the_usual_week_is_that_of_now_and_a_new_season_is_not_odd(
+    today: date, closes: int, unusual: list[date]
+) -> None:
+    library = profile(opening_hours=SEASONS, exceptions=())
+    found = hours_of(library, today, 7)
+    assert found.usual[0 if today.weekday() == 0 else 2] == ((time(10), time(closes)),)
+    assert [each.first for each in found.unusual] == unusual
+    page = days_ahead(library.hours, library.zone, library.country, library.exceptions, today, 7)
+    assert [each.day for each in page if each.is_unusual] == unusual
+
+
+def test_who_is_told_the_usual_week_alone_is_told_of_the_next_season_too() -> None:
+    june = hours_of(profile(opening_hours=SEASONS, exceptions=()), date(2026, 6, 15), 30)
+    assert june.unusual_on(date(2026, 7, 6)) is None
+    (run,) = (each for each in june.other if each.first <= date(2026, 7, 6) <= each.last)
+    assert run.times == ((time(10), time(14)),)
+    assert not run.is_declared
 
 
 def test_the_night_in_which_the_clock_is_put_forward_is_like_other_nights() -> None:

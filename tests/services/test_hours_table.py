@@ -13,6 +13,7 @@ from services.api.pages.days_ahead import Hours, days_ahead, stretches
 from services.api.pages.hours_table import HoursTable, hours_table
 from services.api.pages.teller import Teller
 from services.api.profiles import Profile
+from services.api.week import days_of
 from shared.contracts.configuration import Exception_, LibraryConfig
 from shared.domain.catalog import CATALOGS
 from shared.runtime.opening_hours import OsmOpeningHours
@@ -76,6 +77,28 @@ def test_a_day_on_which_the_clock_is_set_has_its_hours_too(today: date) -> None:
     assert days("24/7", today)[0].is_all_day
 
 
+@pytest.mark.parametrize("today", [date(2026, 3, 28), date(2026, 10, 24)])
+def test_the_night_in_which_the_clock_is_set_is_like_other_nights(today: date) -> None:
+    saturday, sunday = days("Mo-Su 10:00-02:00", today)[:2]
+    assert saturday.clock == sunday.clock == clock("10:00-02:00")
+    assert not saturday.is_unusual
+
+
+@pytest.mark.parametrize(
+    ("rule", "first_days"),
+    [
+        ("Mo-Su 20:00-07:00", [clock("20:00-07:00")] * 7),
+        ("Mo 08:00-24:00; Tu 00:00-24:00; We 00:00-06:00", [
+            clock("08:00-00:00"), clock("00:00-00:00"), clock("00:00-06:00"), (), (), (), (),
+        ]),
+        ("Fr 22:00-24:00; Sa 00:00-20:00", [(), (), (), (), clock("22:00-00:00"), clock("00:00-20:00"), ()]),
+    ],
+)  # fmt: skip
+def test_page_and_api_give_a_night_to_the_same_day(rule: str, first_days: list[object]) -> None:
+    assert [each.clock for each in days(rule)[:7]] == first_days
+    assert [each.times for each in days_of(OsmOpeningHours(rule, PARIS, None), PARIS, MONDAY, 7)] == first_days
+
+
 def test_an_exception_says_its_reason_and_the_last_one_holds() -> None:
     ahead = days(
         USUAL,
@@ -93,14 +116,13 @@ def test_an_exception_says_its_reason_and_the_last_one_holds() -> None:
     ]
 
 
-def test_a_public_holiday_is_named_and_is_special_whether_or_not_it_changes_the_hours() -> None:
+def test_a_public_holiday_is_named_and_is_special_where_it_changes_the_hours() -> None:
     christmas = {each.day: each for each in days(USUAL, date(2026, 12, 20))}
     assert [christmas[day].is_holiday for day in (date(2026, 12, 25), date(2027, 1, 1))] == [True, True]
     assert [christmas[day].is_special for day in (date(2026, 12, 25), date(2027, 1, 1))] == [True, True]
     open_anyway = {each.day: each for each in days("Mo-Fr 09:00-20:00", date(2026, 12, 20))}
     assert open_anyway[date(2026, 12, 25)].is_holiday
-    assert open_anyway[date(2026, 12, 25)].is_special
-    assert not open_anyway[date(2026, 12, 25)].is_unusual
+    assert not open_anyway[date(2026, 12, 25)].is_special
     assert not any(each.is_holiday for each in days(USUAL, date(2026, 12, 20), country=None))
 
 
@@ -111,8 +133,8 @@ def test_a_day_between_two_odd_ones_is_ordinary() -> None:
 
 
 def test_a_rules_own_odd_day_is_seen_without_a_word_of_it_and_a_new_season_is_not_odd() -> None:
-    assert [each.day for each in days("Mo-Su 09:00-18:00; Mar 18 off") if each.is_unusual] == [date(2026, 3, 18)]
-    assert not any(each.is_unusual for each in days("Mo-Su 09:00-18:00; Mar 16-Dec 31 09:00-20:00"))
+    assert [each.day for each in days("Mo-Su 09:00-18:00; Mar 18 off") if each.is_special] == [date(2026, 3, 18)]
+    assert not any(each.is_special for each in days("Mo-Su 09:00-18:00; Mar 16-Dec 31 09:00-20:00"))
 
 
 def test_odd_days_in_a_row_are_said_together() -> None:
