@@ -116,13 +116,14 @@ def test_an_exception_says_its_reason_and_the_last_one_holds() -> None:
     ]
 
 
-def test_a_public_holiday_is_named_and_is_special_where_it_changes_the_hours() -> None:
+def test_a_public_holiday_is_named_and_is_special_whether_or_not_it_changes_the_hours() -> None:
     christmas = {each.day: each for each in days(USUAL, date(2026, 12, 20))}
     assert [christmas[day].is_holiday for day in (date(2026, 12, 25), date(2027, 1, 1))] == [True, True]
     assert [christmas[day].is_special for day in (date(2026, 12, 25), date(2027, 1, 1))] == [True, True]
     open_anyway = {each.day: each for each in days("Mo-Fr 09:00-20:00", date(2026, 12, 20))}
     assert open_anyway[date(2026, 12, 25)].is_holiday
-    assert not open_anyway[date(2026, 12, 25)].is_special
+    assert open_anyway[date(2026, 12, 25)].is_special
+    assert not open_anyway[date(2026, 12, 25)].is_unusual
     assert not any(each.is_holiday for each in days(USUAL, date(2026, 12, 20), country=None))
 
 
@@ -133,8 +134,8 @@ def test_a_day_between_two_odd_ones_is_ordinary() -> None:
 
 
 def test_a_rules_own_odd_day_is_seen_without_a_word_of_it_and_a_new_season_is_not_odd() -> None:
-    assert [each.day for each in days("Mo-Su 09:00-18:00; Mar 18 off") if each.is_special] == [date(2026, 3, 18)]
-    assert not any(each.is_special for each in days("Mo-Su 09:00-18:00; Mar 16-Dec 31 09:00-20:00"))
+    assert [each.day for each in days("Mo-Su 09:00-18:00; Mar 18 off") if each.is_unusual] == [date(2026, 3, 18)]
+    assert not any(each.is_unusual for each in days("Mo-Su 09:00-18:00; Mar 16-Dec 31 09:00-20:00"))
 
 
 def test_odd_days_in_a_row_are_said_together() -> None:

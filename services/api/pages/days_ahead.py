@@ -42,11 +42,15 @@ class Hours:
     @property
     def is_special(self) -> bool:
         """Whether this day is worth a line of its own, weeks ahead."""
-        return self.is_unusual or bool(self.reason)
+        return self.is_unusual or self.is_holiday or bool(self.reason)
 
     def goes_on_as(self, other: Hours) -> bool:
         """Tell whether the day before was the same for the same reason."""
-        return other.day - self.day == timedelta(days=1) and (self.clock, self.reason) == (other.clock, other.reason)
+        return other.day - self.day == timedelta(days=1) and self._kind == other._kind
+
+    @property
+    def _kind(self) -> tuple[object, ...]:
+        return self.clock, self.reason, self.is_holiday and not self.reason
 
 
 @dataclass(frozen=True, slots=True)
