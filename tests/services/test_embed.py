@@ -18,12 +18,16 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
+from starlette.datastructures import QueryParams
 
 from cli.bus_server import BusServer
 from services.api.pages import assets, pin
 from services.api.pages.embed_choice import NO_PARTS, USUAL, Choice, Ground, Part, Size, Theme, parts_of
 from services.api.pages.embed_script import pinned_scripts, present_script
 from services.api.pages.embed_snippet import frame_px
+from services.api.pages.embed_view import embedded, is_entry_over
+from services.api.pages.screen import Screen
+from services.api.pages.screen_view import on_screen
 from services.api.problems import ProblemRaised
 from services.api.qr_code import CodeTooSmall, Correction, qr_svg
 from services.api.routes.qr import Target
@@ -671,3 +675,25 @@ def test_the_documentation_names_every_value_that_may_be_chosen() -> None:
     for values in (Size, Theme, Ground, Part, What, Style, Shade, Target, Correction):
         for value in values:
             assert re.search(rf"[`,]{value}[`,]", text), value
+
+
+# The last entry
+
+
+async def test_when_nobody_is_let_in_any_more_no_seat_is_offered(standing: Bus, api: RunningApi, library: str) -> None:
+    closing = NOON + timedelta(minutes=30)
+    await put(standing, library, revision=2, next_change=closing)
+    await api.seen(library, 2)
+    held = api.parts.projection.get(library)
+    assert held is not None
+    before, after = (embedded(held, "en", NOON, Choice(), timedelta(minutes=minutes)) for minutes in (15, 45))
+    assert before.seats is not None
+    assert before.hours is not None
+    assert before.hours.value.endswith("last entry 13:15")
+    assert not is_entry_over(held, NOON, timedelta(minutes=15))
+    assert (after.kind, after.seats, after.wait) == ("full", None, None)
+    assert after.explanation
+    assert is_entry_over(held, NOON, timedelta(minutes=45))
+    screen = Screen.of(f"/display/{library}", QueryParams(""), library)
+    shown = on_screen(held, screen, "en", NOON, "https://a.example", timedelta(minutes=45))
+    assert (shown.view.kind, shown.view.seats, shown.floors) == ("full", None, ())

@@ -117,6 +117,13 @@ async def test_the_map_shows_who_is_near_as_one_and_lists_everybody(client: http
     for name in ("Nord", "Водою", "Water"):
         assert (name in whole) == (name != "Водою")
     assert words.not_on_the_map in whole
+    # How many are there together is no number of free seats, and has no state.
+    assert '<text y="5">\u00d7\u20095</text>' in whole
+    assert 'class="dot many-here"' in whole
+    assert "openstreetmap.org/#map=" not in whole
+    town = (await client.get("/map?lang=en&at=48.86,2.35&zoom=12")).text
+    assert re.search(r'href="https://www\.openstreetmap\.org/#map=13/48\.8\d+/2\.3\d+" rel="noreferrer"', town)
+    assert f">{words.whole}</a>" in town
     around = (await client.get("/map?lang=en&at=48.866,2.352&zoom=12")).text
     assert around.count('class="dot ') == 5
     assert "Nord" not in around

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from services.api.conditional import shortest_remaining_s
+from services.api.pages.embed_view import is_entry_over
 from services.api.pages.language import choose, offered_by
 from services.api.pages.rendering import HTML, RELOAD_S, Renderer, state_of, stream_of
 from services.api.pages.screen import Screen, ScreenRefused, turn_of
@@ -44,6 +45,7 @@ class Screens:
 
     renderer: Renderer
     shelf: Shelf
+    profiles: Profiles
     build: str
 
     def answer(self, request: Request, library: str = "", zone: str = "") -> Response:
@@ -78,6 +80,9 @@ class Screens:
         if screen.zone and screen.zone not in zones:
             raise UnknownZone(zones)
 
+        entries = [self.profiles.last_entry(each) for each in screen.libraries]
+        over = tuple(is_entry_over(each, now, last) for each, last in zip(held, entries, strict=True))
+
         def render() -> bytes:
             return self.renderer.render(
                 "_display.html" if fragment else "display.html",
@@ -86,7 +91,10 @@ class Screens:
                 {},
                 screen=screen,
                 screen_words=SCREEN_WORDS[language],
-                libraries=[on_screen(each, screen, language, now, origin) for each in held],
+                libraries=[
+                    on_screen(each, screen, language, now, origin, last)
+                    for each, last in zip(held, entries, strict=True)
+                ],
                 overview_qr=code_of(f"{origin}/") if screen.is_board and "qr" in screen.parts else "",
                 languages=languages,
                 build=self.build,
@@ -96,7 +104,16 @@ class Screens:
                 stream=stream_of(screen.libraries),
             )
 
-        key = (screen, fragment, turn, languages, origin, tuple(state_of(each, language, now) for each in held))
+        key = (
+            screen,
+            fragment,
+            turn,
+            languages,
+            origin,
+            tuple(entries),
+            over,
+            tuple(state_of(each, language, now) for each in held),
+        )
         return self.renderer.answer(request, key, render, language, shortest_remaining_s(held, now))
 
     def _refused(self, request: Request, status: int, reason: str, retry_after_s: int | None = None) -> Response:
@@ -119,9 +136,8 @@ class Screens:
 
 def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
     """Return the routes of the screens: a library, one floor of it, a board of several."""
-    del profiles  # the status says all that a wall needs, and it is there as long as the library
     router = APIRouter(include_in_schema=False)
-    screens = Screens(renderer, shelf, build_of(renderer))
+    screens = Screens(renderer, shelf, profiles, build_of(renderer))
 
     @router.get("/display")
     async def board(request: Request) -> Response:

@@ -21,7 +21,7 @@ from services.api.pages import embed_builder
 from services.api.pages.assets import CACHING
 from services.api.pages.embed_choice import PARTS_MAX, Choice, Ground, Size, Theme, parts_of
 from services.api.pages.embed_script import STABLE, pinned_scripts, present_script
-from services.api.pages.embed_view import embedded
+from services.api.pages.embed_view import embedded, is_entry_over
 from services.api.pages.language import choose, offered_by
 from services.api.pages.rendering import HTML, Renderer, state_of
 from services.api.problems import ProblemRaised
@@ -52,12 +52,13 @@ class Answers:
 
     _kept: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
 
-    def of(self, held: Held, language: str, now: datetime, choice: Choice) -> bytes:
+    def of(self, held: Held, language: str, now: datetime, choice: Choice, last_entry: timedelta) -> bytes:
         """Return a library's view and its status as JSON, without the braces around the two."""
-        key = (held.fresh.status.library, state_of(held, language, now), choice)
+        is_over = is_entry_over(held, now, last_entry)
+        key = (held.fresh.status.library, state_of(held, language, now), choice, last_entry, is_over)
         body = self._kept.get(key)
         if body is None:
-            view: dict[str, Any] = asdict(embedded(held, language, now, choice))
+            view: dict[str, Any] = asdict(embedded(held, language, now, choice, last_entry))
             told = json.dumps(view, ensure_ascii=False, separators=(",", ":")).encode()
             body = self._kept[key] = b'"view":%s,"status":%s' % (told, held.served(now).body)
             if len(self._kept) > KEPT_MAX:
@@ -68,7 +69,6 @@ class Answers:
 def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
     """Return the routes of what is embedded, and of the page that builds the snippets."""
     router = APIRouter(include_in_schema=False)
-    del profiles
     script = present_script(renderer.assets)
     pinned = pinned_scripts(script)
     style = renderer.assets["embed.css"]
@@ -104,7 +104,7 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
         shelf.must_be_ready()
         now = shelf.now()
         header = request.headers.get("accept-language", "")
-        items = [_item(shelf, answers, each, header, now) for each in dict.fromkeys(of)]
+        items = [_item(shelf, profiles, answers, each, header, now) for each in dict.fromkeys(of)]
         body = b'{"items":[%s]}' % b",".join(each for each, _ in items)
         remaining_s = shortest_remaining_s([held for _, held in items if held is not None], now)
         headers = {"Vary": "Accept-Language"}
@@ -137,10 +137,11 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
             return _sorry(renderer, request, choice, raised, lang)
         now = shelf.now()
         language = choose(lang, request.headers.get("accept-language", ""), offered_by(held.fresh.status.languages))
+        last_entry = profiles.last_entry(library)
         page_now = "" if fragment else _rounded_up(now).isoformat()
 
         def render() -> bytes:
-            view = embedded(held, language, now, choice)
+            view = embedded(held, language, now, choice, last_entry)
             return renderer.render(
                 "_embed.html" if fragment else "embed.html",
                 language,
@@ -153,13 +154,16 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
                 now=page_now,
             )
 
-        key = ("embed", library, fragment, page_now, choice, state_of(held, language, now))
+        entry = (last_entry, is_entry_over(held, now, last_entry))
+        key = ("embed", library, fragment, page_now, choice, entry, state_of(held, language, now))
         return renderer.answer(request, key, render, language, held.remaining_s(now))
 
     return router
 
 
-def _item(shelf: Shelf, answers: Answers, of: str, header: str, now: datetime) -> tuple[bytes, Held | None]:
+def _item(
+    shelf: Shelf, profiles: Profiles, answers: Answers, of: str, header: str, now: datetime
+) -> tuple[bytes, Held | None]:
     """Return one element's answer, and the status that it says, if there is one."""
     named = b'{"of":%s,' % json.dumps(of).encode()
     library, language, size, parts = (*of.split(":", 3), "", "", "", "")[:4]
@@ -173,7 +177,7 @@ def _item(shelf: Shelf, answers: Answers, of: str, header: str, now: datetime) -
         return named + b'"problem":"%s"}' % raised.problem.code.encode(), None
     # An element asks in the language of the page around it, which may be one that there is not.
     spoken = choose(language, header, offered_by(held.fresh.status.languages))
-    return named + answers.of(held, spoken, now, choice) + b"}", held
+    return named + answers.of(held, spoken, now, choice, profiles.last_entry(library)) + b"}", held
 
 
 def _named(lang: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 from services.api.freshness import library_now
 from services.api.pages.embed_choice import Choice, Part, Size
 from services.api.pages.teller import Fact, Seats, Teller
-from services.api.pages.view import library_view
+from services.api.pages.view import last_entry_at, library_view
 from services.api.pages.waiting import Waiting
 from services.api.projection import Held
 from shared.domain.catalog.embeds import EMBED_WORDS
@@ -55,7 +55,10 @@ class Embedded:
     banner: str
     seats_label: str
     seats: Seats | None
+    seats_for: str
     has_meter: bool
+    is_wait_first: bool
+    """One has to wait for the free seats: so that is said before them."""
     wait: Waiting | None
     hours: Fact | None
     zones_label: str
@@ -74,16 +77,22 @@ class Embedded:
     """The last instant of the wall clock at which it holds; empty if it always does."""
 
 
-def embedded(held: Held, language: str, now: datetime, choice: Choice) -> Embedded:
-    """Return what is shown of a library at `now`, the wall's time."""
-    view = library_view(held, language, now)
+def embedded(
+    held: Held, language: str, now: datetime, choice: Choice, last_entry: timedelta = timedelta(0)
+) -> Embedded:
+    """Return what is shown of a library at `now`, the wall's time; so long before it closes, nobody is let in."""
+    view = library_view(held, language, now, last_entry=last_entry)
     status = held.served(now).status
     teller = Teller.of(language, status.time_zone)
     words, parts = teller.catalog.pages, choice.parts
     shows_wait = Part.WAIT in parts and status.state in {State.OPEN, State.NOT_ADMITTING}
     # What is left of an old status may be of another day.
     has_hours = Part.HOURS in parts and bool(status.hours_today or not status.expired)
-    hours = Fact(words.hours_today, capitalised(teller.hours(status.hours_today)))
+    entry_ends = last_entry_at(status, last_entry)
+    last = words.last_entry.format(time=teller.formats.time(entry_ends)) if entry_ends else ""
+    hours = Fact(
+        words.hours_today, ", ".join(each for each in (capitalised(teller.hours(status.hours_today)), last) if each)
+    )
     notice = status.notice if Part.NOTICE in parts else None
     present = library_now(status, held.stored_at, now)
     until_words = words.notice_until.format(time=teller.moment(notice.until, present)) if notice else ""
@@ -105,6 +114,8 @@ def embedded(held: Held, language: str, now: datetime, choice: Choice) -> Embedd
         else "",
         seats_label=words.seats_free,
         seats=view.seats if Part.SEATS in parts else None,
+        seats_for=view.seats_for if Part.SEATS in parts and choice.size is not Size.LINE else "",
+        is_wait_first=bool(view.seats_for),
         has_meter=choice.size is Size.CARD,
         wait=view.wait if shows_wait else None,
         hours=hours if has_hours else None,
@@ -122,6 +133,13 @@ def embedded(held: Held, language: str, now: datetime, choice: Choice) -> Embedd
         speed=_speed(held),
         until=_until(held, now),
     )
+
+
+def is_entry_over(held: Held, now: datetime, last_entry: timedelta) -> bool:
+    """Tell whether nobody is let in any more today: renderings of before and after differ."""
+    status = held.served(now).status
+    ends = last_entry_at(status, last_entry)
+    return ends is not None and ends <= library_now(status, held.stored_at, now)
 
 
 def _zone_seats(seats: Seats | None) -> str:

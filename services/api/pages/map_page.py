@@ -45,6 +45,8 @@ NAMED_MAX: Final = 12
 NAME_MAX: Final = 28
 SCALE_FROM: Final = 0.03
 """Where the line of the scale begins, as a share of the map's width."""
+STREETS_FROM: Final = 10
+"""From this zoom on a town fills the map, and coasts and borders show nothing of it."""
 PAN: Final = 0.5
 """Of a map's width or height, for one step aside."""
 BEST_FIRST: Final = ("many", "few", "full", "closed", "unknown", "expired")
@@ -136,6 +138,7 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
                 elsewhere=[library_view(each, language, now) for each in elsewhere],
                 links=links_to("/map", here, tuple(CATALOGS)),
                 places=words,
+                street_map=_street_map(view) if view.zoom >= STREETS_FROM else "",
                 alternative=words.map_of(len(near)).format(count=len(near)),
                 stream=stream_of([each.profile.id for each in listed]),
             )
@@ -183,6 +186,12 @@ def _address(view: View) -> dict[str, str]:
     return {"at": f"{lat:.5f},{lon:.5f}", "zoom": str(view.zoom)}
 
 
+def _street_map(view: View) -> str:
+    lat, lon = view.middle.lat_lon
+    # Our map is about as wide as three of their tiles: the same piece of ground is shown a zoom or two further in.
+    return f"https://www.openstreetmap.org/#map={view.zoom + 1}/{lat:.5f}/{lon:.5f}"
+
+
 def _href(view: View, language: str) -> str:
     return f"/map?{urlencode({**_address(view), 'lang': language})}"
 
@@ -203,7 +212,8 @@ def _dots(view: View, near: Sequence[_Found], now: datetime, language: str) -> l
             href = f"/l/{best.id}?lang={language}"
             label = f"{best.name}: {best.announcement}"
         else:
-            text = str(len(group))
+            # Never a bare number, which on a single library's dot is that of its free seats.
+            text = f"\u00d7\u2009{len(group)}"
             names = ", ".join(each.name for each in here[:3]) + (" …" if len(here) > 3 else "")
             label = f"{words.together(len(group)).format(count=len(group))} ({names})"
             spots = [near[number].spot for number in group]
@@ -249,5 +259,5 @@ def _controls(view: View, whole: View, language: str) -> list[Control]:
     )
     found = [Control(name, sign, label, _href(to, language)) for name, sign, label, to in moves if to != view]
     if view != whole:
-        found.append(Control("whole", "\u25a2", words.whole, f"/map?lang={language}"))
+        found.append(Control("whole", words.whole, words.whole, f"/map?lang={language}"))
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from io import BytesIO
 from typing import Final
@@ -14,7 +14,7 @@ from markupsafe import Markup
 from services.api.freshness import ServedStatus
 from services.api.pages.screen import Screen
 from services.api.pages.teller import Seats, Teller
-from services.api.pages.view import KINDS, LibraryView, library_view
+from services.api.pages.view import KINDS, LibraryView, last_entry_at, library_view
 from services.api.projection import Held
 from shared.contracts.status import ZoneStatus
 from shared.domain.catalog.screens import SCREEN_WORDS
@@ -60,6 +60,8 @@ class LibraryOnScreen:
     """All zones, or those besides `floor`."""
     none_elsewhere: str
     hours: str
+    is_wait_first: bool
+    """One has to wait for the free seats: so that is said before them."""
     lost: tuple[str, str]
     """What stands before and behind the time of the last contact, which the screen alone knows."""
     is_resting: bool
@@ -71,13 +73,15 @@ class LibraryOnScreen:
     seats_label: str
 
 
-def on_screen(held: Held, screen: Screen, language: str, now: datetime, origin: str) -> LibraryOnScreen:
+def on_screen(
+    held: Held, screen: Screen, language: str, now: datetime, origin: str, last_entry: timedelta = timedelta(0)
+) -> LibraryOnScreen:
     """Return what a screen says of one library. The zone asked for must be one of it."""
     status = held.served(now).status
     teller = Teller.of(language, status.time_zone)
     words = SCREEN_WORDS[language]
-    view = library_view(held, language, now)
-    is_open = status.state is State.OPEN and status.people is not None
+    view = library_view(held, language, now, last_entry=last_entry)
+    is_open = status.state is State.OPEN and status.people is not None and not view.is_entry_over
     floor: Floor | None = None
     floors: tuple[Floor, ...] = ()
     none = ""
@@ -96,7 +100,8 @@ def on_screen(held: Held, screen: Screen, language: str, now: datetime, origin: 
         floor=floor,
         floors=floors if "zones" in screen.parts else (),
         none_elsewhere=none,
-        hours=_hours(status, teller),
+        hours=_hours(status, teller, last_entry),
+        is_wait_first=bool(view.seats_for),
         lost=(before, behind),
         is_resting=status.state is State.CLOSED,
         has_clock=status.clock.kind is ClockKind.WALL,
@@ -162,11 +167,13 @@ def _free(status: ServedStatus) -> int | None:
     return status.free_seats if status.usable_seats is None else status.usable_seats
 
 
-def _hours(status: ServedStatus, teller: Teller) -> str:
-    """Return the open spans of today; empty where what is left of an old status may be of another day."""
+def _hours(status: ServedStatus, teller: Teller, last_entry: timedelta) -> str:
+    """Return the open spans of today and the last entry; empty where an old status may be of another day."""
     if not status.hours_today and status.expired:
         return ""
-    return capitalised(teller.hours(status.hours_today))
+    ends = last_entry_at(status, last_entry)
+    last = teller.catalog.pages.last_entry.format(time=teller.formats.time(ends)) if ends else ""
+    return ", ".join(each for each in (capitalised(teller.hours(status.hours_today)), last) if each)
 
 
 def _fit(view: LibraryView, has_floors: bool) -> str:  # noqa: FBT001  one of four signs of a crowd

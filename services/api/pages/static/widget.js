@@ -108,6 +108,7 @@
         zone.seats && make("span", { class: "of", text: zone.seats }),
       ),
     );
+    const wait = it.wait && fact("wait", it.wait.label, it.wait.between, it.wait.value);
     return make(
       "article",
       { class: `pl kind-${it.kind}`, lang: it.language, "data-size": size, "aria-label": it.title },
@@ -118,6 +119,7 @@
         { class: "now", "data-when": "fresh" },
         make("p", { class: "headline" }, mark(it.kind), make("strong", { text: it.headline })),
         it.explanation && make("p", { class: "explanation", text: it.explanation }),
+        it.is_wait_first && wait,
         it.seats &&
           fact(
             "seats",
@@ -128,7 +130,8 @@
             make("span", { class: "of", text: it.seats.of }),
           ),
         it.seats && it.has_meter && meter(it.seats),
-        it.wait && fact("wait", it.wait.label, it.wait.between, it.wait.value),
+        it.seats && it.seats_for && make("p", { class: "explanation", text: it.seats_for }),
+        !it.is_wait_first && wait,
         zones.length > 0 && make("ul", { class: "zones", "aria-label": it.zones_label }, ...zones),
         it.hours && fact("hours", it.hours.label, "", it.hours.value),
       ),
