@@ -33,6 +33,15 @@ class Pictures:
     _drawing: dict[Hashable, asyncio.Task[Picture]] = field(default_factory=dict)
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
+    @property
+    def under_way(self) -> int:
+        """How many are being drawn, or wait for that."""
+        return len(self._drawing)
+
+    def __contains__(self, key: Hashable) -> bool:
+        """Tell whether a picture is there, or will be without another being begun."""
+        return key in self._kept or key in self._drawing
+
     async def get(self, key: Hashable, draw: Callable[[], bytes]) -> Picture:
         """Return the picture for a key, drawn by `draw` if there is none."""
         kept = self._kept.get(key)

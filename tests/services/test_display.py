@@ -327,6 +327,7 @@ async def test_name_theme_and_clock(stage: Stage) -> None:
         ("/display/tilleuls?rotate=fast", 422, "5\u2013600"),
         ("/display/tilleuls?parts=seats", 422, "clock, hours"),
         ("/display/tilleuls?parts=qr,-wait", 422, "clock, hours"),
+        ("/display/tilleuls?theme=light&theme=light", 422, "auto, light, dark"),
         ("/display/tilleuls?name=maybe", 422, "on, off"),
         ("/display/tilleuls?floors=left", 422, "aside, up, down"),
     ],
@@ -386,6 +387,10 @@ def test_the_address_is_kept_in_order_and_without_what_the_screen_adds() -> None
     assert screen.is_board
     assert screen.address(turn="1") == "/display?library=a&library=b&theme=dark&turn=1"
     assert Screen.of("/display/a", QueryParams(""), "a").address() == "/display/a"
+    usual = "lang=FR&rotate=012&theme=auto&parts=clock,hours,notice,range,wait,zones"
+    assert Screen.of("/display/a", QueryParams(usual), "a").address() == "/display/a?languages=fr&parts=-qr"
+    bare = Screen.of("/display/a", QueryParams("parts=&name=off&rotate=9&floors=up"), "a")
+    assert Screen.of("/display/a", QueryParams(bare.address().partition("?")[2]), "a") == bare
     with pytest.raises(ScreenRefused):
         Screen.of("/display", QueryParams(""))
 

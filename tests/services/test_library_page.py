@@ -352,7 +352,7 @@ async def test_a_full_house_offers_the_nearest_that_have_seats(
     for expected in (EN.nearby, "The a", "1 km away", "4.4 km away", "80 of 120 seats", "No queue"):
         assert expected in page.words
     watched = {a["data-library"]: a["data-situation"] for _, a in page.tags if "data-situation" in a}
-    assert watched == {f"{library}-shut": "not_admitting few_seats"}
+    assert watched == {f"{library}-shut": "not_admitting few_seats seats 2026-03-02T20:00:00+01:00"}
     (stream,) = {a["data-stream"] for tag, a in page.tags if tag == "article" and "data-stream" in a}
     assert stream == f"/v1/stream?library={library}" + "".join(
         f"&library={library}-{each}" for each in ("shut", "a", "b")

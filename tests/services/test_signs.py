@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.api.problems import ProblemRaised
-from services.api.routes.signs import CALM_S, CLOSED_S_MAX, LEAST_S, MOVING_S, UNKNOWN_S, WAITING_MAX, Waiting
+from services.api.routes.signs import CALM_S, CLOSED_S_MAX, LEAST_S, MOVING_S, UNKNOWN_S
 from shared.domain import occupancy
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.screens import SCREEN_WORDS
@@ -278,6 +277,7 @@ async def test_a_device_gets_what_it_asks_for(stage: Stage) -> None:
         {"width": 2001},
         {"height": 49},
         {"height": 2001},
+        {"height": 1405, "width": 1872},
         {"width": "wide"},
         {"bits": 3},
         {"rotate": 45},
@@ -342,19 +342,6 @@ async def test_the_next_look_is_when_something_new_is_likely(
     stage.put(public(revision=2, **changes))
     answer = await stage.client.get("/v1/libraries/tilleuls/sign.svg")
     assert answer.headers["next-look"] == str(seconds)
-
-
-def test_who_waits_for_a_sign_finds_a_limit() -> None:
-    waiting = Waiting()
-    for _ in range(WAITING_MAX):
-        waiting.__enter__()
-    with pytest.raises(ProblemRaised) as raised, waiting:
-        pass
-    assert raised.value.problem.status == 503
-    assert raised.value.retry_after_s
-    waiting.__exit__()
-    with waiting:
-        pass
 
 
 def test_every_language_has_the_words_of_screens() -> None:

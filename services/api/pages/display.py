@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from services.api.conditional import shortest_remaining_s
 from services.api.pages.embed_view import is_entry_over
+from services.api.origin import origin_of
 from services.api.pages.language import choose, offered_by
 from services.api.pages.rendering import HTML, RELOAD_S, Renderer, state_of, stream_of
-from services.api.pages.screen import Screen, ScreenRefused, turn_of
+from services.api.pages.screen import BOARD, Screen, ScreenRefused, turn_of
 from services.api.pages.screen_view import code_of, on_screen
 from services.api.problems import PROBLEMS, ProblemRaised
 from services.api.profiles import Profiles
@@ -75,7 +76,7 @@ class Screens:
             raise ScreenRefused("fragment", languages)
         turn = turn_of(request.query_params) % len(languages)
         language = fragment or languages[turn]
-        origin = str(request.base_url).rstrip("/")
+        origin = origin_of(request)
         zones = tuple(each.id for each in held[0].served(now).status.zones)
         if screen.zone and screen.zone not in zones:
             raise UnknownZone(zones)
@@ -139,7 +140,7 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     screens = Screens(renderer, shelf, profiles, build_of(renderer))
 
-    @router.get("/display")
+    @router.get(BOARD)
     async def board(request: Request) -> Response:
         """Return a board of several libraries, named by `library=`."""
         return screens.answer(request)

@@ -138,7 +138,7 @@ def routes(
             )
 
         shown = (fragment, site, has_feed, push, profiles.revision, date)
-        key = (library, shown, state_of(held, language, now), near.state(now), today.version)
+        key = (library, shown, state_of(held, language, now), near.state(language, now), today.version)
         return renderer.answer(request, key, render, language, shortest(near, held.remaining_s(now), now))
 
     return router

@@ -154,7 +154,8 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
             tuple(state_of(held, language, now) for held in (*(each.held for each in listed), *elsewhere)),
             tuple((each.held.sequence, each.held.is_expired(now)) for each in near[LISTED_MAX:]),
         )
-        return renderer.answer(request, key, render, language, shortest_remaining_s([*shown, *elsewhere], now))
+        remaining_s = shortest_remaining_s([*shown, *elsewhere], now)
+        return renderer.answer(request, key, render, language, remaining_s, is_typed=bool(at))
 
     return router
 

@@ -10,6 +10,7 @@ from typing import Final
 from babel.numbers import format_decimal
 
 from services.api.freshness import library_now
+from services.api.pages.rendering import state_of
 from services.api.pages.view import LibraryView, last_entry_at, library_view
 from services.api.profiles import Profiles
 from services.api.projection import Held
@@ -37,9 +38,10 @@ class Near:
         """The libraries whose statuses decide what is offered."""
         return [each.library for each, _ in self.considered]
 
-    def state(self, now: datetime) -> Hashable:
-        """Return what a rendering of these depends on."""
-        return tuple((held.sequence, held.served(now).etag) for _, held in self.considered)
+    def state(self, language: str, now: datetime) -> Hashable:
+        """Return what a rendering of these depends on: those to offer are shown with how old they are."""
+        followed = tuple((held.sequence, held.served(now).etag) for _, held in self.considered)
+        return followed, tuple(state_of(held, language, now) for _, held in self.offers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,14 @@ def watched(near: Near, now: datetime) -> list[Watched]:
 
 
 def situation(held: Held, now: datetime) -> str:
-    """Return what the page's script compares with the events of a library that it follows, but does not show."""
+    """Return what the page's script compares with the events of a library that it follows, but does not show.
+
+    It is all of a status that `offered` judges by, as the script finds it in the status's JSON.
+    """
     status = held.served(now).status
-    return f"{status.state} {status.level or 'null'}"
+    seats = "" if status.free_seats is None else "seats" if status.free_seats else "none"
+    told = status.model_dump(mode="json", include={"state", "level", "next_change"})
+    return " ".join((told["state"], told["level"] or "", seats, told["next_change"] or ""))
 
 
 def shortest(near: Near, own_s: float | None, now: datetime) -> float | None:

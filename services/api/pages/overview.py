@@ -124,7 +124,8 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
             states,
         )
         remaining_s = shortest_remaining_s([held for _, held in found], now)
-        return renderer.answer(request, key, render, language, remaining_s)
+        is_typed = bool(asked.q or asked.near)
+        return renderer.answer(request, key, render, language, remaining_s, is_typed=is_typed)
 
     return router
 

@@ -21,8 +21,10 @@ from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.curve import CURVE_WORDS
 
 HTML: Final = "text/html"
-RENDERED_MAX: Final = 2048
-"""Renderings kept; the one made longest ago goes first. A page is about 10 kB."""
+RENDERED_BYTES_MAX: Final = 64 * 2**20
+"""Bytes of renderings kept; what was asked for longest ago goes first. A page is about 10 kB."""
+TYPED_BYTES_MAX: Final = 4 * 2**20
+"""The same for pages of what somebody typed: there is no end of those, and none may cost the others their place."""
 RELOAD_S: Final = 60
 """How often a page without a script loads itself anew."""
 
@@ -37,13 +39,39 @@ class Link:
 
 
 @dataclass(slots=True)
+class Kept:
+    """Renderings under what they depend on, at most `bytes_max` of them; what was used longest ago goes first."""
+
+    bytes_max: int
+    size: int = 0
+    """In bytes, of the renderings alone."""
+    _bodies: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._bodies
+
+    def get(self, key: Hashable, render: Callable[[], bytes]) -> bytes:
+        """Return the rendering under a key, made by `render` if there is none."""
+        body = self._bodies.get(key)
+        if body is not None:
+            self._bodies.move_to_end(key)
+            return body
+        body = self._bodies[key] = render()
+        self.size += len(body)
+        while self.size > self.bytes_max:
+            self.size -= len(self._bodies.popitem(last=False)[1])
+        return body
+
+
+@dataclass(slots=True)
 class Renderer:
     """The templates and files of all pages."""
 
     assets: dict[str, assets.Asset] = field(default_factory=assets.load)
     """By their plain names."""
     _templates: Environment = field(init=False)
-    _rendered: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
+    _rendered: Kept = field(default_factory=lambda: Kept(RENDERED_BYTES_MAX))
+    _typed: Kept = field(default_factory=lambda: Kept(TYPED_BYTES_MAX))
 
     def __post_init__(self) -> None:
         """Load the templates; one that asks for what is not there fails, rather than leaving a blank."""
@@ -73,17 +101,21 @@ class Renderer:
         return rendered.encode()
 
     def answer(
-        self, request: Request, key: Hashable, render: Callable[[], bytes], language: str, remaining_s: float | None
+        self,
+        request: Request,
+        key: Hashable,
+        render: Callable[[], bytes],
+        language: str,
+        remaining_s: float | None,
+        *,
+        is_typed: bool = False,
     ) -> Response:
         """Answer with a rendering, made anew unless there is one under `key`, which names all that it depends on.
 
-        `remaining_s` is for how long what it says holds; None for ever.
+        `remaining_s` is for how long what it says holds; None for ever. `is_typed` tells that the key holds what
+        anybody may make up, such as the words of a search.
         """
-        body = self._rendered.get(key)
-        if body is None:
-            body = self._rendered[key] = render()
-            if len(self._rendered) > RENDERED_MAX:
-                self._rendered.popitem(last=False)
+        body = (self._typed if is_typed else self._rendered).get(key, render)
         headers = {"Content-Language": language, "Vary": "Accept-Language"}
         return respond(request, body, etag_of(body), cache_control(remaining_s), HTML, headers)
 

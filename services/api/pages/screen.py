@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlencode
@@ -12,6 +12,8 @@ from starlette.datastructures import QueryParams
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.screens.words import ErrorWords
 
+BOARD: Final = "/display"
+"""The path of a screen for several libraries, which stand in its query."""
 LIBRARIES_MAX: Final = 12
 """More on one board nobody reads from a distance."""
 THEMES: Final = ("auto", "light", "dark")
@@ -28,6 +30,18 @@ TURN_MAX: Final = 1000
 NAMES: Final = ("floors", "languages", "lang", "library", "name", "parts", "rotate", "theme")
 INNER: Final = ("fragment", "turn")
 """What a screen adds to its own address."""
+ALLOWED: Final[Mapping[str, Sequence[str]]] = {
+    "floors": FLOORS,
+    "fragment": tuple(CATALOGS),
+    "lang": tuple(CATALOGS),
+    "languages": tuple(CATALOGS),
+    "name": SWITCHES,
+    "parts": (*PARTS, *(f"-{each}" for each in PARTS)),
+    "rotate": (f"{ROTATE_S_MIN}\u2013{ROTATE_S_MAX}",),
+    "theme": THEMES,
+    "turn": (f"0\u2013{TURN_MAX - 1}",),
+}
+"""What each may be, as it is said to those who ask for something else; several with commas between them."""
 
 
 class ScreenRefused(ValueError):  # noqa: N818  the answer, on its way out
@@ -64,8 +78,6 @@ class Screen:
     parts: frozenset[str]
     has_name: bool
     floors: str
-    query: tuple[tuple[str, str], ...]
-    """As it came, without what a screen adds itself."""
 
     @classmethod
     def of(cls, path: str, query: QueryParams, library: str = "", zone: str = "") -> Screen:
@@ -73,6 +85,9 @@ class Screen:
         allowed = set(NAMES) - ({"library"} if library else set())
         if set(query) - allowed - set(INNER):
             raise ScreenRefused
+        for name in set(query) - {"library"}:
+            if len(query.getlist(name)) > 1:
+                raise ScreenRefused(name, ALLOWED[name])
         libraries = (library,) if library else tuple(dict.fromkeys(query.getlist("library")))
         if not libraries:
             raise ScreenRefused("library")
@@ -82,13 +97,12 @@ class Screen:
             path=path,
             libraries=libraries,
             zone=zone,
-            theme=_one(query, "theme", THEMES),
+            theme=_one(query, "theme"),
             languages=_languages(query),
             rotate_s=_rotate(query),
             parts=_parts(query),
-            has_name=_one(query, "name", SWITCHES) == "on",
-            floors=_one(query, "floors", FLOORS),
-            query=tuple((key, value) for key, value in query.multi_items() if key not in INNER),
+            has_name=_one(query, "name") == "on",
+            floors=_one(query, "floors"),
         )
 
     @property
@@ -98,11 +112,34 @@ class Screen:
 
     def address(self, **more: str) -> str:
         """Return this screen's own address, with something added."""
-        query = urlencode([*self.query, *more.items()])
+        query = urlencode([*self._query(), *more.items()])
         return f"{self.path}?{query}" if query else self.path
 
+    def _query(self) -> list[tuple[str, str]]:
+        """Return what is not as usual, in one form whatever the address was that asked for it."""
+        said = {
+            "languages": ",".join(self.languages),
+            "parts": _told(self.parts),
+            "floors": "" if self.floors == FLOORS[0] else self.floors,
+            "name": "" if self.has_name else "off",
+            "rotate": "" if self.rotate_s == ROTATE_S else str(self.rotate_s),
+            "theme": "" if self.theme == THEMES[0] else self.theme,
+        }
+        # The library of a screen for one stands in its path.
+        libraries = [("library", each) for each in self.libraries if self.path == BOARD]
+        return [*libraries, *((name, value) for name, value in said.items() if value)]
 
-def _one(query: QueryParams, name: str, allowed: tuple[str, ...]) -> str:
+
+def _told(parts: frozenset[str]) -> str:
+    """Return parts as an address names them; empty for all of them."""
+    if not parts:
+        return ","
+    missing = sorted(frozenset(PARTS) - parts)
+    return ",".join(f"-{each}" for each in missing) if len(missing) < len(parts) else ",".join(sorted(parts))
+
+
+def _one(query: QueryParams, name: str) -> str:
+    allowed = tuple(ALLOWED[name])
     value = query.get(name, allowed[0])
     if value not in allowed:
         raise ScreenRefused(name, allowed)
@@ -113,7 +150,7 @@ def _languages(query: QueryParams) -> tuple[str, ...]:
     asked = query.get("languages", query.get("lang", ""))
     languages = tuple(dict.fromkeys(each.strip().lower() for each in asked.split(",") if each.strip()))
     if any(each not in CATALOGS for each in languages):
-        raise ScreenRefused("languages", tuple(CATALOGS))
+        raise ScreenRefused("languages", ALLOWED["languages"])
     return languages
 
 
@@ -121,7 +158,7 @@ def _rotate(query: QueryParams) -> int:
     value = query.get("rotate", str(ROTATE_S))
     if value.isascii() and value.isdigit() and len(value) < 5 and ROTATE_S_MIN <= int(value) <= ROTATE_S_MAX:
         return int(value)
-    raise ScreenRefused("rotate", (f"{ROTATE_S_MIN}\u2013{ROTATE_S_MAX}",))
+    raise ScreenRefused("rotate", ALLOWED["rotate"])
 
 
 def _parts(query: QueryParams) -> frozenset[str]:
@@ -132,7 +169,7 @@ def _parts(query: QueryParams) -> frozenset[str]:
     left_out = {each[1:] for each in named if each.startswith("-")}
     kept = {each for each in named if not each.startswith("-")}
     if (left_out | kept) - set(PARTS) or (left_out and kept):
-        raise ScreenRefused("parts", (*PARTS, *(f"-{each}" for each in PARTS)))
+        raise ScreenRefused("parts", ALLOWED["parts"])
     return frozenset(PARTS) - left_out if left_out else frozenset(kept)
 
 

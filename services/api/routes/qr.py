@@ -14,9 +14,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from services.api.conditional import respond
+from services.api.documents import Documents
 from services.api.feeds import Feeds
 from services.api.origin import origin_of
-from services.api.pictures import Pictures
 from services.api.problems import ProblemRaised
 from services.api.qr_code import QUIET, CodeTooSmall, Correction, qr_png, qr_svg
 from services.api.routes.cards import PNG, SVG, described, language_for
@@ -26,12 +26,15 @@ from shared.domain.catalog.embeds import EMBED_WORDS
 
 SIZE: Final = 320
 SIZE_MIN: Final = 64
-SIZE_MAX: Final = 2048
+SIZE_MAX: Final = 1024
+"""While a code becomes pixels nothing else is served: some 40 ms for these. On paper an SVG is sharper anyway."""
 QUIET_MAX: Final = 16
 CACHING: Final = "public, max-age=3600"
 """It changes with the library's name at most."""
 KEPT_MAX: Final = 128
 """Codes kept; the address in them is as the caller gave it, so they have a place of their own."""
+WAITING_MAX: Final = 32
+"""Codes under way at the same time."""
 
 
 class Target(StrEnum):
@@ -79,7 +82,7 @@ Chosen = Annotated[Code, Depends(_chosen)]
 def routes(shelf: Shelf, feeds: Feeds) -> APIRouter:
     """Return the routes of the codes."""
     router = APIRouter(prefix="/v1/libraries", tags=["cards"])
-    pictures = Pictures(KEPT_MAX)
+    codes = Documents(KEPT_MAX, WAITING_MAX)
 
     async def answer(request: Request, library: str, code: Code, media_type: str) -> Response:
         status = shelf.held(library).fresh.status
@@ -96,7 +99,7 @@ def routes(shelf: Shelf, feeds: Feeds) -> APIRouter:
             return qr_png(svg) if media_type == PNG else svg.encode()
 
         try:
-            picture = await pictures.get((media_type, address, code, title), drawn)
+            picture = await codes.get((media_type, address, code, title), drawn)
         except CodeTooSmall as error:
             fault = {"where": "query.size", "reason": str(error)}
             raise ProblemRaised("invalid-request", "The code does not fit into this size.", errors=[fault]) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Annotated, Any, Final
@@ -13,8 +13,9 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from services.api.conditional import cache_control, respond
+from services.api.documents import Documents
 from services.api.freshness import ServedStatus
-from services.api.pictures import Pictures
+from services.api.origin import origin_of
 from services.api.problems import ProblemRaised
 from services.api.profiles import Profiles
 from services.api.projection import Held
@@ -29,7 +30,9 @@ from shared.runtime.sign import LEAST_HEIGHT, LEAST_WIDTH, MOST, Panel, sign_png
 KEPT_MAX: Final = 256
 """Signs kept: about 5 kB each in one bit, some 60 kB of the largest in eight."""
 WAITING_MAX: Final = 32
-"""Signs wanted at the same time that are not drawn yet; the largest takes a second."""
+"""Signs under way at the same time; the largest takes a second."""
+PIXELS_MOST: Final = 1872 * 1404
+"""The panels of ten inches. While a sign becomes pixels nothing else is served: a third of a second for so many."""
 RETRY_AFTER_S: Final = 10
 NEXT_LOOK: Final = "Next-Look"
 """The header that says after how many seconds another look is worth its battery."""
@@ -59,24 +62,6 @@ class Turn(IntEnum):
     QUARTER = 90
     HALF = 180
     THREE_QUARTERS = 270
-
-
-@dataclass(slots=True)
-class Waiting:
-    """How many wait for a sign under way, with its limit."""
-
-    count: int = field(default=0)
-
-    def __enter__(self) -> None:
-        """Take a place. Raises ProblemRaised if there is none."""
-        if self.count >= WAITING_MAX:
-            detail = f"{WAITING_MAX} signs are being drawn."
-            raise ProblemRaised("signs-busy", detail, retry_after_s=RETRY_AFTER_S)
-        self.count += 1
-
-    def __exit__(self, *_: object) -> None:
-        """Give the place back."""
-        self.count -= 1
 
 
 class SignQuery(BaseModel):
@@ -114,12 +99,15 @@ def routes(shelf: Shelf, profiles: Profiles) -> APIRouter:
     """Return the routes of the signs of a library's status."""
     del profiles
     router = APIRouter(prefix="/v1/libraries", tags=["signs"])
-    pictures, waiting = Pictures(KEPT_MAX), Waiting()
+    signs = Documents(KEPT_MAX, WAITING_MAX, "signs-busy", RETRY_AFTER_S)
 
     async def answer(
         request: Request, library: str, query: SignQuery, draw: Callable[[ServedStatus, str, Panel], bytes]
     ) -> Response:
         """Return what is drawn of the status as it may be said now."""
+        if query.width * query.height > PIXELS_MOST:
+            fault = {"where": "query.height", "reason": f"width times height is more than {PIXELS_MOST} pixels"}
+            raise ProblemRaised("invalid-request", "The sign is too large.", errors=[fault])
         held = shelf.held(library)
         now = shelf.now()
         prepared = held.served(now)
@@ -127,9 +115,8 @@ def routes(shelf: Shelf, profiles: Profiles) -> APIRouter:
         if query.zone and query.zone not in {each.id for each in status.zones}:
             raise ProblemRaised("not-found", "This library has no zone with this id.")
         language = language_for(query.lang, status.languages)
-        panel = query.panel(f"{str(request.base_url).rstrip('/')}/l/{library}")
-        with waiting:
-            picture = await pictures.get((draw, prepared.etag, language, panel), lambda: draw(status, language, panel))
+        panel = query.panel(f"{origin_of(request)}/l/{library}")
+        picture = await signs.get((draw, prepared.etag, language, panel), lambda: draw(status, language, panel))
         headers = {"Content-Language": language, NEXT_LOOK: str(next_look_s(held, status, now))}
         caching = cache_control(held.remaining_s(now))
         return respond(request, picture.body, picture.etag, caching, PNG if draw is _png else SVG, headers)

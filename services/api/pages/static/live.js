@@ -7,6 +7,9 @@ const TICK_MS = 1_000;
 const SPREAD_MS = 300; // readers of one library do not all ask in the same instant
 const FETCH_LIMIT_MS = 8_000;
 const SURE_MS = 2_000; // who heard something so lately has missed nothing
+const REST_MS = 10_000; // a browser has six connections to one origin, and a tab that nobody sees may not hold one
+const REST_ASK_MS = 60_000; // its title still says how it is
+const UNPROVEN_MS = 1_000; // the Back button shows a page of the browser's memory: the server has to confirm it
 const KEPT_AT = "x-kept-at";
 
 const root = document.documentElement;
@@ -23,8 +26,10 @@ let heard = instant();
 let beatMs = 15_000; // until the stream says it
 let isFetching = false;
 let isWanted = false;
+let isUnproven = !root.dataset.keptAt && performance.getEntriesByType("navigation")[0]?.type === "back_forward";
 let source;
 let again;
+let resting;
 
 // A part of the page may name another stream than the page began with: other libraries come into view.
 const streamWanted = () => live.querySelector("[data-stream]")?.dataset.stream ?? live.dataset.stream;
@@ -40,7 +45,8 @@ function announcements() {
 
 function tick() {
   // What was kept in the future was kept by another clock, so nobody knows how old it is.
-  const passed = received.wall > Date.now() + TICK_MS ? Infinity : since(received) / 1000;
+  const isDoubtful = received.wall > Date.now() + TICK_MS || (isUnproven && since(received) > UNPROVEN_MS);
+  const passed = isDoubtful ? Infinity : since(received) / 1000;
   for (const item of items()) {
     const valid = Number(item.dataset.validS);
     const isExpired = item.dataset.version.endsWith("x"); // the server has said so already
@@ -87,6 +93,7 @@ function replace(html, keptAt) {
   for (const each of live.querySelectorAll("details")) each.open = open.has(each.id);
   if (focused) document.getElementById(focused)?.querySelector("summary").focus();
   received = instant(keptAt || Date.now());
+  isUnproven = false;
   if (keptAt) root.dataset.keptAt = keptAt;
   else delete root.dataset.keptAt;
   const after = announcements();
@@ -107,7 +114,7 @@ async function refresh() {
     const response = await fetch(live.dataset.fragment, { cache: "no-cache", signal });
     const keptAt = Number(response.headers.get(KEPT_AT));
     if (response.status === 404) location.reload();
-    else if (response.ok && (!keptAt || keptAt > received.wall)) replace(await response.text(), keptAt);
+    else if (response.ok && (!keptAt || isUnproven || keptAt > received.wall)) replace(await response.text(), keptAt);
   } catch {
     // Away: the stream comes back by itself, and until then the page ages.
   } finally {
@@ -120,6 +127,12 @@ function soon() {
   setTimeout(refresh, Math.random() * SPREAD_MS);
 }
 
+// As the server writes it into the page: what decides whether a library is offered in place of another.
+function situationOf({ state, level, free_seats: seats, next_change: change }) {
+  const left = seats > 0 ? "seats" : "none";
+  return [state, level, seats === null ? null : left, change].join(" "); // null is written as nothing
+}
+
 function onStatus(event) {
   heard = instant();
   const status = JSON.parse(event.data);
@@ -127,31 +140,43 @@ function onStatus(event) {
   const item = items().find((each) => each.dataset.library === status.library);
   if (item?.dataset.version === version) return;
   // Followed without being shown: only another situation could bring it into view.
-  if (item?.dataset.situation === `${status.state} ${status.level}`) return;
+  if (item?.dataset.situation === situationOf(status)) return;
   soon();
 }
 
 function onBeat(event) {
   heard = instant();
   beatMs = Number(event.data) * 1000 || beatMs;
+  if (isUnproven) soon();
+}
+
+function disconnect() {
+  clearTimeout(again);
+  source?.close();
+  source = undefined;
+}
+
+function rest() {
+  disconnect();
+  document.getElementById("link-live").hidden = true;
 }
 
 function connect() {
-  clearTimeout(again);
-  source?.close();
+  disconnect();
+  if (document.visibilityState === "hidden") return; // as soon as somebody looks
   heard = instant();
   source = new EventSource(streamWanted());
   source.onopen = () => {
     heard = instant();
     showLink(true);
-    if (root.dataset.keptAt) soon(); // the stream tells of nothing new where what was kept is still so
+    if (root.dataset.keptAt || isUnproven) soon(); // the stream tells of nothing new where what was kept is still so
   };
   source.addEventListener("status", onStatus);
   source.addEventListener("beat", onBeat);
   source.addEventListener("removed", soon);
   source.onerror = () => {
     showLink(false);
-    if (source.readyState === EventSource.CLOSED) {
+    if (source?.readyState === EventSource.CLOSED) {
       soon();
       again = setTimeout(connect, AGAIN_MS);
     }
@@ -160,12 +185,17 @@ function connect() {
 
 function wake() {
   tick();
-  if (document.visibilityState === "hidden" || since(heard) < SURE_MS) return;
+  clearTimeout(resting);
+  if (document.visibilityState === "hidden") {
+    resting = setTimeout(rest, REST_MS);
+    return;
+  }
+  if (source && since(heard) < SURE_MS) return;
   refresh();
-  if (source.readyState !== EventSource.OPEN || since(heard) > beatMs + SURE_MS) connect();
+  if (source?.readyState !== EventSource.OPEN || since(heard) > beatMs + SURE_MS) connect();
 }
 
-addEventListener("pagehide", () => source.close());
+addEventListener("pagehide", disconnect);
 addEventListener("pageshow", (event) => {
   if (event.persisted) {
     refresh();
@@ -178,9 +208,11 @@ addEventListener("online", () => {
 });
 addEventListener("offline", () => showLink(false));
 document.addEventListener("visibilitychange", wake);
+document.addEventListener("freeze", rest);
 document.addEventListener("resume", wake);
 setInterval(tick, TICK_MS);
+setInterval(() => source || refresh(), REST_ASK_MS);
 tick();
 root.dataset.judged = "";
-if (root.dataset.keptAt) refresh(); // a part of it may have been kept later
+if (root.dataset.keptAt || isUnproven) refresh(); // a part of it may have been kept later
 connect();
