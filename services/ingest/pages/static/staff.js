@@ -508,13 +508,15 @@ function drawTop() {
   const refused = app.actions.filter((each) => each.state === "refused" || isStranded(app, each));
   const first = pending.length ? inItsTime(app, pending[0]).at : "";
   const since = first ? ", " + fill(words.waiting_since, { time: timeOf(first, app.nowThere()) }) : "";
-  let text = app.isOnline === false ? words.line_lost : words.line_stored;
-  if (pending.length) text = (app.isOnline === false ? words.line_lost + " · " : "") + count(words.waiting, pending.length) + since;
-  if (refused.length) text += " · " + count(words.refused_count, refused.length);
+  const text = [];
+  if (app.isOnline === false || !pending.length) text.push(app.isOnline === false ? words.line_lost : words.line_stored);
+  if (pending.length) text.push(element("span", {}, [count(words.waiting, pending.length), element("span", { class: "wide", text: since })]));
+  if (refused.length) text.push(count(words.refused_count, refused.length));
+  const said = element("span", {}, text.map((each, index) => element("span", {}, [index ? " · " : "", each])));
   const tone = refused.length ? "is-wrong" : pending.length ? "is-waiting" : app.isOnline === false ? "is-lost" : "";
   const parts = [];
   if (app.tablet && app.isOnline !== null) {
-    parts.push(element("button", { type: "button", id: "line", class: "line " + tone, text, onclick: () => app.show(app.person ? "record" : "tablet") }));
+    parts.push(element("button", { type: "button", id: "line", class: "line " + tone, onclick: () => app.show(app.person ? "record" : "tablet") }, [said]));
   }
   if (app.tablet) {
     parts.push(element("button", {

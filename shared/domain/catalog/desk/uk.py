@@ -24,10 +24,10 @@ WORDS: Final = DeskWords(
     line_lost="Немає зв’язку",
     line_trying="Надсилається",
     waiting={
-        "one": "{count} чекає на надсилання",
-        "few": "{count} чекають на надсилання",
-        "many": "{count} чекають на надсилання",
-        "other": "{count} чекають на надсилання",
+        "one": "{count} чекає",
+        "few": "{count} чекають",
+        "many": "{count} чекають",
+        "other": "{count} чекають",
     },
     waiting_since="від {time}",
     refused_count={
