@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from services.api.conditional import shortest_remaining_s
-from services.api.pages.embed_view import is_entry_over
 from services.api.origin import origin_of
+from services.api.pages.embed_view import is_entry_over
 from services.api.pages.language import choose, offered_by
 from services.api.pages.rendering import HTML, RELOAD_S, Renderer, state_of, stream_of
 from services.api.pages.screen import BOARD, Screen, ScreenRefused, turn_of
