@@ -148,7 +148,7 @@ function isOld(app, status) {
 function publicWords(app) {
   const status = app.desk.public;
   if (!status) return words.public_unknown;
-  if (isOld(app, status)) return words.public_expired;
+  if (isOld(app, status)) return app.isOnline === false ? words.public_expired_offline : words.public_expired;
   const said = status.sentences[language] || status.sentences[Object.keys(status.sentences)[0]];
   return said ? said.long : words.public_unknown;
 }
@@ -496,7 +496,7 @@ export function thePublic(app) {
     element("p", { class: app.isOnline === false ? "said is-look" : "hint", text: age(app) }),
     isPending ? element("p", { class: "said is-look", text: words.public_pending }) : null,
     element("div", { class: "stack" }, [
-      app.card ? element("img", { class: "shared", src: app.card, alt: words.public_card + ": " + publicWords(app), width: "1200", height: "630" }) : null,
+      app.card && !(status && isOld(app, status)) ? element("img", { class: "shared", src: app.card, alt: words.public_card + ": " + publicWords(app), width: "1200", height: "630" }) : null,
       element("p", { class: "what", id: "public-words", text: publicWords(app) }),
     ]),
     section("notice-heading", words.public_notice, [

@@ -171,6 +171,7 @@ WORDS: Final = DeskWords(
     public_as_of="As of {time}",
     public_offline="No connection. This is from {time}; what the public sees now may be different.",
     public_expired="This is too old to hold. The public is told that nobody knows.",
+    public_expired_offline="This is too old to hold. Without a connection this tablet does not know what the public sees now.",
     public_unknown="Nothing is known of the library yet.",
     public_card="The card as it is shared",
     public_notice="Notice",

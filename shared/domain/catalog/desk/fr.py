@@ -171,6 +171,7 @@ WORDS: Final = DeskWords(
     public_as_of="À {time}",
     public_offline="Pas de connexion. Ceci date de {time} ; le public voit peut-être autre chose.",
     public_expired="C’est trop ancien pour être valable. Le public lit que personne ne sait.",
+    public_expired_offline="C’est trop ancien pour être valable. Sans connexion, cette tablette ne sait pas ce que voit le public.",
     public_unknown="On ne sait encore rien de la bibliothèque.",
     public_card="La carte telle qu’elle est partagée",
     public_notice="Annonce",

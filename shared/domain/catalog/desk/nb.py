@@ -171,6 +171,7 @@ WORDS: Final = DeskWords(
     public_as_of="Per {time}",
     public_offline="Ingen forbindelse. Dette er fra {time}; det publikum ser nå kan være noe annet.",
     public_expired="Dette er for gammelt til å gjelde. Publikum leser at ingen vet.",
+    public_expired_offline="Dette er for gammelt til å gjelde. Uten forbindelse vet ikke nettbrettet hva publikum ser nå.",
     public_unknown="Ingenting er kjent om biblioteket ennå.",
     public_card="Kortet slik det deles",
     public_notice="Kunngjøring",

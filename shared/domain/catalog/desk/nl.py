@@ -171,6 +171,7 @@ WORDS: Final = DeskWords(
     public_as_of="Stand van {time}",
     public_offline="Geen verbinding. Dit is van {time}; wat het publiek nu ziet kan anders zijn.",
     public_expired="Dit is te oud om te gelden. Het publiek leest dat niemand het weet.",
+    public_expired_offline="Dit is te oud om te gelden. Zonder verbinding weet deze tablet niet wat het publiek nu ziet.",
     public_unknown="Van de bibliotheek is nog niets bekend.",
     public_card="De kaart zoals ze gedeeld wordt",
     public_notice="Mededeling",

@@ -231,6 +231,7 @@ class DeskWords:
     public_offline: str
     """{time}"""
     public_expired: str
+    public_expired_offline: str
     public_unknown: str
     public_card: str
     public_notice: str
