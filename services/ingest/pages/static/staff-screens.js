@@ -111,7 +111,7 @@ export function pin(app, { person }) {
   return element("div", { class: "pads" }, [
     element("div", { class: "pad-top" }, [
       element("div", { class: "head" }, [button("back", words.back, () => app.show("people")), heading(fill(words.pin_of, { name: person.name }))]),
-      app.isOnline === false ? element("p", { class: "hint", text: words.pin_checked_here }) : null,
+      element("p", { class: "hint", id: "pin-hint", hidden: app.isOnline !== false, text: words.pin_checked_here }),
     ]),
     pad({ name: fill(words.pin_of, { name: person.name }), digits: PIN_MAX, isPin: true, onOk: (typed) => app.signIn(person, typed) }),
   ]);

@@ -492,6 +492,7 @@ function draw() {
   drawUndo();
   const holder = byId("view");
   const isFresh = holder.dataset.view === app.view;
+  if (isFresh) drawWhoChecks();
   if (isFresh && (LIVE.indexOf(app.view) < 0 || isPressed)) return;
   const drawn = SCREENS[app.view](app, app.params);
   if (isFresh && holder.firstChild && holder.firstChild.outerHTML === drawn.outerHTML) return;
@@ -500,6 +501,15 @@ function draw() {
   holder.appendChild(drawn);
   holder.dataset.view = app.view;
   if (focused && byId(focused)) byId(focused).focus({ preventScroll: true });
+}
+
+// A PIN that is half typed stays; a lock that the tablet made itself is not the server's, which is asked from now on.
+function drawWhoChecks() {
+  const hint = byId("pin-hint");
+  const isHere = app.isOnline === false;
+  if (!hint || hint.hidden !== isHere) return;
+  hint.hidden = !isHere;
+  if (!isHere) byId("pad-fault").textContent = "";
 }
 
 function drawTop() {
