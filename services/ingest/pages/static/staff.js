@@ -525,7 +525,7 @@ function drawTop() {
   const said = element("span", {}, text.map((each, index) => element("span", {}, [index ? " · " : "", each])));
   const tone = refused.length ? "is-wrong" : pending.length ? "is-waiting" : app.isOnline === false ? "is-lost" : "";
   const parts = [];
-  if (app.tablet && app.isOnline !== null) {
+  if (app.tablet && !app.isRevoked && app.isOnline !== null) {
     parts.push(element("button", { type: "button", id: "line", class: "line " + tone, onclick: () => app.show(app.person ? "record" : "tablet") }, [said]));
   }
   if (app.tablet) {
