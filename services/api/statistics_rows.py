@@ -146,7 +146,7 @@ def row_of(unit: Unit | None, span: Span, figures: PeriodFigures, zone: ZoneInfo
         days_unknown=figures.unknown,
         days_ahead=figures.ahead,
         visits=figures.visits,
-        visits_estimated=Doubt.PUT_IN in figures.doubts,
+        visits_estimated=not figures.doubts.isdisjoint({Doubt.PUT_IN, Doubt.CUT}),
         visits_counted=figures.counted,
         visits_put_in=figures.put_in,
         visits_in_gaps=figures.in_gaps,

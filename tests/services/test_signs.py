@@ -125,7 +125,7 @@ def test_a_large_sign_says_all_and_the_smallest_what_matters() -> None:
     for part in ("Complet", "entre 0 et 3", "Environ", "2 heures", "Rez-de-chaussée", "09:00", "ferme à 17 h"):
         assert part in large.replace("\u00a0", " ")
     small = words(sign_svg(STATES["few"], "fr", Panel(100, 50)))
-    assert small == "Peu de places 15 places libres 13:00\u201313:10"
+    assert small == "Peu de places 15 places libres 2 mars, 13:00\u201313:10"
 
 
 def test_a_wait_is_said_whole_or_not_at_all() -> None:

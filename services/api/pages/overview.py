@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from services.api.conditional import shortest_remaining_s
+from services.api.freshness import ServedStatus
 from services.api.pages.cartography import distance_km, position_of
 from services.api.pages.language import choose
 from services.api.pages.rendering import Renderer, links_to, state_of, stream_of
@@ -145,7 +146,14 @@ def _searched(held: Held, profiles: Profiles) -> str:
 
 def _has_seats(held: Held, now: datetime) -> bool:
     status = held.served(now).status
-    return status.state is State.OPEN and status.level in {Level.MANY_SEATS, Level.FEW_SEATS}
+    return status.level in {Level.MANY_SEATS, Level.FEW_SEATS} and bool(_seats(status))
+
+
+def _seats(status: ServedStatus) -> int | None:
+    """Return the seats that somebody who comes now may find; None where nobody is let in, or nobody knows."""
+    if status.state is not State.OPEN:
+        return None
+    return status.free_seats if status.usable_seats is None else status.usable_seats
 
 
 def _position(near: str) -> tuple[float, float] | None:
@@ -165,7 +173,7 @@ def _first(
         library, held = each
         status = held.served(now).status
         if by is Order.SEATS:
-            seats = status.free_seats if status.usable_seats is None else status.usable_seats
+            seats = _seats(status)
             return (1.0 if seats is None else -float(seats)), folded(status.name)  # who does not know comes last
         if by is Order.DISTANCE and here is not None:
             away = _away_km(profiles.get(library), here)
