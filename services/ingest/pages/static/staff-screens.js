@@ -510,20 +510,29 @@ export function thePublic(app) {
   ]);
 }
 
+// What is shown without a connection is as old as the last answer.
+function fromWhen(app) {
+  if (app.isOnline !== false || !app.desk) return null;
+  const heard = app.heardAt ? app.libraryTime(app.heardAt) : app.desk.library_now;
+  return element("p", { class: "said is-look", text: fill(words.desk_offline, { time: timeOf(heard, app.nowThere()) }) });
+}
+
 export function posts(app) {
   const list = app.desk ? app.desk.posts : [];
   const budgets = app.desk ? app.desk.budgets : [];
   const isNow = app.nowThere();
+  const isLost = app.isOnline === false;
   return element("div", { class: "views" }, [
     heading(words.posts_title),
+    fromWhen(app),
     list.length ? null : element("p", { class: "hint", text: words.posts_none }),
     element("ul", { class: "list" }, list.map((each) => element("li", {}, [
       element("p", { class: "preview", lang: each.language, text: each.text }),
       element("p", { class: "soft", text: fill(words.post_in, { channel: each.channel, language: languageName(each.language) }) }),
       element("p", { text: postState(each, isNow) }),
       each.key && app.person ? element("div", { class: "buttons" }, [
-        button("yes-" + each.key, words.approve, () => app.decide(each.key, true), { class: "main", "aria-label": words.approve + ": " + each.text }),
-        button("no-" + each.key, words.decline, () => app.decide(each.key, false), { "aria-label": words.decline + ": " + each.text }),
+        button("yes-" + each.key, words.approve, () => app.decide(each.key, true), { class: "main", disabled: isLost, "aria-label": words.approve + ": " + each.text }),
+        button("no-" + each.key, words.decline, () => app.decide(each.key, false), { disabled: isLost, "aria-label": words.decline + ": " + each.text }),
       ]) : null,
     ]))),
     budgets.length ? section("budgets-heading", words.budgets, [element("ul", { class: "list" }, budgets.map((each) => element("li", {}, [
@@ -545,6 +554,7 @@ export function gates(app) {
   const list = app.desk ? app.desk.gates : [];
   return element("div", { class: "views" }, [
     heading(words.gates_title),
+    fromWhen(app),
     list.length ? null : element("p", { class: "hint", text: words.gates_none }),
     element("ul", { class: "list" }, list.map((each) => element("li", {}, [
       element("p", {}, [

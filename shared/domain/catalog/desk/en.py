@@ -178,6 +178,7 @@ WORDS: Final = DeskWords(
     public_no_notice="There is no notice.",
     public_pending="What is waiting to be sent is not in it.",
     posts_title="Posts",
+    desk_offline="No connection. This is from {time}.",
     posts_none="No post is waiting.",
     post_in="{channel}, {language}",
     post_awaits="Waits for your word.",

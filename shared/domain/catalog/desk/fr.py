@@ -178,6 +178,7 @@ WORDS: Final = DeskWords(
     public_no_notice="Il n’y a pas d’annonce.",
     public_pending="Ce qui attend d’être envoyé n’y figure pas.",
     posts_title="Messages",
+    desk_offline="Pas de connexion. Ceci date de {time}.",
     posts_none="Aucun message n’attend.",
     post_in="{channel}, {language}",
     post_awaits="Attend votre accord.",

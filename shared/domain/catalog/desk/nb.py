@@ -178,6 +178,7 @@ WORDS: Final = DeskWords(
     public_no_notice="Det er ingen kunngjøring.",
     public_pending="Det som venter på å bli sendt, er ikke med.",
     posts_title="Innlegg",
+    desk_offline="Ingen forbindelse. Dette er fra {time}.",
     posts_none="Ingen innlegg venter.",
     post_in="{channel}, {language}",
     post_awaits="Venter på svar fra deg.",

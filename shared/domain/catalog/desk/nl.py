@@ -178,6 +178,7 @@ WORDS: Final = DeskWords(
     public_no_notice="Er is geen mededeling.",
     public_pending="Wat nog verstuurd moet worden, zit er niet in.",
     posts_title="Berichten",
+    desk_offline="Geen verbinding. Dit is van {time}.",
     posts_none="Er wacht geen bericht.",
     post_in="{channel}, {language}",
     post_awaits="Wacht op uw woord.",

@@ -205,6 +205,7 @@ WORDS: Final = DeskWords(
     public_no_notice="Оголошення немає.",
     public_pending="Того, що чекає на надсилання, тут немає.",
     posts_title="Дописи",
+    desk_offline="Немає зв’язку. Це станом на {time}.",
     posts_none="Жоден допис не чекає.",
     post_in="{channel}, {language}",
     post_awaits="Чекає на ваше слово.",

@@ -239,6 +239,8 @@ class DeskWords:
     public_pending: str
 
     posts_title: str
+    desk_offline: str
+    """{time}"""
     posts_none: str
     post_in: str
     """{channel}, {language}"""
