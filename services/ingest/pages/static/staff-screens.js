@@ -10,6 +10,7 @@ const INCREDIBLE = 2; // times what fits; the server refuses more
 const PIN_MAX = 8;
 const AGAIN_MS = 600; // two taps on one button within this are one, of a hand that is not sure
 
+const named = (name) => fill(words.label, { name }) + " "; // before what it is of
 const heading = (text) => element("h1", { id: "heading", tabindex: "-1", text });
 const button = (id, text, onclick, more) => element("button", Object.assign({ type: "button", id, text, onclick }, more));
 
@@ -452,10 +453,10 @@ function entry(app, row) {
     row.note ? element("p", { class: "soft", text: row.note }) : null,
     row.waits && row.state === "pending" ? element("p", { class: "soft", text: fill(words.waits_for_pin, { name: personName(app, row.who) }) }) : null,
     app.person && mayTakeBack
-      ? button("take-" + row.key, words.take_back, () => app.show("take_back", { row, what }), { "aria-label": words.take_back + ": " + what })
+      ? button("take-" + row.key, words.take_back, () => app.show("take_back", { row, what }), { "aria-label": named(words.take_back) + what })
       : null,
     row.state === "refused" || row.state === "stranded"
-      ? button("forget-" + row.key, words.forget, () => app.forget(row.seq), { "aria-label": words.forget + ": " + what })
+      ? button("forget-" + row.key, words.forget, () => app.forget(row.seq), { "aria-label": named(words.forget) + what })
       : null,
   ]);
 }
@@ -496,7 +497,7 @@ export function thePublic(app) {
     element("p", { class: app.isOnline === false ? "said is-look" : "hint", text: age(app) }),
     isPending ? element("p", { class: "said is-look", text: words.public_pending }) : null,
     element("div", { class: "stack" }, [
-      app.card && !(status && isOld(app, status)) ? element("img", { class: "shared", src: app.card, alt: words.public_card + ": " + publicWords(app), width: "1200", height: "630" }) : null,
+      app.card && !(status && isOld(app, status)) ? element("img", { class: "shared", src: app.card, alt: named(words.public_card) + publicWords(app), width: "1200", height: "630" }) : null,
       element("p", { class: "what", id: "public-words", text: publicWords(app) }),
     ]),
     section("notice-heading", words.public_notice, [
@@ -531,12 +532,12 @@ export function posts(app) {
       element("p", { class: "soft", text: fill(words.post_in, { channel: each.channel, language: languageName(each.language) }) }),
       element("p", { text: postState(each, isNow) }),
       each.key && app.person ? element("div", { class: "buttons" }, [
-        button("yes-" + each.key, words.approve, () => app.decide(each.key, true), { class: "main", disabled: isLost, "aria-label": words.approve + ": " + each.text }),
-        button("no-" + each.key, words.decline, () => app.decide(each.key, false), { disabled: isLost, "aria-label": words.decline + ": " + each.text }),
+        button("yes-" + each.key, words.approve, () => app.decide(each.key, true), { class: "main", disabled: isLost, "aria-label": named(words.approve) + each.text }),
+        button("no-" + each.key, words.decline, () => app.decide(each.key, false), { disabled: isLost, "aria-label": named(words.decline) + each.text }),
       ]) : null,
     ]))),
     budgets.length ? section("budgets-heading", words.budgets, [element("ul", { class: "list" }, budgets.map((each) => element("li", {}, [
-      element("span", { class: "what", text: each.channel + ": " }),
+      element("span", { class: "what", text: named(each.channel) }),
       element("span", { text: count(words.budget_left, Math.max(each.daily_budget - each.spent, 0)) }),
       each.next_at && Date.parse(each.next_at) > isNow ? element("span", { class: "soft", text: ", " + fill(words.budget_next, { time: timeOf(each.next_at, isNow) }) }) : null,
     ])))]) : null,

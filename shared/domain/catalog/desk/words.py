@@ -255,6 +255,8 @@ class DeskWords:
     approve: str
     decline: str
     budgets: str
+    label: str
+    """{name}: before what it is of"""
     budget_left: Forms
     """{count}: how many posts a channel may still make today."""
     budget_next: str
