@@ -499,6 +499,9 @@ class _Sign:
             forms = [self.words.holds_until.format(time=f"{day}, {time}", until=until), span]
         if mark:
             forms = [f"{capitalised(mark)} · {each}" if each else capitalised(mark) for each in forms]
+            if status.state is not State.CLOSED:  # no day of theirs is one of ours
+                span = time if status.state is State.UNKNOWN else f"{time}\u2013{until}"
+                forms.append(f"{capitalised(mark)} · {span}")
         return self.first_that_fits(box, forms, bold=True)
 
     # Words
