@@ -523,9 +523,11 @@ export function posts(app) {
   const budgets = app.desk ? app.desk.budgets : [];
   const isNow = app.nowThere();
   const isLost = app.isOnline === false;
+  const muted = holding(app, ["mute"]);
   return element("div", { class: "views" }, [
     heading(words.posts_title),
     fromWhen(app),
+    muted ? element("p", { class: "said is-look", id: "muted", text: describe(app, "mute", muted.fields, muted.at) }) : null,
     list.length ? null : element("p", { class: "hint", text: words.posts_none }),
     element("ul", { class: "list" }, list.map((each) => element("li", {}, [
       element("p", { class: "preview", lang: each.language, text: each.text }),
@@ -548,7 +550,7 @@ function postState(post, isNow) {
   if (post.approved === true) return words.post_approved;
   if (post.approved === false) return words.post_declined;
   const name = post.state === "held" ? "post_held" : "post_awaits";
-  return post.until ? fill(words[name + "_until"], { time: timeOf(post.until, isNow) }) : words[name];
+  return post.until && Date.parse(post.until) > isNow ? fill(words[name + "_until"], { time: timeOf(post.until, isNow) }) : words[name];
 }
 
 export function gates(app) {
