@@ -7,6 +7,7 @@ import { count, element, fill, languageName, language, timeOf, words } from "./s
 const TEXT_MAX = 280;
 const MINUTES_MAX = 720;
 const INCREDIBLE = 2; // times what fits; the server refuses more
+const QUEUE_MAX = 2000; // longer than any that a library has had: a digit too many
 const PIN_MAX = 8;
 const AGAIN_MS = 600; // two taps on one button within this are one, of a hand that is not sure
 
@@ -293,13 +294,16 @@ export function heldSeats(app, { place }) {
   const most = mostOf(place);
   return figures(app, {
     title: fill(words.ask_seats, { place: place.name }), kind: "held_seats", zone: place.id,
-    figure: "seats", fault: (value) => (value > most ? fill(words.too_many, { capacity: most }) : ""),
+    figure: "seats", fault: (value) => (value > most ? fill(words.too_many_seats, { capacity: most }) : ""),
     body: (seats) => within(place.id, { seats }),
   });
 }
 
 export function queuePeople(app) {
-  return figures(app, { title: words.ask_queue, kind: "queue_length", figure: "people", body: (people) => ({ people }) });
+  return figures(app, {
+    title: words.ask_queue, kind: "queue_length", figure: "people",
+    fault: (value) => (value > QUEUE_MAX ? fill(words.too_long_queue, { most: QUEUE_MAX }) : ""), body: (people) => ({ people }),
+  });
 }
 
 export function gotIn(app) {

@@ -132,6 +132,10 @@ class DeskWords:
     """{people}"""
     too_many: str
     """{capacity}"""
+    too_many_seats: str
+    """{capacity}"""
+    too_long_queue: str
+    """{most}"""
     too_long: str
     minutes: str
     """{count}, short"""
