@@ -83,7 +83,8 @@ export function untilChoices(app, { week }) {
   options.push({ id: "time", label: words.until_a_time, at: atTime });
 
   const time = element("input", { type: "time", id: "until-clock", "aria-describedby": "until-fault" });
-  const timePart = element("div", { hidden: true }, [element("label", { for: "until-clock", text: words.time_label }), time]);
+  const day = element("p", { class: "hint", role: "status" }); // a time that is over today is tomorrow's
+  const timePart = element("div", { hidden: true }, [element("label", { for: "until-clock", text: words.time_label }), time, day]);
   const wrong = element("p", { class: "said is-wrong", role: "alert", id: "until-fault" });
   const radios = options.map((each, index) => element("input", {
     type: "radio", name: "until", id: "until-" + each.id, value: each.id, checked: index === 0,
@@ -102,6 +103,10 @@ export function untilChoices(app, { week }) {
     options.map((each, index) => element("label", { class: "choice", for: "until-" + each.id }, [radios[index], each.label])),
     [timePart, wrong]
   ));
+  time.addEventListener("input", () => {
+    const at = atTime();
+    day.textContent = at === null ? "" : fill(words.until, { time: timeOf(at, app.nowThere()) });
+  });
   node.addEventListener("change", () => {
     timePart.hidden = selected().id !== "time";
     wrong.textContent = "";
