@@ -370,6 +370,8 @@ export function mute(app) {
 export function notice(app) {
   const until = untilChoices(app, { week: true });
   const text = element("textarea", { id: "notice-text", rows: "3", required: true, "aria-describedby": "notice-left" });
+  const held = holding(app, ["notice"]);
+  if (held) text.value = held.fields.text; // to be put right
   const left = element("p", { class: "hint", id: "notice-left" });
   const shown = element("p", {});
   const end = element("p", { class: "hint" });
