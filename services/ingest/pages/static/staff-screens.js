@@ -56,6 +56,8 @@ function section(id, title, parts, hint) {
 
 // Enrolling, and who it is
 
+const openly = () => (window.isSecureContext ? null : element("p", { class: "said is-look", text: words.insecure_pin }));
+
 export function enrol(app, { code, fault }) {
   const input = element("input", { id: "code", autocomplete: "off", autocapitalize: "none", spellcheck: "false", required: true });
   input.value = code || "";
@@ -71,6 +73,7 @@ export function enrol(app, { code, fault }) {
     heading(words.enrol_title),
     fault ? element("p", { class: "said is-wrong", role: "alert", text: fault }) : null,
     element("p", { class: "hint", text: words.enrol_how }),
+    openly(),
     element("div", { class: "stack" }, [form]),
     languages(),
   ]);
@@ -99,6 +102,7 @@ export function people(app) {
   const list = app.desk ? app.desk.people : [];
   return element("div", { class: "views" }, [
     heading(words.who),
+    openly(),
     app.notice ? element("p", { class: "said is-look", role: "status", text: app.notice }) : null,
     app.desk && !list.length ? element("p", { class: "hint", text: words.nobody }) : null,
     app.desk ? null : element("p", { class: "hint", text: app.isOnline === false ? words.no_answer : words.moment }),

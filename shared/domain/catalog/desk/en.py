@@ -206,6 +206,7 @@ WORDS: Final = DeskWords(
     tablet_is="{tablet}, {library}",
     signed_in="Signed in: {name}",
     insecure="This page does not come over https. Taps are kept here as well, but without a connection the page cannot be opened anew. Whoever runs Placelibre can change that.",
+    insecure_pin="This page does not come over https: whoever shares the Wi-Fi can read PINs. Whoever runs Placelibre can change that.",
     keeps_poorly="This browser keeps data only until it needs the space. Add the page to the home screen, and it keeps them.",
     clock_off="This tablet's clock is off by {duration} min. Times are put right by the server's.",
     version="Version",

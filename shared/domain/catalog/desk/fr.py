@@ -206,6 +206,7 @@ WORDS: Final = DeskWords(
     tablet_is="{tablet}, {library}",
     signed_in="Identifié·e : {name}",
     insecure="Cette page n’arrive pas en https. Les saisies sont gardées ici aussi, mais sans connexion on ne peut pas rouvrir la page. La personne qui gère Placelibre peut y remédier.",
+    insecure_pin="Cette page n’arrive pas en https : les codes peuvent être lus sur le Wi-Fi. La personne qui gère Placelibre peut y remédier.",
     keeps_poorly="Ce navigateur ne garde les données que tant qu’il a de la place. Ajoutez la page à l’écran d’accueil et il les gardera.",
     clock_off="L’horloge de cette tablette est décalée de {duration} min. Les heures sont corrigées d’après le serveur.",
     version="Version",

@@ -206,6 +206,7 @@ WORDS: Final = DeskWords(
     tablet_is="{tablet}, {library}",
     signed_in="Pålogget: {name}",
     insecure="Siden kommer ikke over https. Trykk tas vare på likevel, men uten forbindelse kan ikke siden åpnes på nytt. Den som driver Placelibre kan endre det.",
+    insecure_pin="Denne siden kommer ikke over https: PIN-koder kan leses av andre på samme trådløse nett. Den som driver Placelibre kan endre det.",
     keeps_poorly="Nettleseren tar bare vare på data så lenge den har plass. Legg siden på startskjermen, så beholder den dem.",
     clock_off="Klokken på nettbrettet går {duration} min feil. Tidene rettes etter serverens.",
     version="Versjon",

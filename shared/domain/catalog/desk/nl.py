@@ -206,6 +206,7 @@ WORDS: Final = DeskWords(
     tablet_is="{tablet}, {library}",
     signed_in="Aangemeld: {name}",
     insecure="Deze pagina komt niet via https. Ook hier blijft alles bewaard, maar zonder verbinding kan de pagina niet opnieuw worden geopend. Wie Placelibre beheert kan dat veranderen.",
+    insecure_pin="Deze pagina komt niet via https: pincodes kunnen op de wifi worden meegelezen. Wie Placelibre beheert kan dat veranderen.",
     keeps_poorly="Deze browser bewaart gegevens alleen zolang hij ruimte heeft. Zet de pagina op het beginscherm, dan bewaart hij ze.",
     clock_off="De klok van deze tablet wijkt {duration} min af. Tijden worden naar die van de server gezet.",
     version="Versie",

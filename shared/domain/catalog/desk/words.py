@@ -281,6 +281,7 @@ class DeskWords:
     signed_in: str
     """{name}"""
     insecure: str
+    insecure_pin: str
     keeps_poorly: str
     clock_off: str
     """{duration}: minutes"""
