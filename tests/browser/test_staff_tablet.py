@@ -745,6 +745,40 @@ async def test_an_answer_that_comes_at_once_with_nothing_new_is_not_asked_for_at
     assert asked - before <= 3
 
 
+async def test_a_half_typed_pin_stays_and_is_asked_of_the_server_once_the_line_is_back(desk: Desk) -> None:
+    tablet = await desk.tablet()
+    await tablet.tap("lock-button")
+    await tablet.cut()
+    await tablet.tap("person-cd")
+    hint = tablet.page.locator("#pin-hint")
+    await expect(hint).to_have_text(WORDS.pin_checked_here)
+    await tablet.type("1111")
+    fault = tablet.page.locator("#pad-fault")
+    await expect(fault).to_have_text(WORDS.pin_unknown_here.format(name="CD"))
+    await tablet.tap("key-2")
+    await tablet.mend()
+    await expect(hint).to_be_hidden()
+    await expect(fault).to_have_text("")
+    await tablet.type(PIN[1:])
+    await expect(tablet.page.locator("#queue-none")).to_be_visible()
+
+
+async def test_a_notice_that_runs_can_be_put_right_and_a_mute_is_told_among_the_posts(desk: Desk) -> None:
+    tablet = await desk.tablet()
+    await tablet.tap("notice")
+    await tablet.page.fill("#notice-text", "The lift is out of order.")
+    await tablet.tap("notice-go")
+    await tablet.tap("notice")
+    await expect(tablet.page.locator("#notice-text")).to_have_value("The lift is out of order.")
+    await tablet.tap("back")
+    await tablet.tap("mute")
+    await tablet.tap("mute-go")
+    await tablet.page.locator("#sections a[data-view=posts]").click()
+    await expect(tablet.page.locator("#muted")).to_contain_text("No posts until")
+    await tablet.cut()
+    await expect(tablet.page.locator("#view")).to_contain_text("No connection. This is from")
+
+
 async def lose_one_answer(tablet: Tablet, address: str) -> None:
     """Have the next request reach the server, and its answer nobody."""
 

@@ -7,7 +7,7 @@ import { count, element, fill, languageName, language, timeOf, words } from "./s
 const TEXT_MAX = 280;
 const MINUTES_MAX = 720;
 const INCREDIBLE = 2; // times what fits; the server refuses more
-const QUEUE_MAX = 2000; // longer than any that a library has had: a digit too many
+const QUEUE_MAX = 2000; // more has a digit too many
 const PIN_MAX = 8;
 const AGAIN_MS = 600; // two taps on one button within this are one, of a hand that is not sure
 
