@@ -76,6 +76,7 @@ def world(service: JsonService) -> LongTail:
     return LongTail(service)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestApprise(ChannelSuite):
     async def test_refused_credentials_end_the_post_and_leave_the_account_alone(
         self, bench: Bench, world: World

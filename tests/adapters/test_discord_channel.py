@@ -43,6 +43,7 @@ def saying(intent: PostIntent, long: str, short: str = "Bib, 14:05: full.") -> P
     return intent.model_copy(update={"texts": Sentences(long=long, short=short, shortest=short)})
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestDiscord(ChannelSuite):
     @pytest.mark.parametrize("options", [{}, {"silent": True}, {"suppress_embeds": False}])
     async def test_previews_and_sounds_are_as_configured(

@@ -192,6 +192,7 @@ async def world(room: Mailroom) -> AsyncIterator[Mail]:
         yield Mail(room, port)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestMail(ChannelSuite):
     async def test_readers_get_the_words_and_do_not_see_each_other(self, bench: Bench, room: Mailroom) -> None:
         intent = bench.intent()

@@ -48,6 +48,7 @@ def world(api: FakeFacebook) -> Facebook:
     return Facebook(api)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestFacebook(ChannelSuite):
     async def test_a_post_has_the_words_and_the_link_beside_them(self, bench: Bench, api: FakeFacebook) -> None:
         intent = bench.intent()

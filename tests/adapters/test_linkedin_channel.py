@@ -40,6 +40,7 @@ def world(api: FakeLinkedin) -> Linkedin:
     return Linkedin(api)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestLinkedin(ChannelSuite):
     async def test_people_see_every_character_and_the_hashtags(self, bench: Bench, api: FakeLinkedin) -> None:
         words = r"Bib (salle #1), 14:05 : ~40 places_libres [sur 100] * {a|b} <c> @d \e"

@@ -85,6 +85,7 @@ def stand_in(fake: FakeMatrix) -> StandIn:
     return StandIn(fake)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestMatrix(ChannelSuite):
     @pytest.fixture
     def world(self, stand_in: StandIn) -> World:
@@ -425,6 +426,7 @@ async def real_bench(real: RealRoom, operator: Bus, tmp_path: Path) -> AsyncIter
         yield Bench(real, operator, Means(client, tmp_path, operator))
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 @pytest.mark.servers
 class TestSynapse(ChannelSuite):
     @pytest.fixture

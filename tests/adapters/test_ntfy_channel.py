@@ -46,6 +46,7 @@ def saying(intent: PostIntent, long: str, short: str = "Bib, 14:05: full.") -> P
     return intent.model_copy(update={"texts": Sentences(long=long, short=short, shortest=short)})
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestNtfy(ChannelSuite):
     @pytest.mark.parametrize("url", ["https://places.example/bib", ""])
     @pytest.mark.parametrize("fault", ["cut", "done-504"])

@@ -36,6 +36,7 @@ def world(hooks: FakeSlackHooks) -> Slack:
     return Slack(hooks)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestSlack(ChannelSuite):
     async def test_markup_is_text(self, bench: Bench, hooks: FakeSlackHooks) -> None:
         words = "Bib <!channel> & co: 2 > 1"

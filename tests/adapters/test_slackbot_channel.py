@@ -50,6 +50,7 @@ def world(slack: FakeSlack) -> Slackbot:
     return Slackbot(slack)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestSlackbot(ChannelSuite):
     async def test_a_post_is_found_among_what_others_say_and_its_twin_is_named(
         self, bench: Bench, slack: FakeSlack

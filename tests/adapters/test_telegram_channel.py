@@ -66,6 +66,7 @@ def saying(intent: PostIntent, long: str, short: str = "Bib, 14:05: full.") -> P
     return intent.model_copy(update={"texts": Sentences(long=long, short=short, shortest=short)})
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestTelegram(ChannelSuite):
     @pytest.fixture
     def world(self, fake: FakeTelegram) -> Telegram:

@@ -47,6 +47,7 @@ def world(receiver: FakeReceiver, monkeypatch: pytest.MonkeyPatch) -> Webhook:
     return Webhook(receiver)
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestWebhook(ChannelSuite):
     async def test_an_event_says_all_that_is_public(self, bench: Bench, receiver: FakeReceiver) -> None:
         intent = bench.intent()

@@ -51,6 +51,7 @@ async def counted(bench: Bench) -> int:
     return int(json.loads(entry.value)["mills"]) if entry else 0
 
 
+@pytest.mark.slow  # `make test` runs the same suite for Mastodon, Bluesky and the feeds
 class TestX(ChannelSuite):
     @pytest.mark.parametrize("fault", [None, "cut", "done-504", "reset", "503", "429"])
     async def test_what_is_counted_is_never_less_than_what_it_costs(
