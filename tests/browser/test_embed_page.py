@@ -391,7 +391,7 @@ async def test_the_builder_shows_each_choice_at_once(api: RunningApi, chromium: 
     await expect(page.locator("input[value=element]")).to_be_focused()
     assert "kind=element" in page.url
     await page.get_by_label(BUILDER.kinds["badge"]).check()
-    await page.get_by_label(BUILDER.zone).select_option("first")
+    await page.get_by_label(BUILDER.zone, exact=True).select_option("first")
     await page.get_by_label(BUILDER.label).fill("Reading room")
     await expect(page.locator(".stand img")).to_have_attribute(
         "src", f"{api.url}/v1/libraries/tilleuls/badge.svg?lang=en&zone=first&label=Reading+room&theme=auto"

@@ -78,7 +78,7 @@ class Made:
     attributes: dict[str, str] = field(default_factory=dict)
 
 
-FRAME_PX: Final = {Size.LINE: 92, Size.SMALL: 270, Size.CARD: 540}
+FRAME_PX: Final = {Size.LINE: 92, Size.SMALL: 300, Size.CARD: 540}
 """The height of a frame with its size's usual parts, in the language that takes most: of a line in a column of 400
 pixels, of the others in one of 320, as on a telephone."""
 PART_PX: Final = {
