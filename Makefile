@@ -40,6 +40,25 @@ lighthouse: install ## Measure the pages with Lighthouse as on a slow phone (nee
 	@test -d tests/lighthouse/node_modules || (cd tests/lighthouse && npm ci --no-audit --no-fund)
 	@$(BIN)/python -m tests.lighthouse $(ARGS)
 
+faults: install ## Break everything that can break, for real, and print what held (about half an hour; some parts need root)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+mutations: install ## Break each guarantee on purpose: every one must turn the fault suite red
+	@$(BIN)/python -m tests.faults.mutations $(ARGS)
+
+tools: .tools/.installed ## Install the tools that look over deployment and dependencies into .tools
+
+.tools/.installed: tools.lock
+	@test -x .tools/bin/python || $(PYTHON) -m venv .tools
+	@.tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r tools.lock
+	@touch $@
+
+deploy-check: install tools ## Look over the Dockerfile, Compose, Kubernetes, systemd and Prometheus files with their own tools
+	@DEPLOY_TOOLS=1 $(BIN)/python -m pytest -m tools tests $(ARGS)
+
+containers: install ## Build the image and run Compose and the pods under podman (Debian's packages; needs root)
+	@CONTAINER_TESTS=1 $(BIN)/python -m pytest -m containers --timeout 1800 tests $(ARGS)
+
 check: install ## What CI runs: format, lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -66,6 +85,7 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 	@$(BIN)/python -m cli.reference
 
 lock: install ## Lock the dependencies anew, with hashes and without addresses
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra tracing --group dev pyproject.toml --output-file requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:tools --output-file tools.lock
 
-.PHONY: help install up test test-slow test-devices servers test-channels browser lighthouse check simulate bench accuracy fix docs lock
+.PHONY: help install up test test-slow test-devices servers test-channels browser lighthouse faults mutations tools deploy-check containers check simulate bench accuracy fix docs lock

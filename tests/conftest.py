@@ -43,6 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "servers": ("REAL_SERVERS", "it runs against a real server: make test-channels"),
         "browser": ("BROWSER_TESTS", "it drives a browser: make browser"),
         "slow": ("SLOW_TESTS", "it takes its time: make test-slow"),
+        "faults": ("FAULT_TESTS", "it breaks something for real: make faults"),
+        "containers": ("CONTAINER_TESTS", "it builds images and runs them: make containers"),
+        "tools": ("DEPLOY_TOOLS", "it needs the tools of `make tools`: make deploy-check"),
     }
     for name, (variable, reason) in left_out.items():
         if os.environ.get(variable):
