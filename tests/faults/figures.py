@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 FILE: Final = "FAULT_FIGURES"
-"""The variable that names the file which `python -m tests.faults` reads after the run; without it nothing is written."""
+"""The variable that names the file that `python -m tests.faults` reads after the run; without it nothing is written."""
 
 
 @dataclass(frozen=True, slots=True)
