@@ -99,8 +99,11 @@ def _house(folder: Path) -> Iterator[tuple[Place, BusAddress]]:
     secrets = {"staff": token_urlsafe(24), "gate": token_urlsafe(24)}
     config = folder / "libraries.toml"
     config.write_text(_configuration(secrets))
-    ports = _free_ports(6)
-    options = ("--port", "--ingest-port", "--aggregator-port", "--publisher-port", "--nats-port", "--nats-monitor-port")
+    ports = _free_ports(7)
+    options = (
+        *("--port", "--ingest-port", "--aggregator-port", "--publisher-port", "--nats-port", "--nats-monitor-port"),
+        "--auditor-port",
+    )
     arguments = [part for option, port in zip(options, ports, strict=True) for part in (option, str(port))]
     data = DataFolder(folder / "data")
     log = folder / "up.log"

@@ -33,6 +33,7 @@ class Addresses(BaseModel):
     aggregator: str = ""
     publisher: str = ""
     carrier: str = ""
+    auditor: str = ""
     monitor: str = ""
     """The bus's own figures."""
     leaf: str = ""
@@ -40,7 +41,7 @@ class Addresses(BaseModel):
 
     def of_services(self) -> dict[str, str]:
         """Return the addresses of the services that run, by name, in the order of the road."""
-        names = ("carrier", "ingest", "aggregator", "publisher", "api")
+        names = ("carrier", "ingest", "aggregator", "publisher", "api", "auditor")
         return {name: address for name in names if (address := getattr(self, name))}
 
 
@@ -55,6 +56,8 @@ class DataFolder:
         self.simulation_key_file = path / "keys" / "simulation.key"
         self.secrets = path / "secrets"
         """Tokens of channels, one file each; what is in here is committed nowhere."""
+        self.exports = path / "exports"
+        """The nightly exports; better on another disk, with PLACELIBRE_EXPORT_DIR."""
         self._lock_file = path / "up.lock"
         self._addresses_file = path / "up.json"
 

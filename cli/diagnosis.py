@@ -224,4 +224,5 @@ _WITHOUT: Final = {
     "aggregator": "no status is worked out; after its valid_until each is shown as expired",
     "publisher": "nothing is posted; what is due is posted later or lapses",
     "api": "nobody sees anything",
+    "auditor": "nobody notices lost or miscounted readings, and no export is written",
 }

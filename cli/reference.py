@@ -22,6 +22,7 @@ from cli.key_table import key_table
 from services.aggregator.settings import Settings as AggregatorSettings
 from services.api.app import Parts, create_app
 from services.api.settings import ApiSettings
+from services.auditor.settings import Settings as AuditorSettings
 from services.carrier.settings import Settings as CarrierSettings
 from services.ingest.main import api as ingest_api
 from services.ingest.routes import Door
@@ -213,6 +214,7 @@ def _settings() -> str:
         ("publisher", PublisherSettings),
         ("api", ApiSettings),
         ("carrier", CarrierSettings),
+        ("auditor", AuditorSettings),
     ):
         lines += _settings_table(name, settings, known)
     return "\n".join(lines)

@@ -22,6 +22,7 @@ class Service(StrEnum):
     API = "api"
     CARRIER = "carrier"
 
+    AUDITOR = "auditor"
 
 @app.command(epilog=examples("PLACELIBRE_NATS_SEED_FILE=.placelibre/bus/nkeys/api.nk placelibre run api"))
 def run(service: Annotated[Service, typer.Argument(help="Which one.")]) -> None:

@@ -64,6 +64,7 @@ class Ports:
     nats_monitor_port: int
     carrier_port: int
     gate_port: int
+    auditor_port: int
     ingest_host: str = HOST
     """Where devices reach ingest; everything else is reached from this machine only."""
 
@@ -105,6 +106,7 @@ def up(
     gate_port: Annotated[
         int, typer.Option(min=1, max=65535, help="Of the gate for branches, on this machine, for the carrier.")
     ] = 4223,
+    auditor_port: Annotated[int, typer.Option(min=1, max=65535, help="Of its health and metrics.")] = 8005,
     leaf_port: Annotated[
         int | None,
         typer.Option(
@@ -153,6 +155,7 @@ def up(
     """
     ports = Ports(
         *(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port, gate_port),
+        auditor_port,
         ingest_host,
     )
     if ingest_host not in {HOST, "localhost", "::1"}:
@@ -408,7 +411,10 @@ class _House:
                 warn(f"{library.id}: the channel {channel.type} is off until its credentials are in {file}")
 
     def _service(self, name: str) -> Program:
-        usual = {"PLACELIBRE_SECRETS_DIR": str(self._folder.secrets)}
+        usual = {
+            "PLACELIBRE_SECRETS_DIR": str(self._folder.secrets),
+            "PLACELIBRE_EXPORT_DIR": str(self._folder.exports),
+        }
         environment = (
             usual
             | inherited_environment()
@@ -447,7 +453,7 @@ class _House:
         return not waiting
 
 
-_SERVICES: Final = ("ingest", "aggregator", "publisher", "api")
+_SERVICES: Final = ("ingest", "aggregator", "publisher", "api", "auditor")
 
 
 def _tell(text: str) -> None:
@@ -500,7 +506,8 @@ def _refuse_what_a_branch_has_not(context: typer.Context) -> None:
     if "leaf_port" in given:
         raise Trouble("a branch has no branches of its own", "leave --leaf-port out")
     without_use = sorted(
-        given & {"config", "port", "aggregator_port", "publisher_port", "carrier_port", "gate_port", "speed"}
+        given
+        & {"config", "port", "aggregator_port", "publisher_port", "carrier_port", "gate_port", "auditor_port", "speed"}
     )
     if without_use:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in without_use)

@@ -26,7 +26,7 @@ from tests.conftest import free_port, settings_for
 
 SIMULATION_KEY: Final = "simulation.made-up-secret"
 READY_S: Final = 30.0
-SERVICES: Final = ("ingest", "aggregator", "publisher", "api")
+SERVICES: Final = ("ingest", "aggregator", "publisher", "api", "auditor")
 
 
 class House:
@@ -148,6 +148,7 @@ class House:
             "PLACELIBRE_SIMULATION_KEY_SHA256": sha256(SIMULATION_KEY.partition(".")[2].encode()).hexdigest(),
             "PLACELIBRE_CHECKPOINT_EVERY_S": "0.5",
             "PLACELIBRE_TICK_EVERY_S": "1",
+            "PLACELIBRE_EXPORT_DIR": str(self.home / "exports"),
             **self._environment,
         }
         with (self.home / f"{name}.log").open("ab") as log, (self.home / f"{name}.out").open("ab") as out:

@@ -13,6 +13,7 @@ import pytest
 from cli.reference import FOLDER, references
 from services.aggregator.settings import Settings as AggregatorSettings
 from services.api.settings import ApiSettings
+from services.auditor.settings import Settings as AuditorSettings
 from services.carrier.settings import Settings as CarrierSettings
 from services.ingest.settings import Settings as IngestSettings
 from services.publisher.settings import Settings as PublisherSettings
@@ -22,7 +23,7 @@ from shared.contracts.subjects import PARTITIONS, partition_of
 from shared.domain.catalog import CATALOGS
 from tests.conftest import ROOT
 
-SETTINGS = (IngestSettings, AggregatorSettings, PublisherSettings, ApiSettings, CarrierSettings)
+SETTINGS = (IngestSettings, AggregatorSettings, PublisherSettings, ApiSettings, CarrierSettings, AuditorSettings)
 
 
 def tracked(*endings: str) -> list[Path]:

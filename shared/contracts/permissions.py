@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.contracts import subjects
+from shared.contracts.streams import BUCKETS, STREAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,23 @@ def _reads_bucket(bucket: str) -> tuple[str, ...]:
 
 def _writes_bucket(bucket: str) -> tuple[str, ...]:
     return (f"$KV.{bucket}.>",)
+
+
+def _notes(service: str) -> tuple[str, ...]:
+    """Return what it takes to add to one's own audit trail: no other writer's, and nothing of it out again."""
+    return (subjects.audit(service), f"$JS.API.DIRECT.GET.{subjects.AUDIT}.{subjects.audit(service)}")
+
+
+def _looks_into(stream: str) -> tuple[str, ...]:
+    """Return what it takes to read a stream without a consumer, and to take a copy of it as it is."""
+    return (
+        f"$JS.API.STREAM.INFO.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}",
+        f"$JS.API.DIRECT.GET.{stream}.>",
+        f"$JS.API.STREAM.SNAPSHOT.{stream}",
+        f"$JS.SNAPSHOT.ACK.{stream}.>",
+        f"$JS.API.CONSUMER.LIST.{stream}",
+    )
 
 
 def _takes(stream: str, durable: str) -> tuple[str, ...]:
@@ -152,5 +170,15 @@ SERVICES: Final[dict[str, Permissions]] = {
         subscribe=_inbox("carrier"),
     ),
     "operator": Permissions(publish=(">",), subscribe=(">",)),
+    "auditor": Permissions(
+        publish=(
+            "$JS.API.INFO",
+            *(each for stream in STREAMS for each in _looks_into(stream.name)),
+            *(each for bucket in BUCKETS for each in _looks_into(subjects.bucket_stream(bucket.name))),
+            *_writes_bucket(subjects.AUDITOR),
+            subjects.dead_letter("auditor", ">"),
+        ),
+        subscribe=_inbox("auditor"),
+    ),
 }
 """`operator` provisions, applies configuration and looks for trouble; no service runs as it."""

@@ -134,6 +134,7 @@ that hang for 20 s each still leave the others within the bus's patience of 60 s
 DURABLES: Final = (
     DurableSpec(
         subjects.CHANGES,
+    BucketSpec(subjects.AUDITOR, timedelta(0), 16 * MIB, "what the auditor has seen of the streams and of the counts"),
         subjects.CHANGES_DURABLE,
         subjects.ANY_CHANGE,
         ack_wait=timedelta(seconds=30),

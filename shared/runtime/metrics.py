@@ -147,3 +147,51 @@ API_LISTENERS_DROPPED: Final = Counter(
 API_UPDATES_CONFLATED: Final = Counter(
     "placelibre_api_updates_conflated", "Updates replaced by a newer one before a slow listener read them."
 )
+BUS_STREAM_BYTES: Final = Gauge("placelibre_bus_stream_bytes", "What a stream or bucket holds.", ["stream"])
+BUS_STREAM_LIMIT_BYTES: Final = Gauge(
+    "placelibre_bus_stream_limit_bytes", "What a stream or bucket may hold; then it refuses.", ["stream"]
+)
+BUS_STREAM_MESSAGES: Final = Gauge("placelibre_bus_stream_messages", "Messages in a stream or bucket.", ["stream"])
+BUS_STREAM_LOST: Final = Gauge(
+    "placelibre_bus_stream_lost_messages",
+    "Messages that were stored and are gone before their age (holes, rollbacks), until somebody has accepted that.",
+    ["stream"],
+)
+BUS_STORE_BYTES: Final = Gauge("placelibre_bus_store_bytes", "What the bus keeps on its disk.")
+BUS_STORE_LIMIT_BYTES: Final = Gauge(
+    "placelibre_bus_store_limit_bytes", "What the bus may keep on its disk; NaN without a limit."
+)
+BUS_CONSUMER_PENDING: Final = Gauge(
+    "placelibre_bus_consumer_pending", "Messages that a durable has not delivered yet.", ["durable"]
+)
+BUS_CONSUMER_UNACKNOWLEDGED: Final = Gauge(
+    "placelibre_bus_consumer_unacknowledged", "Messages delivered by a durable and not acknowledged.", ["durable"]
+)
+BUS_REPLICAS_BEHIND: Final = Gauge(
+    "placelibre_bus_replicas_behind", "Replicas of a stream that are away or not up to date.", ["stream"]
+)
+DEAD_LETTERS_KEPT: Final = Gauge("placelibre_dead_letters_kept", "Dead letters on the bus, by kind.", ["what"])
+RECONCILIATION_DIFFERENCE: Final = Gauge(
+    "placelibre_reconciliation_difference",
+    "What the log says against what has been applied, at the same place of the log; 0 is right.",
+    ["what"],
+)
+RECONCILED_AT: Final = Gauge(
+    "placelibre_reconciled_timestamp_seconds", "When the log was last counted again, in Unix seconds."
+)
+EXPORT_AT: Final = Gauge(
+    "placelibre_export_timestamp_seconds", "When the last whole export was written, in Unix seconds; NaN for none."
+)
+EXPORT_BYTES: Final = Gauge("placelibre_export_bytes", "The size of the last whole export.")
+EXPORT_FAILURES: Final = Counter("placelibre_export_failures", "Exports that could not be written whole.")
+KEYS_EXPIRE_AT: Final = Gauge(
+    "placelibre_keys_expire_timestamp_seconds", "When the next key of a device ends, in Unix seconds; NaN for none."
+)
+CERTIFICATE_EXPIRES_AT: Final = Gauge(
+    "placelibre_certificate_expires_timestamp_seconds", "When a certificate ends, in Unix seconds.", ["what"]
+)
+STATUSES: Final = Gauge("placelibre_statuses", "Public statuses by whether they still hold: current, expired.", ["age"])
+STATUS_OLDEST_S: Final = Gauge(
+    "placelibre_status_oldest_seconds", "The age of the oldest status of an open library; NaN where none is open."
+)
+

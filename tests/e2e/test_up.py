@@ -27,7 +27,7 @@ time_zone = "Europe/Paris"
 opening_hours = "24/7"
 capacity = 100
 """
-OPTIONS = ("port", "ingest-port", "aggregator-port", "publisher-port", "nats-port", "nats-monitor-port")
+OPTIONS = ("port", "ingest-port", "aggregator-port", "publisher-port", "nats-port", "nats-monitor-port", "auditor-port")
 SERVICES = ("api", "ingest", "aggregator", "publisher")
 
 
