@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
+from cli.operator_audit import note_act
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.contracts.configuration import LibraryConfig
 from shared.runtime.bus import Bus, Entry
 
@@ -63,7 +65,31 @@ async def carry_out(bus: Bus, changes: Sequence[Change]) -> None:
                 await _let_go_of_staff(bus, change.library)
                 await bucket.delete(change.library)
             case "kept" | "unchanged":
-                pass
+                continue
+        await _note(bus, change)
+
+
+async def _note(bus: Bus, change: Change) -> None:
+    """Note a change in the audit trail: which keys of the configuration are otherwise, none of their values."""
+    if change.action == "changed":
+        names = [_name_of(each) for each in change.details]
+        await note_act(bus, Act.LIBRARY_CHANGED, library=change.library, details=names)
+        for each in names:
+            for ending, act in ((": added", Act.KEY_ADDED), (": removed", Act.KEY_REMOVED)):
+                if each.startswith("keys.") and each.endswith(ending):
+                    await note_act(bus, act, library=change.library, subject=each.removesuffix(ending)[5:])
+        return
+    act = Act.LIBRARY_ADDED if change.action == "added" else Act.LIBRARY_REMOVED
+    await note_act(bus, act, library=change.library)
+    if change.action == "added":
+        for key in LibraryConfig.model_validate_json(change.value).keys:
+            await note_act(bus, Act.KEY_ADDED, library=change.library, subject=key.id)
+
+
+def _name_of(difference: str) -> str:
+    """Return what a line of `differences` is about, without what it was and is."""
+    name, _, rest = difference.partition(": ")
+    return f"{name}: {rest}" if rest in {"added", "removed"} else name
 
 
 async def _let_go_of_staff(bus: Bus, library: str) -> None:

@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "posts",
     "statistics",
     "leaf",
+    "audit",
     "simulate",
     "replay",
     "bench",

@@ -10,7 +10,9 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from cli.explanation.from_bus import batches_of
+from cli.operator_audit import note_act
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.contracts.posts import Approval, Delivery, DeliveryState, LivePost, PostIntent
 from shared.runtime.bus import Bus
 
@@ -64,6 +66,8 @@ async def decide_on(bus: Bus, key: str, by: str, at: datetime, *, is_approved: b
         return None
     body = Approval(is_approved=is_approved, by=by, at=at).model_dump_json().encode()
     await bus.bucket(subjects.APPROVALS).put(subjects.approval_key(waiting[0].library, waiting[0].key), body)
+    act = Act.POST_APPROVED if is_approved else Act.POST_REFUSED
+    await note_act(bus, act, library=waiting[0].library, subject=waiting[0].key)
     return waiting[0]
 
 
@@ -105,6 +109,7 @@ async def replayed(bus: Bus, key: str, at: datetime) -> list[tuple[Letter, str]]
         )
         message_id = f"replay:{intent.key}:{at.isoformat()}"
         await bus.publish(intent.subject, intent.model_dump_json().encode(), message_id=message_id)
+        await note_act(bus, Act.POST_REPLAYED, library=intent.library, subject=intent.key)
         done.append((letter, "tried again"))
     return done
 

@@ -12,11 +12,13 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from cli.operator_audit import note_act
 from cli.terminal import Trouble
 from services.ingest.device_overview import values_of
 from services.ingest.pins import fault_of, kept
 from services.ingest.sign_in import invitation_name, open_code
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.desk import (
     FORMER,
@@ -129,6 +131,7 @@ async def add_person(bus: Bus, library: str, name: str, person_id: str, pin: str
     person = _made(Person, {"id": chosen, "name": name.strip(), "pin": _kept(pin), "since": at})
     await _put(bus, library, PERSON, person.id, person)
     await _forgive(bus, library, person.id)
+    await note_act(bus, Act.PERSON_ADDED, library=library, subject=person.id)
     return person
 
 
@@ -138,6 +141,7 @@ async def renew_pin(bus: Bus, library: str, name: str, pin: str, at: datetime) -
     renewed = person.model_copy(update={"pin": _kept(pin), "since": at})
     await _put(bus, library, PERSON, person.id, renewed)
     await _forgive(bus, library, person.id)
+    await note_act(bus, Act.PIN_CHANGED, library=library, subject=person.id)
     return renewed
 
 
@@ -146,6 +150,7 @@ async def remove_person(bus: Bus, library: str, name: str, at: datetime) -> Pers
     person = person_called(await staff_of(bus, library), name)
     await _put(bus, library, FORMER, person.id, Former(id=person.id, since=at))
     await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, PERSON, person.id))
+    await note_act(bus, Act.PERSON_REMOVED, library=library, subject=person.id)
     return person
 
 
@@ -191,6 +196,7 @@ async def invite(bus: Bus, library: str, name: str, at: datetime, *, replaces: b
     fields = {"sha256": digest, "tablet": tablet, "name": wanted, "expires": at + INVITED_FOR}
     invitation = _made(Invitation, fields)
     await _put(bus, library, INVITATION, invitation_name(digest), invitation)
+    await note_act(bus, Act.TABLET_INVITED, library=library, subject=tablet)
     return Invited(invitation, code)
 
 
@@ -205,6 +211,7 @@ async def revoke_tablet(bus: Bus, library: str, name: str) -> Tablet:
         if each.tablet == tablet.id:
             await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, INVITATION, code))
     await bus.bucket(subjects.STAFF).delete(subjects.staff_key(library, TABLET, tablet.id))
+    await note_act(bus, Act.TABLET_REVOKED, library=library, subject=tablet.id)
     return tablet
 
 

@@ -10,6 +10,7 @@ from services.ingest.problems import PROBLEMS
 from services.ingest.routes import RETRY_AFTER_S, Door
 from services.ingest.senders import Sender
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.contracts.posts import POST_KEY, Approval
 from shared.contracts.readings import Slug
 from shared.runtime.bus import BusUnavailable
@@ -69,6 +70,8 @@ async def _take(door: Door, request: Request) -> Response:
         await door.bus.bucket(subjects.APPROVALS).put(key, word.model_dump_json().encode())
     except BusUnavailable:
         return answer(PROBLEMS["bus-unavailable"], "Nothing was acknowledged.", retry_after_s=RETRY_AFTER_S)
+    act = Act.POST_APPROVED if asked.approve else Act.POST_REFUSED
+    await door.audit.note(act, sender.role, who=sender.who, library=asked.library, subject=asked.post)
     return JSONResponse(
         {"post": asked.post, "approved": asked.approve}, status_code=202, headers={"Cache-Control": "no-store"}
     )

@@ -24,8 +24,9 @@ from services.ingest.pins import PinCheck
 from services.ingest.problems import PROBLEMS
 from services.ingest.routes import RETRY_AFTER_S, Door
 from services.ingest.senders import Sender
-from services.ingest.sign_in import Attempt, Locked, SignedIn, TooManyAtOnce, enrol, sign_in, sign_out
-from shared.contracts.desk import PIN_PATTERN
+from services.ingest.sign_in import Attempt, Locked, SignedIn, TooManyAtOnce, WrongPin, enrol, sign_in, sign_out
+from shared.contracts.audit import Act, Outcome, Role
+from shared.contracts.desk import PIN_PATTERN, Tablet
 from shared.contracts.readings import Slug
 from shared.domain.catalog import CATALOGS
 from shared.runtime.bus import Bus, BusUnavailable
@@ -185,8 +186,13 @@ async def _enrol(door: Door, body: bytes) -> Response:
     except BusUnavailable:
         return _come_back()
     if library is None or enrolled is None:
+        known = "" if library is None else library.id  # what else was sent may be anything
+        await door.audit.refuse(Act.TABLET_ENROLLED, Role.NOBODY, library=known)
         return answer(PROBLEMS["invitation-over"], UNKNOWN_CODE)
     log.info("tablet_enrolled", library=library.id, tablet=enrolled.tablet.id)
+    await door.audit.note(
+        Act.TABLET_ENROLLED, Role.TABLET, who=enrolled.tablet.id, library=library.id, subject=enrolled.tablet.id
+    )
     content = {
         "library": {"id": library.id, "name": library.name},
         "tablet": {"id": enrolled.tablet.id, "name": enrolled.tablet.name},
@@ -211,6 +217,7 @@ async def _sign_in(door: Door, pins: PinCheck, sender: Sender, body: bytes) -> R
         return _come_back()
     except TooManyAtOnce:
         return answer(PROBLEMS["busy"], "Others try for the same person.", retry_after_s=1)
+    await _note_sign_in(door, sender.library.id, sender.tablet, asked.person, found)
     if isinstance(found, SignedIn):
         person = {"id": found.person.id, "name": found.person.name}
         return JSONResponse({"session": found.session, "person": person}, status_code=201, headers=NO_STORE)
@@ -218,6 +225,25 @@ async def _sign_in(door: Door, pins: PinCheck, sender: Sender, body: bytes) -> R
         log.warning("too_many_wrong_pins", library=sender.library.id, tablet=sender.tablet.id)
         return _locked(found.until, at)
     return _wrong_pin(found.left)
+
+
+async def _note_sign_in(
+    door: Door, library: str, tablet: Tablet, person: str, found: SignedIn | WrongPin | Locked
+) -> None:
+    """Note who signed in or tried to; a name that nobody has is not written down, for it may be anybody's."""
+    who = person if door.senders.staff.person(library, person) else ""
+    match found:
+        case SignedIn():
+            role, outcome = Role.STAFF, Outcome.DONE
+        case WrongPin():
+            role, outcome = Role.TABLET, Outcome.REFUSED
+        case Locked():
+            locked = Outcome.LOCKED
+            await door.audit.refuse(
+                Act.SIGNED_IN, Role.TABLET, who=who, library=library, subject=tablet.id, outcome=locked
+            )
+            return
+    await door.audit.note(Act.SIGNED_IN, role, who=who, library=library, subject=tablet.id, outcome=outcome)
 
 
 async def _sign_out(door: Door, sender: Sender) -> Response:
@@ -230,6 +256,13 @@ async def _sign_out(door: Door, sender: Sender) -> Response:
         await sign_out(bus, door.senders.staff, sender.library.id, sender.session, sender.session_sha256)
     except BusUnavailable:
         return _come_back()
+    await door.audit.note(
+        Act.SIGNED_OUT,
+        sender.role,
+        who=sender.who,
+        library=sender.library.id,
+        subject=sender.tablet.id if sender.tablet else "",
+    )
     return Response(status_code=204, headers=NO_STORE)
 
 

@@ -21,6 +21,7 @@ from services.ingest.quarantined import Waiting, bodies_of
 from services.ingest.routes import RETRY_AFTER_S, Door
 from services.ingest.senders import Sender
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import MAX_LINES, Claim, Device, Line, Serial
 from shared.contracts.readings import Slug
@@ -176,6 +177,9 @@ async def _claim(door: Door, request: Request) -> Response:
         if fault:
             return answer(PROBLEMS["claim-refused"], f"{fault[:1].upper()}{fault[1:]}.")
         await claim(bus, wanted)
+        await door.audit.note(
+            Act.DEVICE_CLAIMED, sender.role, who=sender.who, library=library.id, subject=wanted.device.id
+        )
     except BusUnavailable:
         return _come_back()
     content = {"library": library.id, "device": wanted.device.id, "name": wanted.device.name}
@@ -195,6 +199,7 @@ async def _release(door: Door, request: Request, device: str) -> Response:
         if subjects.device_key(library.id, device) not in claims:
             return answer(PROBLEMS["not-claimed"], "The library has claimed no device of this name.")
         await release(bus, library.id, device)
+        await door.audit.note(Act.DEVICE_RELEASED, sender.role, who=sender.who, library=library.id, subject=device)
     except BusUnavailable:
         return _come_back()
     return Response(status_code=204, headers=NO_STORE)

@@ -94,7 +94,7 @@ async def with_devices(bus: Bus, door: Door, readiness: Readiness) -> None:
     registry.on_change += [recount.wake, lambda: keeper.follow(fetched_here(registry.sources(), settings.leaf))]
     listener = Listener(bus, intake, registry.source, settings.max_device_body_bytes)
     door.source_troubles = keeper.troubles
-    door.bus = bus
+    door.bus = door.audit.bus = bus
     desks = None if settings.leaf else Desks(bus)
     door.desks = desks
     async with asyncio.TaskGroup() as tasks:

@@ -26,6 +26,7 @@ from shared.contracts.readings import READING
 from shared.domain.library import ClockKind
 from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusFull, BusUnavailable
+from shared.runtime.audit import AuditTrail
 from shared.runtime.clock import monotonic_s, now
 from shared.runtime.problem import answer
 
@@ -52,6 +53,7 @@ class Door:
     source_troubles: Mapping[str, Trouble] = field(default_factory=dict)
     """What is wrong with sources that are fetched, by their ids."""
     intake: Intake = field(init=False)
+    audit: AuditTrail = field(default_factory=lambda: AuditTrail("ingest"))
 
     def __post_init__(self) -> None:
         """Give devices' bodies the same limits."""

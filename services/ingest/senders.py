@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Final
 
 from services.ingest.staff_book import StaffBook
+from shared.contracts.audit import Role
 from shared.contracts.configuration import SIMULATION_KEY_ID, Key, LibraryConfig
 from shared.contracts.desk import SESSION, TABLET, Person, Session, Tablet
 from shared.domain.library import ClockKind
@@ -58,6 +59,13 @@ class Sender:
     def who(self) -> str:
         """Who says so: the person, else the key."""
         return self.key_id if self.person is None else self.person.id
+
+    @property
+    def role(self) -> Role:
+        """As what this sender acts, in the audit trail."""
+        if self.person is not None:
+            return Role.STAFF
+        return Role.KEY if self.tablet is None else Role.TABLET
 
 
 @dataclass(slots=True)

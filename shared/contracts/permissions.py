@@ -73,6 +73,7 @@ SERVICES: Final[dict[str, Permissions]] = {
         publish=(
             subjects.ANY_READINGS,
             subjects.ANY_QUARANTINED,
+            *_notes("ingest"),
             *_writes_bucket(subjects.APPROVALS),
             *_reads_bucket(subjects.LIBRARIES),
             # The desk: what staff have said, what the public sees of it, what waits to be said.

@@ -30,6 +30,8 @@ class StreamSpec:
     is_work_queue: bool = False
     has_atomic_batches: bool = False
     is_in_memory: bool = False
+    is_append_only: bool = False
+    """Nobody takes a message out before its age does, the operator neither; the bus keeps to that from then on."""
     max_per_subject: int = 0
     """Messages kept of each subject, 0 for no limit: the oldest go, so that one device cannot fill it for all."""
 
@@ -105,6 +107,14 @@ STREAMS: Final = (
         64 * MIB,
         "what was given up on, and the bus's own word of deliveries given up",
     ),
+    StreamSpec(
+        subjects.AUDIT,
+        (subjects.ANY_AUDIT,),
+        365 * DAY,
+        64 * MIB,
+        "who administered what; a year, for what went wrong is often noticed at the yearly report, and no longer",
+        is_append_only=True,
+    ),
 )
 
 BUCKETS: Final = (
@@ -124,6 +134,7 @@ BUCKETS: Final = (
     BucketSpec(subjects.POSITIONS, 90 * DAY, 16 * MIB, "up to where each source has been read, and by whom"),
     BucketSpec(subjects.STAFF, timedelta(0), 16 * MIB, "people of the staff, their tablets and who is signed in"),
     BucketSpec(subjects.DESK, timedelta(0), 64 * MIB, "what staff have said of each library and what of it holds"),
+    BucketSpec(subjects.AUDITOR, timedelta(0), 16 * MIB, "what the auditor has seen of the streams and of the counts"),
     BucketSpec(subjects.ACTORS, timedelta(0), 128 * MIB, "our fediverse accounts: keys, followers, notes"),
 )
 
@@ -134,7 +145,6 @@ that hang for 20 s each still leave the others within the bus's patience of 60 s
 DURABLES: Final = (
     DurableSpec(
         subjects.CHANGES,
-    BucketSpec(subjects.AUDITOR, timedelta(0), 16 * MIB, "what the auditor has seen of the streams and of the counts"),
         subjects.CHANGES_DURABLE,
         subjects.ANY_CHANGE,
         ack_wait=timedelta(seconds=30),

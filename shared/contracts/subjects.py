@@ -18,6 +18,7 @@ CHANGES: Final = "CHANGES"
 POSTS: Final = "POSTS"
 DEAD: Final = "DEAD"
 DEVICE_BODIES: Final = "DEVICE_BODIES"
+AUDIT: Final = "AUDIT"
 
 STATUS: Final = "STATUS"
 LIBRARIES: Final = "LIBRARIES"
@@ -46,6 +47,7 @@ ANY_QUARANTINED: Final = "quarantine.v1.>"
 ANY_CHANGE: Final = "changes.v1.*.*"
 ANY_POST: Final = "posts.v1.*.*"
 DEAD_LETTERS: Final = "dead.v1.>"
+ANY_AUDIT: Final = "audit.v1.*"
 ADVISORIES: Final = (
     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -129,6 +131,11 @@ def posts_durable(lane: str) -> str:
 def dead_letter(service: str, what: str) -> str:
     """Return the subject of what a service gave up on."""
     return f"dead.v1.{service}.{what}"
+
+
+def audit(writer: str) -> str:
+    """Return the subject of the audit trail of one writer: a service, or the operator's commands."""
+    return f"audit.v1.{writer}"
 
 
 def bucket_stream(bucket: str) -> str:

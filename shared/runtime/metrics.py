@@ -36,6 +36,10 @@ DEVICE_BODIES: Final = Counter(
     "placelibre_device_bodies",
     "Bodies of devices by the type of their source and what became of them.",
     ["source", "outcome"],
+AUDIT_NOT_STORED: Final = Counter(
+    "placelibre_audit_not_stored", "Acts whose entry in the audit trail was not stored; the log has them."
+)
+
 )
 DEVICE_QUARANTINED: Final = Counter(
     "placelibre_device_quarantined", "Bodies of devices that went to quarantine, by the reason's code.", ["code"]

@@ -97,6 +97,8 @@ def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
         num_replicas=replicas,
         allow_direct=True,
         allow_atomic=spec.has_atomic_batches,
+        deny_delete=spec.is_append_only or None,
+        deny_purge=spec.is_append_only or None,
     )
 
 

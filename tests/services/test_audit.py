@@ -1,0 +1,181 @@
+"""The audit trail: complete, without values, in a chain that shows what is missing, and never in the way of an act."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from nats.js.errors import APIError
+
+from cli.applying import carry_out, plan
+from cli.audit import trail_of
+from cli.bus_server import BusServer
+from cli.operator_audit import note_act, operator_name
+from cli.staffing.people import add_person, invite, remove_person, renew_pin
+from shared.contracts import subjects
+from shared.contracts.audit import DETAILS_MAX, Act, AuditEntry, Outcome, Role, Stored, breaks, hash_of, shortened
+from shared.contracts.configuration import LibraryConfig
+from shared.runtime import metrics
+from shared.runtime.audit import AuditTrail
+from shared.runtime.bus import Bus, connected
+from tests.conftest import settings_for
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+KEY = {"id": "front-1a2b3c", "sha256": "0" * 64, "device": "front", "role": "gate"}
+
+
+def library(**more: Any) -> LibraryConfig:
+    return LibraryConfig.model_validate(
+        {
+            "id": "bpi",
+            "name": "Bpi",
+            "time_zone": "Europe/Paris",
+            "opening_hours": "Mo-Su 10:00-22:00",
+            "capacity": 100,
+            "gates": [{"id": "front"}],
+        }
+        | more
+    )
+
+
+async def entries(bus: Bus) -> list[AuditEntry]:
+    return [each.entry for each in await trail_of(bus) if each.entry]
+
+
+async def test_applying_notes_what_changed_by_the_names_of_the_keys_and_no_value(operator: Bus) -> None:
+    await carry_out(operator, await plan(operator, [library()], is_pruned=False))
+    changed = library(capacity=87, contact={"email": "desk@library.example"}, keys=[KEY])
+    await carry_out(operator, await plan(operator, [changed], is_pruned=False))
+    await carry_out(operator, await plan(operator, [changed], is_pruned=False))
+    await carry_out(operator, await plan(operator, [], is_pruned=True))
+    noted = await entries(operator)
+    assert [each.act for each in noted] == [
+        Act.LIBRARY_ADDED,
+        Act.LIBRARY_CHANGED,
+        Act.KEY_ADDED,
+        Act.LIBRARY_REMOVED,
+    ]
+    assert noted[1].details == ("contact", "capacity", "keys.front-1a2b3c: added")
+    assert noted[2].subject == "front-1a2b3c"
+    assert {each.who for each in noted} == {operator_name()}
+    stored = b"".join(each.body for each in await trail_of(operator))
+    for value in (b"87", b"desk@library.example", b"0" * 64):
+        assert value not in stored
+
+
+async def test_acts_on_staff_name_the_person_by_the_id_alone(operator: Bus) -> None:
+    await carry_out(operator, await plan(operator, [library()], is_pruned=False))
+    await add_person(operator, "bpi", "Evening desk", "ev", "4711", AT)
+    await renew_pin(operator, "bpi", "ev", "8153", AT)
+    await invite(operator, "bpi", "Front tablet", AT, replaces=False)
+    await remove_person(operator, "bpi", "ev", AT)
+    noted = (await entries(operator))[1:]
+    assert [(each.act, each.subject) for each in noted] == [
+        (Act.PERSON_ADDED, "ev"),
+        (Act.PIN_CHANGED, "ev"),
+        (Act.TABLET_INVITED, "front-tablet"),
+        (Act.PERSON_REMOVED, "ev"),
+    ]
+    stored = b"".join(each.body for each in await trail_of(operator))
+    assert b"Evening" not in stored
+    assert b"4711" not in stored
+    assert b"8153" not in stored
+
+
+async def test_writers_of_many_processes_make_one_chain(operator: Bus) -> None:
+    pens = [AuditTrail("operator", operator) for _ in range(4)]
+    noted = await asyncio.gather(*(pen.note(Act.PROVISIONED, Role.OPERATOR) for pen in pens for _ in range(3)))
+    assert all(noted)
+    trail = await trail_of(operator)
+    assert [each.entry.number for each in trail if each.entry] == list(range(1, 13))
+    assert not list(breaks(trail))
+
+
+async def test_nobody_takes_an_entry_out_the_operator_neither(operator: Bus) -> None:
+    await note_act(operator, Act.PROVISIONED)
+    with pytest.raises(APIError):
+        await operator.jetstream.delete_msg(subjects.AUDIT, 1)
+    with pytest.raises(APIError):
+        await operator.jetstream.purge_stream(subjects.AUDIT)
+    assert len(await trail_of(operator)) == 1
+
+
+async def test_a_service_writes_its_own_trail_and_no_other(operator: Bus, bus_server: BusServer) -> None:
+    seed = settings_for(bus_server, "ingest").nats_seed
+    async with connected([bus_server.url], seed, "ingest") as ingest:
+        assert await AuditTrail("ingest", ingest).note(Act.DEVICE_CLAIMED, Role.KEY, who="desk", library="bpi")
+        assert not await AuditTrail("operator", ingest).note(Act.PURGED, Role.OPERATOR, library="bpi")
+    assert [each.act for each in await entries(operator)] == [Act.DEVICE_CLAIMED]
+
+
+def chain(*who: str) -> list[Stored]:
+    stored: list[Stored] = []
+    for number, name in enumerate(who, start=1):
+        before = hash_of(stored[-1].body) if stored else ""
+        entry = AuditEntry(
+            at=AT,
+            number=number,
+            before=before,
+            role=Role.STAFF,
+            who=name,
+            act=Act.SIGNED_IN,
+            outcome=Outcome.DONE,
+        )
+        body = entry.model_dump_json(exclude_defaults=True).encode()
+        stored.append(Stored.of(subjects.audit("ingest"), number, body))
+    return stored
+
+
+def test_a_chain_whose_beginning_has_aged_out_holds() -> None:
+    assert not list(breaks(chain("ab", "cd", "ef")[1:]))
+
+
+def test_a_taken_out_or_altered_entry_breaks_the_chain() -> None:
+    whole = chain("ab", "cd", "ef")
+    assert "number 3 follows 1" in next(breaks([whole[0], whole[2]]))
+    body = json.dumps({**json.loads(whole[1].body), "who": "xy"}).encode()
+    altered = [whole[0], Stored.of(subjects.audit("ingest"), 2, body), whole[2]]
+    assert "sequence 3" in next(breaks(altered))
+    assert "cannot be read" in next(breaks([Stored.of(subjects.audit("ingest"), 1, b"{")]))
+
+
+def test_details_stay_within_their_limits_and_say_what_they_leave_out() -> None:
+    cut = shortened(["x" * 500, *(f"zones.{number}" for number in range(100))])
+    assert len(cut) == DETAILS_MAX
+    assert len(cut[0]) == 160
+    assert cut[-1] == "and 38 more"
+
+
+async def test_a_flood_of_refusals_makes_one_entry_a_minute(operator: Bus) -> None:
+    pen = AuditTrail("ingest", operator)
+    for _ in range(50):
+        await pen.refuse(Act.TABLET_ENROLLED, Role.NOBODY, library="bpi")
+    assert len(await entries(operator)) == 1
+    pen._last_refusal_s = dict.fromkeys(pen._last_refusal_s, -1000.0)
+    await pen.refuse(Act.TABLET_ENROLLED, Role.NOBODY, library="bpi")
+    assert (await entries(operator))[-1].details == ("49 more of these since the entry before",)
+
+
+async def test_a_full_trail_stands_in_no_act_s_way_and_is_counted(
+    operator: Bus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    info = await operator.jetstream.stream_info(subjects.AUDIT)
+    info.config.max_bytes = 1024
+    await operator.jetstream.update_stream(info.config)
+    before = metrics.AUDIT_NOT_STORED._value.get()
+    for number in range(12):
+        await carry_out(operator, await plan(operator, [library(capacity=10 + number)], is_pruned=False))
+    entry = await operator.bucket(subjects.LIBRARIES).get("bpi")
+    assert entry is not None
+    assert LibraryConfig.model_validate_json(entry.value).capacity == 21
+    missing = metrics.AUDIT_NOT_STORED._value.get() - before
+    assert missing > 0
+    assert len(await entries(operator)) == 12 - missing
+    assert "the audit trail could not take it down" in capsys.readouterr().err
+
+
+async def test_without_a_bus_an_act_is_not_held_up() -> None:
+    assert not await AuditTrail("ingest").note(Act.SIGNED_IN, Role.STAFF, who="ab", library="bpi")
