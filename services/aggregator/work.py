@@ -21,6 +21,7 @@ from shared.runtime.health import Readiness
 from shared.runtime.log_reader import Batch, LogMessage, LogReader, LogReset
 from shared.runtime.logs import logger
 from shared.runtime.opening_hours import OsmOpeningHours
+from shared.runtime.pulse import Work, turned
 
 log = logger(__name__)
 
@@ -132,6 +133,7 @@ class _Reader:
         if batch.messages:
             self._fold.covers(batch.messages[-1].sequence)
         self._is_settled = True
+        turned(Work.LOG)
         self._observe(batch.messages, batch.pending)
         if batch.is_caught_up:
             self._readiness.has("state")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from typing import Final
 
 from services.api.broadcast import Broadcaster
 from services.api.projection import Projection
 from services.api.stream import removed_event, status_event
 from shared.contracts import subjects
+from shared.runtime import metrics
 from shared.runtime.bus import Bus
 from shared.runtime.clock import wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReset, Updates, watch
 from shared.runtime.logs import logger
+from shared.runtime.pulse import Work, turned
 
 log = logger(__name__)
 
@@ -22,6 +25,8 @@ STATUSES: Final = "statuses"
 """The part of readiness that this module brings."""
 LOOK_EVERY_S: Final = 0.5
 """How late listeners may hear of an expiry; readers are told by the clock itself."""
+COUNT_EVERY_TURNS: Final = 10
+"""All libraries are counted every five seconds: ten thousand take milliseconds, which not every turn should."""
 
 
 async def follow(
@@ -59,6 +64,9 @@ def tell_expired(projection: Projection, broadcaster: Broadcaster, now: datetime
 
 async def watch_expiries(projection: Projection, broadcaster: Broadcaster, now: Callable[[], datetime]) -> None:
     """Tell listeners of expiries, for ever."""
-    while True:
+    for turn in count():
+        if turn % COUNT_EVERY_TURNS == 0:
+            metrics.API_EXPIRED.set(projection.expired_count(now()))
         tell_expired(projection, broadcaster, now())
+        turned(Work.EXPIRIES)
         await wait_s(LOOK_EVERY_S)

@@ -184,6 +184,10 @@ class Projection:
                 self._note_expiry(library, held)
         return expired
 
+    def expired_count(self, now: datetime) -> int:
+        """Return how many statuses no longer hold at `now`; looks at every library."""
+        return sum(held.is_expired(now) for held in self._held.values())
+
     def _keep(self, library: str, held: Held) -> None:
         before = self._held.get(library)
         if before is None:

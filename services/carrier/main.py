@@ -19,6 +19,7 @@ from shared.runtime.bus import Bus, BusUnavailable, connected
 from shared.runtime.clock import heed_cancellation, now, wait_s
 from shared.runtime.health import Readiness, health_app
 from shared.runtime.logs import logger
+from shared.runtime.pulse import Work, turned
 
 log = logger(__name__)
 
@@ -47,6 +48,7 @@ class Leafs:
                 if leaves is not None:
                     await self._bring_to({leaf.name: leaf for leaf in leaves.leaves})
                 self._observe()
+                turned(Work.BRANCHES)
                 await wait_s(LOOK_S)
         finally:
             for name in tuple(self._tasks):

@@ -20,6 +20,7 @@ from services.publisher.breaker import Breaker
 from services.publisher.channels.channel import Channel, ChannelType, Target, Unknown
 from shared.contracts import subjects
 from shared.contracts.status import Wire
+from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import now
 from shared.runtime.logs import logger
@@ -68,6 +69,8 @@ class Account:
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
     channel: Channel | None = None
     is_inspected: bool = False
+    is_blocked: bool | None = None
+    """Whether it is refused, or has no credentials; None before the first attempt."""
 
     @property
     def lease_key(self) -> str:
@@ -109,6 +112,18 @@ class Accounts:
     def forget_channel(self, account: Account) -> None:
         """Make the adapter anew next time, with the credentials that are there then."""
         account.channel = None
+
+    def went(self, account: Account, *, is_blocked: bool) -> None:
+        """Note whether an account may do what it is asked to, for whoever runs this."""
+        if account.is_blocked is is_blocked:
+            return
+        account.is_blocked = is_blocked
+        name = account.target.channel
+        # An account counts once, and as blocked if it is so with the options of any of its libraries.
+        same = [list(each.values()) for each in self.known.values()]
+        ones = [[each.is_blocked for each in each_of] for each_of in same if each_of[0].target.channel == name]
+        metrics.CHANNEL_ACCOUNTS.labels(name, "blocked").set(sum(True in each for each in ones))
+        metrics.CHANNEL_ACCOUNTS.labels(name, "working").set(sum(True not in each and False in each for each in ones))
 
     @asynccontextmanager
     async def turn(self, account: Account) -> AsyncIterator[bool]:

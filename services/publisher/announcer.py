@@ -29,6 +29,7 @@ from shared.runtime.clock import now, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
+from shared.runtime.pulse import Work, turned
 
 log = logger(__name__)
 
@@ -89,6 +90,7 @@ class Announcer:
         """Look again and again whether the time of a held change has come, for ever."""
         while True:
             await wait_s(LOOK_EVERY_S)
+            turned(Work.HELD)
             for key, held in tuple(self._held.items()):
                 try:
                     await self._look_at(key, held)

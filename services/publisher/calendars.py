@@ -28,9 +28,11 @@ from shared.contracts.status import PublicStatus, Wire
 from shared.domain.events import Event, due
 from shared.domain.library import ClockKind, Says
 from shared.domain.posting import post_key
+from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import monotonic_s, now, wait_s
 from shared.runtime.logs import logger
+from shared.runtime.pulse import Work, turned
 from shared.runtime.wording import reminder_sentences_for
 
 log = logger(__name__)
@@ -58,6 +60,8 @@ class Reminded(Wire):
 class _Calendar:
     events: list[Event] = field(default_factory=list)
     read_next_s: float = 0.0
+    is_readable: bool | None = None
+    """Whether it could be read the last time; None before the first."""
 
 
 class Calendars:
@@ -78,8 +82,21 @@ class Calendars:
         """Look again and again, for ever."""
         while True:
             await wait_s(LOOK_EVERY_S)
+            turned(Work.CALENDARS)
             gate = asyncio.Semaphore(AT_ONCE)
             await asyncio.gather(*(self._look(each, gate) for each in tuple(self._libraries.speakers.values())))
+            self._count()
+
+    def _count(self) -> None:
+        wanted = {
+            (each.library, each.config.events.url)
+            for each in self._libraries.speakers.values()
+            if each.config.events is not None
+        }
+        self._calendars = {key: each for key, each in self._calendars.items() if key in wanted}
+        for state, is_readable in (("read", True), ("unreadable", False)):
+            count = sum(each.is_readable is is_readable for each in self._calendars.values())
+            metrics.CALENDARS.labels(state).set(count)
 
     async def _look(self, speaker: Speaker, gate: asyncio.Semaphore) -> None:
         async with gate:
@@ -126,7 +143,9 @@ class Calendars:
             async with asyncio.timeout(READ_S):
                 text = await self._fetched(wanted.url)
             calendar.events = await _worked_out(text, time, speaker.time_zone)
+            calendar.is_readable = True
         except (httpx.HTTPError, OSError, ValueError, TimeoutError) as error:
+            calendar.is_readable = False
             # Without the address, which may hold a secret.
             log.warning("calendar_unreadable", library=speaker.library, reason=type(error).__name__)
 

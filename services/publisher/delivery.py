@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from services.publisher import live_posts
 from services.publisher.accounts import UNEQUIPPED_S, Account, Accounts, TurnOver, timed
+from services.publisher.awaited import Awaited
 from services.publisher.channels.channel import (
     Blocked,
     Channel,
@@ -87,6 +88,7 @@ class Outbox:
         self._bus = bus
         self._accounts = accounts
         self._patience = accounts.patience
+        self._awaited = Awaited()
 
     async def deliver(self, intent: PostIntent) -> Verdict:
         """Do what can be done for an intent now. Raises BusUnavailable; then nothing is lost by trying again."""
@@ -111,12 +113,15 @@ class Outbox:
         finds = account.type.finds(account.target)
         approval = await self._approval(intent)
         step = next_step(intent, record, approval, at, finds=finds, present=await self._present(intent))
+        if not isinstance(step, Await):
+            self._awaited.go_on(intent.key)
         match step:
             case Ended():
                 return Finished()
             case Wait(seconds):
                 return Again(seconds)
             case Await(seconds):
+                self._awaited.wait(intent.key, intent.decided_at)
                 if record is None or record.key != intent.key:
                     await self._save(key, claimed(intent, at, DeliveryState.AWAITING), revision)
                 return Again(seconds)
@@ -330,8 +335,10 @@ def note(accounts: Accounts, account: Account, outcome: object) -> None:
         case Blocked(_, again_s):
             account.breaker.failed(at_s, at_least_s=again_s)
             accounts.forget_channel(account)
+            accounts.went(account, is_blocked=True)
         case _:
             account.breaker.succeeded()
+            accounts.went(account, is_blocked=False)
 
 
 def _read(key: str, value: bytes) -> Delivery | None:

@@ -47,6 +47,7 @@ from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import monotonic_s, now, wait_s
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
+from shared.runtime.pulse import Work, turned
 from shared.runtime.wording import NO_WORDING
 
 log = logger(__name__)
@@ -131,6 +132,7 @@ class Keeper:
             while True:
                 await wait_s(LOOK_EVERY_S)
                 self._begin()
+                turned(Work.LIVE_POSTS)
         finally:
             for task in self._in_hand.values():
                 task.cancel()
@@ -269,6 +271,7 @@ class Keeper:
             return self._accounts.channel(account)
         except (NoCredentials, Misconfigured) as error:
             self._pauses[account.lease_key, ALL] = monotonic_s() + ASIDE_S
+            self._accounts.went(account, is_blocked=True)
             log.warning("live_posts_wait", channel=account.target.secret_name, reason=str(error))
             return None
 

@@ -22,8 +22,9 @@ from services.publisher.libraries import Libraries
 from services.publisher.push import Notifier
 from services.publisher.settings import Settings
 from services.publisher.told import Statuses
+from services.publisher.tokens import Tokens
 from shared.runtime import logs, service
-from shared.runtime.applied_libraries import follow
+from shared.runtime.applied_libraries import Shelves, follow
 from shared.runtime.bus import Bus, connected
 from shared.runtime.clock import wait_s
 from shared.runtime.health import Readiness, health_app
@@ -65,7 +66,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         carrier = Carrier(bus, libraries, holder=accounts.holder)
         outbox = Outbox(bus, accounts)
         readiness.needs("libraries", "not read yet")
-        tasks.create_task(follow(bus, libraries, readiness))
+        tasks.create_task(follow(bus, Shelves((libraries, Tokens())), readiness))
         tasks.create_task(announcer.follow_held(readiness))
         await watchdog.durables_present(bus, readiness)
         # A change that came before its library's configuration would be passed over.

@@ -18,6 +18,7 @@ from shared.contracts.streams import DURABLES
 from shared.runtime.bus import Bus
 from shared.runtime.clock import monotonic_s, wait_s
 from shared.runtime.health import Readiness
+from shared.runtime.pulse import Work, turned
 
 CHECK_EVERY_S: Final = 5.0
 STUCK_S: Final = 60.0
@@ -42,6 +43,7 @@ async def guard(bus: Bus, broker: NatsBroker) -> None:
     apart_since: float | None = None
     while True:
         await wait_s(CHECK_EVERY_S)
+        turned(Work.QUEUES)
         if not bus.is_connected:
             seen.clear()
             apart_since = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
@@ -242,6 +242,11 @@ class Channel(Table):
     )
     refresh_min: Annotated[float, Field(ge=1, le=1440)] = Field(
         default=30.0, description="How old the figures of the live post may get while its situation holds."
+    )
+    token_expires: date | None = Field(
+        default=None,
+        description="The day on which the account's token ends, where it does: LinkedIn's after 60 days. Nobody else"
+        " tells; an alert does two weeks before.",
     )
 
     @property

@@ -8,6 +8,18 @@ from prometheus_client import Counter, Gauge, Histogram
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
+BUILD: Final = Gauge("placelibre_build_info", "1; the label says of which version this process is.", ["version"])
+EVENT_LOOP_LATE_S: Final = Histogram(
+    "placelibre_event_loop_late_seconds",
+    "How late the event loop came to a task that was due, once a second: what holds it up holds up everything.",
+    buckets=(0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+WORK_TURNED_AT: Final = Gauge(
+    "placelibre_work_turned_timestamp_seconds",
+    "When a piece of work that goes on for ever last came round, in Unix seconds; one that hangs stays behind.",
+    ["work"],
+)
+
 READING_TO_STATUS: Final = Histogram(
     "placelibre_reading_to_status_seconds",
     "From a reading stored on the bus to the status that takes it into account, stored too.",
@@ -24,6 +36,10 @@ BUS_CONNECTED: Final = Gauge("placelibre_bus_connected", "1 while this service i
 BUS_RECONNECTS: Final = Counter("placelibre_bus_reconnects", "Times this service came back to the bus.")
 BUS_ERRORS: Final = Counter("placelibre_bus_errors", "Errors the bus client reported outside a call.")
 
+AUDIT_NOT_STORED: Final = Counter(
+    "placelibre_audit_not_stored", "Acts whose entry in the audit trail was not stored; the log has them."
+)
+
 INGEST_REQUESTS: Final = Counter("placelibre_ingest_requests", "Requests to ingest by their HTTP status.", ["status"])
 INGEST_READINGS: Final = Counter(
     "placelibre_ingest_readings", "Readings received by kind and what became of them.", ["kind", "outcome"]
@@ -36,10 +52,6 @@ DEVICE_BODIES: Final = Counter(
     "placelibre_device_bodies",
     "Bodies of devices by the type of their source and what became of them.",
     ["source", "outcome"],
-AUDIT_NOT_STORED: Final = Counter(
-    "placelibre_audit_not_stored", "Acts whose entry in the audit trail was not stored; the log has them."
-)
-
 )
 DEVICE_QUARANTINED: Final = Counter(
     "placelibre_device_quarantined", "Bodies of devices that went to quarantine, by the reason's code.", ["code"]
@@ -113,6 +125,26 @@ POST_DECISIONS: Final = Counter(
 POST_DELIVERIES: Final = Counter(
     "placelibre_post_deliveries", "Attempts to deliver a post, by channel and outcome.", ["channel", "outcome"]
 )
+POSTS_AWAITING: Final = Gauge(
+    "placelibre_posts_awaiting_approval", "Posts that wait for staff's word, as far as this process has them in hand."
+)
+APPROVAL_AWAITED_S: Final = Gauge(
+    "placelibre_post_approval_awaited_seconds", "For how long the post that waits the longest for staff has done so."
+)
+CHANNEL_ACCOUNTS: Final = Gauge(
+    "placelibre_channel_accounts",
+    "Accounts used since the start, by type of channel and how it went last: working, or blocked, which is without"
+    " credentials or refused until somebody sees to it.",
+    ["channel", "state"],
+)
+CHANNEL_TOKEN_EXPIRES_AT: Final = Gauge(
+    "placelibre_channel_token_expires_timestamp_seconds",
+    "When the first token of this type of channel ends, by `token_expires` in libraries.toml, in Unix seconds.",
+    ["channel"],
+)
+CALENDARS: Final = Gauge(
+    "placelibre_calendars", "Event calendars by how they were read last: read, unreadable.", ["state"]
+)
 POST_TWINS: Final = Counter("placelibre_post_twins", "Posts that a lost answer had made twice, taken down again.")
 LIVE_EDITS: Final = Counter(
     "placelibre_live_post_edits", "Edits of live posts, by type of channel and outcome.", ["channel", "outcome"]
@@ -142,15 +174,6 @@ LEAF_CARRIED: Final = Counter(
 )
 LEAF_REFUSED: Final = Counter("placelibre_leaf_refused", "Packs that were not the branch's to send; dead letters.")
 
-API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and HTTP status.", ["route", "status"])
-API_LIBRARIES: Final = Gauge("placelibre_api_libraries", "Libraries in memory.")
-API_LISTENERS: Final = Gauge("placelibre_api_listeners", "Open event streams.")
-API_LISTENERS_DROPPED: Final = Counter(
-    "placelibre_api_listeners_dropped", "Event streams ended because their reader did not read."
-)
-API_UPDATES_CONFLATED: Final = Counter(
-    "placelibre_api_updates_conflated", "Updates replaced by a newer one before a slow listener read them."
-)
 BUS_STREAM_BYTES: Final = Gauge("placelibre_bus_stream_bytes", "What a stream or bucket holds.", ["stream"])
 BUS_STREAM_LIMIT_BYTES: Final = Gauge(
     "placelibre_bus_stream_limit_bytes", "What a stream or bucket may hold; then it refuses.", ["stream"]
@@ -199,3 +222,22 @@ STATUS_OLDEST_S: Final = Gauge(
     "placelibre_status_oldest_seconds", "The age of the oldest status of an open library; NaN where none is open."
 )
 
+API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and HTTP status.", ["route", "status"])
+API_LIBRARIES: Final = Gauge("placelibre_api_libraries", "Libraries in memory.")
+API_EXPIRED: Final = Gauge(
+    "placelibre_api_statuses_expired",
+    "Statuses in memory that are past their validity: pages show them with their age, and no figure as current.",
+)
+API_LISTENERS: Final = Gauge("placelibre_api_listeners", "Open event streams.")
+API_LISTENERS_DROPPED: Final = Counter(
+    "placelibre_api_listeners_dropped", "Event streams ended because their reader did not read."
+)
+API_UPDATES_CONFLATED: Final = Counter(
+    "placelibre_api_updates_conflated", "Updates replaced by a newer one before a slow listener read them."
+)
+
+REQUESTS_LIMITED: Final = Counter(
+    "placelibre_requests_limited",
+    "Requests and bodies refused because somebody came too often or sent too much, by the limit.",
+    ["service", "limit"],
+)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import uvicorn
 from starlette.types import ASGIApp
 
+from shared.runtime import pulse
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -73,7 +74,8 @@ async def run(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    tasks = [asyncio.create_task(each) for each in work]
+    pulse.tell_version()
+    tasks = [asyncio.create_task(each) for each in (*work, pulse.feel())]
     serving = asyncio.create_task(server.serve())
     await asyncio.wait([serving, *tasks], return_when=asyncio.FIRST_COMPLETED)
     failures = [error for task in tasks if task.done() and not task.cancelled() and (error := task.exception())]
