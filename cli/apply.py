@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from cli.applying import Action, Change, carry_out, plan
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.data_folder import DATA, DataFolder, DataOption
-from cli.terminal import Trouble, command_app, examples, say, say_json
-from shared.contracts.configuration import LibraryConfig
-from shared.runtime.bus import BusUnavailable, Conflict
+from cli.terminal import command_app, examples, say, say_json
+from shared.runtime.bus import Bus
 
 app = command_app()
 
@@ -26,7 +24,7 @@ SIGNS: Final[dict[Action, str]] = {"added": "+", "changed": "~", "removed": "-",
         "placelibre apply",
         "placelibre apply --dry-run",
         "placelibre apply libraries.toml --prune",
-        "placelibre apply --nats-url nats://bus:4222 --seed-file operator.nk",
+        "placelibre apply --nats-url tls://bus:4222 --seed-file operator.nk --ca-file ca.pem",
     )
 )
 def apply(
@@ -35,6 +33,7 @@ def apply(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     prune: Annotated[bool, typer.Option("--prune", help="Also remove libraries that are not in the file.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the changes for a program.")] = False,
@@ -44,29 +43,20 @@ def apply(
     It is checked first: a file with a fault in it changes nothing at all. No service is restarted.
     """
     libraries = good_libraries_or_trouble(file).libraries
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    changes = asyncio.run(_apply(address, libraries, is_pruned=prune, is_dry=dry_run))
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+
+    async def work(bus: Bus) -> list[Change]:
+        planned = await plan(bus, libraries, is_pruned=prune)
+        if not dry_run:
+            await carry_out(bus, planned)
+        return planned
+
+    changes = on_bus(address, work, remedy="try again; what was applied already stays, and applying twice does no harm")
     if as_json:
         rows = [{"library": each.library, "action": each.action, "details": list(each.details)} for each in changes]
         say_json({"applied": not dry_run, "changes": rows})
     else:
         show(changes, is_dry=dry_run)
-
-
-async def _apply(
-    address: BusAddress, libraries: tuple[LibraryConfig, ...], *, is_pruned: bool, is_dry: bool
-) -> list[Change]:
-    try:
-        async with operator_bus(address) as bus:
-            changes = await plan(bus, libraries, is_pruned=is_pruned)
-            if not is_dry:
-                await carry_out(bus, changes)
-            return changes
-    except Conflict as error:
-        raise Trouble("somebody else has applied a configuration just now", "look at theirs, then try again") from error
-    except BusUnavailable as error:
-        remedy = "try again; what was applied already stays, and applying twice does no harm"
-        raise Trouble(f"the bus did not answer: {error}", remedy) from error
 
 
 def show(changes: list[Change], *, is_dry: bool) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import nats.errors
 import typer
@@ -16,7 +16,9 @@ from pydantic import SecretStr
 from cli.data_folder import DataFolder
 from cli.terminal import Trouble
 from shared.runtime import logs
-from shared.runtime.bus import Bus, connected
+from shared.runtime.bus import Bus, BusUnavailable, Conflict, connected
+from shared.runtime.bus_tls import UntrustedBus, tls_context
+from shared.runtime.health import Readiness
 
 CONNECT_TIMEOUT_S = 5.0
 """A bus that is there answers in milliseconds; a person waits no longer than this for a no."""
@@ -25,27 +27,35 @@ NatsUrlOption = Annotated[str | None, typer.Option("--nats-url", help="The bus, 
 SeedFileOption = Annotated[
     Path | None, typer.Option("--seed-file", help="The operator's nkey seed, instead of that of --data.")
 ]
+CaFileOption = Annotated[
+    Path | None, typer.Option("--ca-file", help="The authority of the bus's certificate: TLS, and verified.")
+]
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class BusAddress:
-    """Where the bus is and the file with the operator's seed."""
+    """Where the bus is, and the files with the operator's seed and with the authority of its certificate."""
 
     url: str
     seed_file: Path | None
+    ca_file: Path | None = None
 
 
-def bus_address(data: DataFolder, nats_url: str | None, seed_file: Path | None) -> BusAddress:
+def bus_address(
+    data: DataFolder, nats_url: str | None, seed_file: Path | None, ca_file: Path | None = None
+) -> BusAddress:
     """Return the bus that is meant: the one named, else that of a running `placelibre up`. Raises Trouble."""
     if nats_url is not None:
-        return BusAddress(nats_url, seed_file)
+        return BusAddress(nats_url, seed_file, ca_file)
     addresses = data.addresses()
     if addresses is None:
         raise Trouble(
             f"no `placelibre up` is running on {data.path}",
             "start it, or name the bus with --nats-url and --seed-file",
         )
-    return BusAddress(addresses.nats, seed_file or data.seed_file("operator"))
+    return BusAddress(addresses.nats, seed_file or data.seed_file("operator"), ca_file)
 
 
 @asynccontextmanager
@@ -53,7 +63,7 @@ async def operator_bus(address: BusAddress) -> AsyncIterator[Bus]:
     """Connect as the operator.
 
     Raises:
-        Trouble: the seed cannot be read, or the bus does not answer.
+        Trouble: the seed or the authority cannot be read, the bus does not answer, or one does not trust the other.
     """
     logs.configure("cli", "error", "console")
     seed = None
@@ -64,13 +74,38 @@ async def operator_bus(address: BusAddress) -> AsyncIterator[Bus]:
             remedy = "give the operator's seed with --seed-file"
             raise Trouble(f"the seed {address.seed_file} cannot be read: {error.strerror}", remedy) from error
     servers = [each.strip() for each in address.url.split(",") if each.strip()]
+    try:
+        tls = tls_context(address.ca_file, servers)
+    except UntrustedBus as error:
+        raise Trouble(str(error), "give the bus's authority with --ca-file") from error
+    readiness = Readiness()
     async with AsyncExitStack() as stack:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                bus = await stack.enter_async_context(connected(servers, seed, "operator"))
+                bus = await stack.enter_async_context(connected(servers, seed, "operator", readiness, tls))
         except (TimeoutError, OSError, nats.errors.Error) as error:
+            why = str(error) or readiness.waiting.get("bus") or "no answer"
             raise Trouble(
-                f"the bus at {address.url} does not let the operator in: {str(error) or 'no answer'}",
-                "see that it runs, and that --seed-file is the operator's",
+                f"the bus at {address.url} does not let the operator in: {why}",
+                "see that it runs, that --seed-file is the operator's, and that --ca-file is of its authority",
             ) from error
         yield bus
+
+
+def on_bus(address: BusAddress, work: Callable[[Bus], Awaitable[_Answer]], *, remedy: str = "try again") -> _Answer:
+    """Do one piece of work as the operator and return what came of it; `remedy` helps where the bus did not answer.
+
+    Raises:
+        Trouble: the bus does not let the operator in, does not answer, or somebody else has written at the same time.
+    """
+
+    async def run() -> _Answer:
+        async with operator_bus(address) as bus:
+            return await work(bus)
+
+    try:
+        return asyncio.run(run())
+    except Conflict as error:
+        raise Trouble("somebody else has changed the same just now", "look at theirs, then try again") from error
+    except BusUnavailable as error:
+        raise Trouble(f"the bus did not answer: {error}", remedy) from error

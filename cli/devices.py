@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -14,7 +12,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from cli.applying import carry_out, plan
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.gates import captured, listing
@@ -32,14 +30,13 @@ from services.ingest.preview import Preview
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import AnySource, Claim, Device
 from shared.domain.library import INSIDE, OUTSIDE
-from shared.runtime.bus import Bus, BusUnavailable, Conflict
+from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 
 app = command_app()
 
 INGEST: Final = "https://your-ingest.example"
 """Stands in an address where nobody said under which name devices reach ingest."""
-_Answer = TypeVar("_Answer")
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
 SerialOption = Annotated[
     str | None, typer.Option("--serial", help="The box's serial number; needed where several send through one source.")
@@ -64,13 +61,14 @@ def devices(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every device, what is wrong with it, and the boxes that nobody has claimed."""
     if context.invoked_subcommand is not None:
         return
     at = now()
-    seen = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), lambda bus: sight(bus, at))
+    seen = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), lambda bus: sight(bus, at))
     if as_json:
         say_json(listing.as_fields(seen, at))
     else:
@@ -135,11 +133,12 @@ def show(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is known of one device."""
     at = now()
-    row = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), lambda bus: sight(bus, at)).device(device)
+    row = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), lambda bus: sight(bus, at)).device(device)
     if as_json:
         say_json(listing.device_fields(row, at))
     else:
@@ -156,6 +155,7 @@ def preview(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what would be counted of a box that nobody has claimed, line by line and under each meaning.
@@ -173,7 +173,7 @@ def preview(
         shown = await preview_of_box(bus, box, library, found, at)
         return listing.box_fields(box, shown), shown
 
-    fields, shown = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), look)
+    fields, shown = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), look)
     if as_json:
         say_json(fields)  # type: ignore[arg-type]  # fields are JSON
     else:
@@ -218,6 +218,7 @@ def claim(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let a box count: it, and what it sent before, as far as that is not older than a day.
@@ -250,13 +251,13 @@ def claim(
         await write_claim(bus, wanted)
         return wanted, config, found, shown, box is not None
 
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    wanted, config, found, shown, has_waited = _on_bus(address, do)
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+    wanted, config, found, shown, has_waited = on_bus(address, do, remedy="try again; claiming twice does no harm")
     if not as_json:
         say(f"{wanted.device.id} counts for {library} now: {listing.device_words(wanted.device)}")
         if has_waited:
             say(f"counting what it sent before (bodies: {shown.bodies}) ...")
-    state = _on_bus(address, lambda bus: counted(bus, config, found, wanted))
+    state = on_bus(address, lambda bus: counted(bus, config, found, wanted))
     if as_json:
         say_json(
             {
@@ -274,7 +275,7 @@ def claim(
     elif has_waited:
         row = next(
             each
-            for each in _on_bus(address, lambda bus: sight(bus, now())).overview.rows
+            for each in on_bus(address, lambda bus: sight(bus, now())).overview.rows
             if (each.library.id, each.device.id) == (library, wanted.device.id)
         )
         listing.show_device(row, now())
@@ -287,6 +288,7 @@ def release(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Take a claim back. What has been counted stays; what the device sends from now on goes to quarantine."""
 
@@ -297,7 +299,7 @@ def release(
         await write_release(bus, row.library.id, row.device.id)
         return row.key
 
-    say(f"{_on_bus(bus_address(DataFolder(data), nats_url, seed_file), do)} counts no more")
+    say(f"{on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), do)} counts no more")
 
 
 @app.command(epilog=examples("placelibre devices formats", "placelibre devices formats --json"))
@@ -416,16 +418,3 @@ def _device(chosen: str, source: str, serial: str, name: str, lines: tuple[objec
     except ValidationError as error:
         faults = "; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())
         raise Trouble(f"it cannot be claimed so: {faults}", "see `placelibre devices claim --help`") from error
-
-
-def _on_bus(address: BusAddress, work: Callable[[Bus], Awaitable[_Answer]]) -> _Answer:
-    async def run() -> _Answer:
-        async with operator_bus(address) as bus:
-            return await work(bus)
-
-    try:
-        return asyncio.run(run())
-    except Conflict as error:
-        raise Trouble("somebody else has applied a configuration just now", "look at theirs, then try again") from error
-    except BusUnavailable as error:
-        raise Trouble(f"the bus did not answer: {error}", "try again; claiming twice does no harm") from error

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from cli import diagnosis
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, operator_bus
+from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, operator_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.judgement import Finding, Severity, wrong
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
@@ -26,7 +26,7 @@ STYLES: Final = {Severity.OK: "green", Severity.LOOK: "yellow", Severity.WRONG: 
     epilog=examples(
         "placelibre doctor",
         "placelibre doctor --json",
-        "placelibre doctor --nats-url nats://bus:4222 --seed-file operator.nk",
+        "placelibre doctor --nats-url tls://bus:4222 --seed-file operator.nk --ca-file ca.pem",
     )
 )
 def doctor(
@@ -34,6 +34,7 @@ def doctor(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings for a program.")] = False,
 ) -> None:
     """Look everything over, and say what to do.
@@ -41,7 +42,7 @@ def doctor(
     Bus, services, statuses, keys, clocks, disk. Exit 1 if something is wrong. With --nats-url it looks at that bus;
     services are asked where `placelibre up` runs here.
     """
-    findings = examine(DataFolder(data.absolute()), nats_url, seed_file)
+    findings = examine(DataFolder(data.absolute()), nats_url, seed_file, ca_file)
     is_well = all(each.severity is not Severity.WRONG for each in findings)
     if as_json:
         say_json({"ok": is_well, "findings": [asdict(each) for each in findings]})
@@ -51,7 +52,9 @@ def doctor(
         raise typer.Exit(1)
 
 
-def examine(folder: DataFolder, nats_url: str | None, seed_file: Path | None) -> list[Finding]:
+def examine(
+    folder: DataFolder, nats_url: str | None, seed_file: Path | None, ca_file: Path | None = None
+) -> list[Finding]:
     """Return everything that was found, in the order of the road; a part that is down hides no other."""
     findings: list[Finding] = []
     addresses = folder.addresses()
@@ -68,7 +71,7 @@ def examine(folder: DataFolder, nats_url: str | None, seed_file: Path | None) ->
     if url is not None:
         own_seed = folder.seed_file("operator") if nats_url is None else None
         branch = addresses.monitor if addresses is not None and addresses.leaf and nats_url is None else ""
-        findings += asyncio.run(_of_bus(BusAddress(url, seed_file or own_seed), branch))
+        findings += asyncio.run(_of_bus(BusAddress(url, seed_file or own_seed, ca_file), branch))
     if addresses is not None:
         findings += diagnosis.of_services(addresses.of_services(), folder.logs)
     findings.append(diagnosis.of_disk(folder.path))

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, bus_address, operator_bus
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble, read
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.explanation import from_bus, from_file
@@ -56,6 +56,7 @@ def explain(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the explanation for a program.")] = False,
 ) -> None:
     """Say why a library's status was what it was.
@@ -67,7 +68,7 @@ def explain(
     if from_ is not None:
         explanation = _from_file(config, library, from_, at)
     else:
-        address = bus_address(DataFolder(data.absolute()), nats_url, seed_file)
+        address = bus_address(DataFolder(data.absolute()), nats_url, seed_file, ca_file)
         explanation = asyncio.run(_from_bus(address, library, at))
     if as_json:
         say_json(as_fields(explanation))

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import diagnosis, judgement
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, operator_bus
+from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, operator_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.judgement import Severity
 from cli.leaf_bus import LeafKey, Register, host_and_port, new_seed, write_secret
@@ -122,6 +122,7 @@ def list_leaves(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print them for a program.")] = False,
 ) -> None:
     """Show every branch: connected or since when not, how far behind, how full its log is."""
@@ -132,7 +133,7 @@ def list_leaves(
     states: dict[str, LeafState] = {}
     if url is not None:
         own_seed = folder.seed_file("operator") if nats_url is None else None
-        states = asyncio.run(_states(BusAddress(url, seed_file or own_seed), [each.name for each in leaves]))
+        states = asyncio.run(_states(BusAddress(url, seed_file or own_seed, ca_file), [each.name for each in leaves]))
     if as_json:
         say_json([_as_json(each, states.get(each.name)) for each in leaves])
         return

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
 from rich.box import SIMPLE
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.posting.deliveries import Letter, Spoken, dead_letters, decide_on, replayed, spoken
@@ -25,13 +24,11 @@ from cli.speech import Said, speech_of
 from cli.terminal import ERR, OUT, JsonValue, Trouble, command_app, examples, say, say_json
 from shared.contracts.posts import DeliveryState
 from shared.domain.library import Library
-from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import now
 from shared.runtime.opening_hours import OsmOpeningHours
 
 app = command_app()
 
-_Answer = TypeVar("_Answer")
 LibraryOption = Annotated[list[str] | None, typer.Option("--library", help="Only this one; may stand several times.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
 KeyArgument = Annotated[str, typer.Argument(help="The post's key, or its first characters.")]
@@ -69,20 +66,21 @@ def posts(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what was said last on each channel, or, with --dry-run, what would be said."""
     if context.invoked_subcommand is not None:
         return
     if not dry_run:
-        address = bus_address(DataFolder(data), nats_url, seed_file)
-        show_spoken(_on_bus(address, lambda bus: spoken(bus, library or ())), as_json=as_json)
+        address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+        show_spoken(on_bus(address, lambda bus: spoken(bus, library or ())), as_json=as_json)
         return
     libraries = _chosen(config, library)
     if since is not None:
-        address = bus_address(DataFolder(data), nats_url, seed_file)
+        address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
         begin = now() - timedelta(hours=since)
-        pasts = [_on_bus(address, partial(past_from_bus, library=each, since=begin)) for each in libraries]
+        pasts = [on_bus(address, partial(past_from_bus, library=each, since=begin)) for each in libraries]
     else:
         first = _date(day)
         pasts = [past_from_simulation(each, first, seed, now()) for each in libraries]
@@ -100,11 +98,12 @@ def waiting(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the posts that wait for staff's approval."""
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    found = [each for each in _on_bus(address, lambda bus: spoken(bus, ())) if each.state is DeliveryState.AWAITING]
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+    found = [each for each in on_bus(address, lambda bus: spoken(bus, ())) if each.state is DeliveryState.AWAITING]
     show_spoken(found, as_json=as_json)
     if found and not as_json:
         say("say `placelibre posts approve KEY --by NAME`, or `refuse`; what nobody approves in time is not sent")
@@ -118,9 +117,10 @@ def approve(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Let a post go out that waits for approval."""
-    _decide(bus_address(DataFolder(data), nats_url, seed_file), key, by, is_approved=True)
+    _decide(bus_address(DataFolder(data), nats_url, seed_file, ca_file), key, by, is_approved=True)
 
 
 @app.command(epilog=examples("placelibre posts refuse 3f2a9c71b0de --by 'front desk'"))
@@ -131,9 +131,10 @@ def refuse(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Keep a post from going out that waits for approval."""
-    _decide(bus_address(DataFolder(data), nats_url, seed_file), key, by, is_approved=False)
+    _decide(bus_address(DataFolder(data), nats_url, seed_file, ca_file), key, by, is_approved=False)
 
 
 @app.command(epilog=examples("placelibre posts dead", "placelibre posts dead --json"))
@@ -142,10 +143,11 @@ def dead(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the posts that were given up on, and why."""
-    letters = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), dead_letters)
+    letters = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), dead_letters)
     if as_json:
         say_json([_letter_fields(each) for each in letters])
         return
@@ -173,12 +175,13 @@ def replay(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Try posts again that were given up on. What may be out already is looked up first, so nothing is said twice."""
     if not key and not every:
         raise Trouble("nothing is named", "name a key of `placelibre posts dead`, or say --all")
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    outcomes = _on_bus(address, lambda bus: replayed(bus, "" if every else key, now()))
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+    outcomes = on_bus(address, lambda bus: replayed(bus, "" if every else key, now()))
     if not outcomes:
         raise Trouble(f"no post that was given up on has the key {key}", "see `placelibre posts dead`")
     for letter, words in outcomes:
@@ -285,21 +288,10 @@ def show_spoken(deliveries: Sequence[Spoken], *, as_json: bool) -> None:
 
 
 def _decide(address: BusAddress, key: str, by: str, *, is_approved: bool) -> None:
-    found = _on_bus(address, lambda bus: decide_on(bus, key, by, now(), is_approved=is_approved))
+    found = on_bus(address, lambda bus: decide_on(bus, key, by, now(), is_approved=is_approved))
     if found is None:
         raise Trouble(f"no post with the key {key} waits for approval", "see `placelibre posts waiting`")
     say(f"{found.key[:SHOWN]} {found.library} on {found.channel}: {'goes out' if is_approved else 'does not go out'}")
-
-
-def _on_bus(address: BusAddress, ask: Callable[[Bus], Awaitable[_Answer]]) -> _Answer:
-    async def run() -> _Answer:
-        async with operator_bus(address) as bus:
-            return await ask(bus)
-
-    try:
-        return asyncio.run(run())
-    except BusUnavailable as error:
-        raise Trouble(f"the bus does not answer: {error}", "see `placelibre doctor`, then try again") from error
 
 
 def _chosen(config: Path, wanted: list[str] | None) -> list[Library]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from cli.terminal import Trouble, command_app, examples
 
@@ -40,4 +41,12 @@ def run(service: Annotated[Service, typer.Argument(help="Which one.")]) -> None:
         if error.name != name:
             raise
         raise Trouble(f"this version has no service {service}") from error
-    module.main()
+    try:
+        module.main()
+    except ValidationError as error:  # of its settings: what fails in its work ends it as ServiceFailed
+        faults = "; ".join(_fault(each["loc"], each["msg"]) for each in error.errors(include_input=False))
+        raise Trouble(faults, "see docs/reference/settings.md for what may be set") from error
+
+
+def _fault(where: tuple[int | str, ...], what: str) -> str:
+    return f"PLACELIBRE_{'.'.join(map(str, where)).upper()}: {what.removeprefix('Value error, ')}"

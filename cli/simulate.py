@@ -18,7 +18,7 @@ from rich.table import Table
 from cli.accuracy.days import simulate_run
 from cli.accuracy.scenario import AccuracyScenario, load_accuracy_scenarios
 from cli.accuracy.telling import print_protocol, run_fields, show_run
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address
+from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, bus_address
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.children import this_command
 from cli.data_folder import DATA, DataFolder, DataOption
@@ -79,6 +79,7 @@ def simulate(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Play a simulated day.
 
@@ -94,7 +95,7 @@ def simulate(
         list_scenarios(scenarios, runs)
         return
     if past and not to:
-        _fill(bus_address(DataFolder(data.absolute()), nats_url, seed_file), past, seed, _date(day))
+        _fill(bus_address(DataFolder(data.absolute()), nats_url, seed_file, ca_file), past, seed, _date(day))
         return
     if scenario in runs:
         if day or to:
@@ -111,7 +112,7 @@ def simulate(
             sender = _sender(to, key_file)
             begin = first_common_day(libraries, first or _next_day(api, libraries))
             if past:
-                _fill_beside(past, seed, begin, data, nats_url, seed_file)
+                _fill_beside(past, seed, begin, data, _bus_options(nats_url, seed_file, ca_file))
             play_live(play_days(libraries, scenarios, seed, begin), libraries[0], Pace(speed), sender.send, _note)
         else:
             library = libraries[0]
@@ -168,10 +169,13 @@ def _fill(address: BusAddress, past: int, seed: int, before: date | None) -> Non
     say(f"{stored} simulated days stored")
 
 
-def _fill_beside(past: int, seed: int, before: date, data: Path, nats_url: str | None, seed_file: Path | None) -> None:
+def _bus_options(nats_url: str | None, seed_file: Path | None, ca_file: Path | None) -> list[str]:
+    given = {"--nats-url": nats_url, "--seed-file": seed_file, "--ca-file": ca_file}
+    return [part for option, value in given.items() if value is not None for part in (option, str(value))]
+
+
+def _fill_beside(past: int, seed: int, before: date, data: Path, bus: list[str]) -> None:
     """Fill the past in a process of its own, which ends with this one's session; live days do not wait for it."""
-    bus = [] if nats_url is None else ["--nats-url", nats_url]
-    bus += [] if seed_file is None else ["--seed-file", str(seed_file)]
     days = ("--past", str(past), "--date", before.isoformat(), "--seed", str(seed))
     subprocess.Popen(this_command("simulate", *days, "--data", str(data), *bus), stdin=subprocess.DEVNULL)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import segno
@@ -16,7 +14,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from cli.bus_access import BusAddress, NatsUrlOption, SeedFileOption, bus_address, operator_bus
+from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.staffing.people import (
     Staff,
@@ -35,7 +33,7 @@ from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from services.ingest.pins import fault_of
 from shared.contracts.desk import INVITED_FOR, DeskRecord, Person
 from shared.contracts.readings import on_one_line
-from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 
 app = command_app()
@@ -44,7 +42,6 @@ tablets = command_app()
 app.add_typer(people, name="people")
 app.add_typer(tablets, name="tablets")
 
-_Answer = TypeVar("_Answer")
 LibraryArgument = Annotated[str, typer.Argument(help="The library's id.")]
 PersonArgument = Annotated[str, typer.Argument(help="The person's id, or their name.")]
 PinOption = Annotated[bool, typer.Option("--pin-stdin", help="Read the PIN from standard input instead of asking.")]
@@ -85,13 +82,14 @@ def add(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Let somebody sign in. The PIN is asked for, and only what it takes to recognise it is kept."""
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    _on_bus(address, lambda bus: staff_of(bus, library))  # before anybody types a PIN for nothing
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+    on_bus(address, lambda bus: staff_of(bus, library))  # before anybody types a PIN for nothing
     pin = asked_pin(from_stdin=pin_stdin)
-    person = _on_bus(address, lambda bus: add_person(bus, library, name, person_id, pin, now()))
+    person = on_bus(address, lambda bus: add_person(bus, library, name, person_id, pin, now()))
     if as_json:
         say_json({"library": library, "id": person.id, "name": person.name})
         return
@@ -105,6 +103,7 @@ def list_people(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show who may sign in, and who has to wait after wrong PINs."""
@@ -115,7 +114,7 @@ def list_people(
         pauses = await pauses_of(bus, library, at)
         return [(each, pauses.get(each.id)) for each in found]
 
-    found = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), look)
+    found = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), look)
     if as_json:
         say_json(
             [
@@ -148,12 +147,13 @@ def pin(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Give somebody a new PIN. Their sessions end, and so does a pause after wrong ones."""
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    known = person_called(_on_bus(address, lambda bus: staff_of(bus, library)), person)
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+    known = person_called(on_bus(address, lambda bus: staff_of(bus, library)), person)
     chosen = asked_pin(from_stdin=pin_stdin)
-    renewed = _on_bus(address, lambda bus: renew_pin(bus, library, known.id, chosen, now()))
+    renewed = on_bus(address, lambda bus: renew_pin(bus, library, known.id, chosen, now()))
     say(f"{renewed.name} ({renewed.id}) has a new PIN and has to sign in again")
 
 
@@ -165,10 +165,11 @@ def remove(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Let somebody sign in no more. What they have said stays on record."""
-    address = bus_address(DataFolder(data), nats_url, seed_file)
-    removed = _on_bus(address, lambda bus: remove_person(bus, library, person, now()))
+    address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
+    removed = on_bus(address, lambda bus: remove_person(bus, library, person, now()))
     say(f"{removed.name} ({removed.id}) is signed out everywhere and cannot sign in any more")
 
 
@@ -190,13 +191,14 @@ def enrol(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Invite a tablet: print a QR code to be scanned with it, once, within a quarter of an hour."""
     folder = DataFolder(data)
     origin = _origin(address or _own_address(folder))
-    bus_at = bus_address(folder, nats_url, seed_file)
-    invited = _on_bus(bus_at, lambda bus: invite(bus, library, name, now(), replaces=replace))
+    bus_at = bus_address(folder, nats_url, seed_file, ca_file)
+    invited = on_bus(bus_at, lambda bus: invite(bus, library, name, now(), replaces=replace))
     url = f"{origin}/staff#{invited.code}"
     expires = invited.invitation.expires
     if as_json:
@@ -227,11 +229,12 @@ def list_tablets(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a library's tablets, who is signed in on each, and invitations that are open."""
     at = now()
-    found = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), lambda bus: staff_of(bus, library))
+    found = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), lambda bus: staff_of(bus, library))
     rows = sorted(found.tablets.values(), key=lambda each: each.name.casefold())
     open_ones = found.unused(at)
     if as_json:
@@ -258,10 +261,11 @@ def revoke(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """End a tablet's key, and the session of everybody who is signed in on it."""
-    revoked = _on_bus(
-        bus_address(DataFolder(data), nats_url, seed_file), lambda bus: revoke_tablet(bus, library, tablet)
+    revoked = on_bus(
+        bus_address(DataFolder(data), nats_url, seed_file, ca_file), lambda bus: revoke_tablet(bus, library, tablet)
     )
     say(f"{revoked.name} ({revoked.id}) neither shows nor says anything of {library} any more")
 
@@ -273,6 +277,7 @@ def log(
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what staff have said, who it was, and what has become of it; the newest last."""
@@ -280,7 +285,7 @@ def log(
     async def look(bus: Bus) -> tuple[Staff, DeskRecord | None]:
         return await staff_of(bus, library), await record_of(bus, library)
 
-    found, record = _on_bus(bus_address(DataFolder(data), nats_url, seed_file), look)
+    found, record = on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), look)
     names = {each.id: each.name for each in found.people.values()}
     if as_json:
         say_json(fields(record, names))
@@ -349,14 +354,3 @@ def _origin(address: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
         raise Trouble(f"{address!r} is no address", "write --address like https://staff.example.org")
     return address.rstrip("/").removesuffix("/staff")
-
-
-def _on_bus(address: BusAddress, work: Callable[[Bus], Awaitable[_Answer]]) -> _Answer:
-    async def run() -> _Answer:
-        async with operator_bus(address) as bus:
-            return await work(bus)
-
-    try:
-        return asyncio.run(run())
-    except BusUnavailable as error:
-        raise Trouble(f"the bus did not answer: {error}", "try again") from error

@@ -26,7 +26,7 @@ async def follow_bus(settings: ApiSettings, parts: Parts) -> None:
     """Connect to the bus and feed `parts` from it, for ever."""
     # The connection has a readiness of its own: a lost bus, told by the log and a metric, would else take every replica
     # out of service at once, and all of them still have the statuses.
-    async with connected(settings.nats_servers, settings.nats_seed, "api", Readiness()) as bus:
+    async with connected(settings.nats_servers, settings.nats_seed, "api", Readiness(), settings.nats_tls) as bus:
         parts.fediverse.bus = parts.history.bus = parts.feeds.bus = parts.wishes.bus = bus
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(parts.wishes.follow(bus))

@@ -116,7 +116,7 @@ async def serve(settings: Settings) -> None:
 
     async def work() -> None:
         async with (
-            connected(settings.nats_servers, settings.nats_seed, "carrier", readiness) as bus,
+            connected(settings.nats_servers, settings.nats_seed, "carrier", readiness, settings.nats_tls) as bus,
             asyncio.TaskGroup() as group,
         ):
             for bucket in CONFIGURED_FROM_THE_CENTRE:

@@ -122,7 +122,7 @@ async def serve(settings: Settings) -> None:
     door = Door(settings, Senders(settings.simulation_key_sha256))
 
     async def work() -> None:
-        async with connected(settings.nats_servers, settings.nats_seed, "ingest", readiness) as bus:
+        async with connected(settings.nats_servers, settings.nats_seed, "ingest", readiness, settings.nats_tls) as bus:
             await with_devices(bus, door, readiness)
 
     await service.run(create_app(door, readiness), settings.host, settings.port, [work()])

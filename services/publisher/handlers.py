@@ -8,6 +8,7 @@ the message), and decodes nothing (one bad body would take its neighbours with i
 from __future__ import annotations
 
 import logging
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Final
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from faststream.nats.annotations import NatsMessage
-from faststream.nats.security import NatsNKey
+from faststream.nats.security import NatsNKey, NatsSecurity
 from pydantic import SecretStr, ValidationError
 
 from services.publisher.announcer import Announcer
@@ -135,13 +136,14 @@ class Queues:
         await self.outbox.end(intent, DeliveryState.REJECTED, reason)
 
 
-def build(servers: list[str], seed: SecretStr | None, queues: Queues) -> NatsBroker:
+def build(servers: list[str], seed: SecretStr | None, queues: Queues, tls: ssl.SSLContext | None = None) -> NatsBroker:
     """Return the broker with every subscription; nothing is connected yet."""
-    options = connect_options(servers, seed, SERVICE)
-    options.pop("nkeys_seed_str", None)  # goes in by FastStream's own way
+    options = connect_options(servers, seed, SERVICE, tls)
+    for name in ("nkeys_seed_str", "tls", "tls_handshake_first"):
+        options.pop(name, None)  # these go in by FastStream's own way
     broker = NatsBroker(
         **options,
-        security=None if seed is None else NatsNKey.from_seed(seed.get_secret_value()),
+        security=_security(seed, tls),
         ack_policy=AckPolicy.MANUAL,  # the default would discard a message on any error
         graceful_timeout=STOP_S,
         decoder=_as_it_came,
@@ -153,6 +155,13 @@ def build(servers: list[str], seed: SecretStr | None, queues: Queues) -> NatsBro
         durable = subjects.posts_durable(lane)
         _subscribe(broker, subjects.POSTS, subjects.posts_of(lane), durable, WORKERS[lane], queues.on_post)
     return broker
+
+
+def _security(seed: SecretStr | None, tls: ssl.SSLContext | None) -> NatsSecurity | None:
+    is_first = tls is not None
+    if seed is not None:
+        return NatsNKey.from_seed(seed.get_secret_value(), ssl_context=tls, tls_handshake_first=is_first)
+    return None if tls is None else NatsSecurity(ssl_context=tls, tls_handshake_first=is_first)
 
 
 def _subscribe(

@@ -38,7 +38,7 @@ async def serve(settings: Settings) -> None:
     readiness.needs("bus", "not connected yet")
 
     async def work() -> None:
-        async with connected(settings.nats_servers, settings.nats_seed, SERVICE, readiness) as bus:
+        async with connected(settings.nats_servers, settings.nats_seed, SERVICE, readiness, settings.nats_tls) as bus:
             await publish(bus, settings, readiness)
 
     await service.run(health_app(readiness), settings.host, settings.port, [work()])
@@ -79,7 +79,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
             bus, libraries, statuses, client, accounts.patience, is_here_allowed=settings.push_services_here
         )
         tasks.create_task(notifier.run())
-        broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox))
+        broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox), settings.nats_tls)
         async with broker:
             await broker.start()
             readiness.has("queues")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pydantic import SecretStr
 
 from shared.contracts import subjects
 from shared.runtime import metrics
+from shared.runtime.bus_tls import why_not
 from shared.runtime.clock import heed_cancellation, monotonic_s, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.logs import logger
@@ -260,7 +262,9 @@ def _refusal(error: APIError) -> Exception:
     return BusUnavailable(f"the bus refused: {error.description} ({error.err_code})")
 
 
-def connect_options(servers: list[str], seed: SecretStr | None, service: str) -> dict[str, Any]:
+def connect_options(
+    servers: list[str], seed: SecretStr | None, service: str, tls: ssl.SSLContext | None = None
+) -> dict[str, Any]:
     """Return the options of every connection to the bus, for nats-py and for FastStream alike."""
     options: dict[str, Any] = {
         "servers": servers,
@@ -275,57 +279,87 @@ def connect_options(servers: list[str], seed: SecretStr | None, service: str) ->
     }
     if seed is not None:
         options["nkeys_seed_str"] = seed.get_secret_value()
+    if tls is not None:
+        options |= {"tls": tls, "tls_handshake_first": True}
     return options
+
+
+class _Line:
+    """One connection and what becomes of it: readiness, metrics and the log are kept told."""
+
+    def __init__(self, ready: Readiness) -> None:
+        self.client = Client()
+        self.bus: Bus | None = None
+        self._ready = ready
+        self._refusals: set[str] = set()
+        """Reasons told since the last connection; each attempt brings the same one."""
+
+    def is_up(self) -> None:
+        """Note a connection that stands."""
+        metrics.BUS_CONNECTED.set(1)
+        self._refusals.clear()
+        self._ready.has("bus")
+
+    async def on_error(self, error: Exception) -> None:
+        """Note a fault; one that somebody has to mend is told once."""
+        metrics.BUS_ERRORS.inc()
+        if self.client.is_connecting or self.client.is_reconnecting:
+            _drop_socket(self.client)  # an attempt has failed; the next one takes a new socket
+        log.debug("bus_error", error=repr(error))
+        reason = why_not(error)
+        if reason is not None:
+            self._ready.needs("bus", reason)
+            if reason not in self._refusals:
+                self._refusals.add(reason)
+                log.warning("bus_refused", reason=reason)
+        heed_cancellation()  # nats-py waits in a way that may swallow it
+
+    async def on_disconnect(self) -> None:
+        """Note a connection that is lost."""
+        metrics.BUS_CONNECTED.set(0)
+        self._ready.needs("bus", "the connection is lost; trying again")
+        log.warning("bus_disconnected")
+
+    async def on_reconnect(self) -> None:
+        """Note a connection that has come back."""
+        metrics.BUS_RECONNECTS.inc()
+        self.is_up()
+        log.info("bus_reconnected")
+        if self.bus is not None:
+            self.bus.reconnected()
 
 
 @asynccontextmanager
 async def connected(
-    servers: list[str], seed: SecretStr | None, service: str, readiness: Readiness | None = None
+    servers: list[str],
+    seed: SecretStr | None,
+    service: str,
+    readiness: Readiness | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Bus]:
-    """Connect, waiting for a bus that is away, keep `readiness` told, and drain at the end."""
+    """Connect, waiting for a bus that is away, keep `readiness` told, and drain at the end.
+
+    A bus that refuses us, or that we do not trust, is waited for as well: its certificate may be put right meanwhile.
+    """
     ready = readiness or Readiness()
     ready.needs("bus", f"no connection yet to {', '.join(_without_credentials(each) for each in servers)}")
-    holder: list[Bus] = []
-
-    client = Client()
-
-    async def on_error(error: Exception) -> None:
-        metrics.BUS_ERRORS.inc()
-        if client.is_connecting or client.is_reconnecting:  # an attempt has failed; the next one takes a new socket
-            _drop_socket(client)
-        log.debug("bus_error", error=repr(error))
-        heed_cancellation()  # nats-py waits in a way that may swallow it
-
-    async def on_disconnect() -> None:
-        metrics.BUS_CONNECTED.set(0)
-        ready.needs("bus", "the connection is lost; trying again")
-        log.warning("bus_disconnected")
-
-    async def on_reconnect() -> None:
-        metrics.BUS_CONNECTED.set(1)
-        metrics.BUS_RECONNECTS.inc()
-        ready.has("bus")
-        log.info("bus_reconnected")
-        for bus in holder:
-            bus.reconnected()
-
+    line = _Line(ready)
+    client = line.client
     try:
         await client.connect(
-            **connect_options(servers, seed, service),
-            error_cb=on_error,
-            disconnected_cb=on_disconnect,
-            reconnected_cb=on_reconnect,
+            **connect_options(servers, seed, service, tls),
+            error_cb=line.on_error,
+            disconnected_cb=line.on_disconnect,
+            reconnected_cb=line.on_reconnect,
         )
         heed_cancellation()
     except BaseException:  # given up while connecting: a socket may be open already, and nobody else will close it
         await client.close()
         _drop_socket(client)
         raise
-    bus = Bus(client, service)
-    holder.append(bus)
-    metrics.BUS_CONNECTED.set(1)
-    ready.has("bus")
-    log.info("bus_connected")
+    bus = line.bus = Bus(client, service)
+    line.is_up()
+    log.info("bus_connected", is_tls=tls is not None)
     try:
         yield bus
     finally:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.runtime.bus_tls import tls_context
+
 Port = Annotated[int, Field(ge=0, le=65535)]
+MetricsFor = Literal["private", "everybody"]
 
 
 class ServiceSettings(BaseSettings):
@@ -23,11 +27,31 @@ class ServiceSettings(BaseSettings):
     nats_seed_file: Path | None = Field(
         default=None, description="A file with this service's nkey seed; without it the bus must be open."
     )
+    nats_ca_file: Path | None = Field(
+        default=None,
+        description="The authority of the bus's certificate, in PEM; with it the connection is TLS, and verified.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is logged.")
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines, `console` for people."
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on; loopback unless said otherwise.")
+    metrics_for: MetricsFor = Field(
+        default="private",
+        description="Who may read /metrics: callers from private networks and this machine, or `everybody`. Behind a"
+        " proxy set FORWARDED_ALLOW_IPS to its address, or all callers seem to be private.",
+    )
+
+    @field_validator("nats_ca_file")
+    @classmethod
+    def _is_an_authority(cls, value: Path | None) -> Path | None:
+        tls_context(value)  # a service does not start with a file that lets it trust nobody
+        return value
+
+    @property
+    def nats_tls(self) -> ssl.SSLContext | None:
+        """What verifies the bus; None where the connection is plain. Raises UntrustedBus."""
+        return tls_context(self.nats_ca_file, self.nats_servers)
 
     @property
     def nats_seed(self) -> SecretStr | None:
