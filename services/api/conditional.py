@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,8 @@ from services.api.projection import Held
 
 KEEP_S_MAX: Final = 15
 """A cache is at most this far behind, as a reader of the stream is at most one heartbeat."""
+TAKES_GZIP: Final = re.compile(r"(?:^|[\s,])(?:gzip|\*)\s*(?:,|$|;\s*q=(?:0\.\d*[1-9]|1))", re.IGNORECASE)
+"""RFC 9110, 12.5.3: named, or everything is, and not with a weight of 0."""
 
 
 def cache_control(remaining_s: float | None) -> str:
@@ -34,6 +37,15 @@ def respond(
     if matches(request.headers.getlist("if-none-match"), etag):
         return Response(status_code=304, headers=all_headers)
     return Response(body, headers=all_headers, media_type=media_type)
+
+
+def respond_packed(request: Request, body: bytes, packed: bytes, etag: str, caching: str, media_type: str) -> Response:
+    """Likewise for a file that is there plain and packed with gzip; each of the two has an ETag of its own."""
+    headers = {"Vary": "Accept-Encoding"}
+    if len(packed) >= len(body) or not TAKES_GZIP.search(request.headers.get("accept-encoding", "")):
+        return respond(request, body, etag, caching, media_type, headers)
+    own = f'{etag[:-1]}-gzip"'
+    return respond(request, packed, own, caching, media_type, {**headers, "Content-Encoding": "gzip"})
 
 
 def matches(values: list[str], etag: str) -> bool:

@@ -636,3 +636,20 @@ def test_hours_of_another_day_do_not_stretch_the_curve() -> None:
     drawn = chart(curve("2026-03-04", [1, 2, 3]), "x", Teller.of("en", "Europe/Paris"))
     assert drawn is not None
     assert [each.text for each in drawn.times] == ["09:00", "10:00"]
+
+
+async def test_a_file_is_packed_for_whom_it_may_be(client: httpx.AsyncClient) -> None:
+    [script] = re.findall(r'src="(/static/live\.[0-9a-f]+\.js)"', (await client.get("/")).text)
+    for path in (script, "/sw.js"):
+        plain = await client.get(path, headers={"Accept-Encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        refused = await client.get(path, headers={"Accept-Encoding": "br, gzip;q=0"})
+        assert "content-encoding" not in refused.headers
+        packed = await client.get(path, headers={"Accept-Encoding": "br;q=1.0, gzip;q=0.8"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert int(packed.headers["content-length"]) < len(plain.content) / 2
+        assert packed.text == plain.text
+        assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+        assert packed.headers["etag"] != plain.headers["etag"]
+        known = {"Accept-Encoding": "gzip", "If-None-Match": packed.headers["etag"]}
+        assert (await client.get(path, headers=known)).status_code == 304

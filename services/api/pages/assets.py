@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -21,10 +22,11 @@ CACHING: Final = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file: its path with the hash, its bytes and its media type."""
+    """One file: its path with the hash, its bytes, plain and packed with gzip, and its media type."""
 
     path: str
     content: bytes
+    packed: bytes
     media_type: str
 
 
@@ -52,5 +54,10 @@ def load() -> dict[str, Asset]:
             continue
         content = lean(file.read_text("utf-8"), suffix).encode()
         digest = blake2b(content, digest_size=6).hexdigest()
-        assets[file.name] = Asset(f"/static/{stem}.{digest}.{suffix}", content, media_type)
+        assets[file.name] = Asset(f"/static/{stem}.{digest}.{suffix}", content, pack(content), media_type)
     return assets
+
+
+def pack(content: bytes) -> bytes:
+    """Return bytes packed with gzip, the same ones for the same content."""
+    return gzip.compress(content, compresslevel=9, mtime=0)

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from services.api.conditional import respond
+from services.api.conditional import respond, respond_packed
 from services.api.pages import assets
 from services.api.pages.language import choose
 from services.api.pages.rendering import HTML, Renderer
@@ -36,7 +36,8 @@ def routes(renderer: Renderer) -> APIRouter:
         asset = by_path.get(f"/static/{name}")
         if asset is None:
             raise ProblemRaised("not-found", "There is no such file.")
-        return respond(request, asset.content, etag_of(asset.content), assets.CACHING, asset.media_type)
+        etag = etag_of(asset.content)
+        return respond_packed(request, asset.content, asset.packed, etag, assets.CACHING, asset.media_type)
 
     @router.get(OFFLINE)
     async def offline(request: Request, *, lang: Annotated[str, Query(max_length=35)] = "") -> Response:
@@ -47,11 +48,13 @@ def routes(renderer: Renderer) -> APIRouter:
         return respond(request, body, etag_of(body), PAGE_CACHING, HTML, headers)
 
     worker = service_worker_of(renderer)
+    packed_worker = assets.pack(worker)
 
     @router.get("/sw.js")
     async def service_worker(request: Request) -> Response:
         """Return the service worker: at the root, for it may act for pages beside and below only."""
-        return respond(request, worker, etag_of(worker), "no-cache", renderer.assets["sw.js"].media_type)
+        media_type = renderer.assets["sw.js"].media_type
+        return respond_packed(request, worker, packed_worker, etag_of(worker), "no-cache", media_type)
 
     @router.get("/manifest.webmanifest")
     async def manifest(request: Request) -> Response:

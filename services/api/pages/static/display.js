@@ -238,6 +238,7 @@ function screen(stage) {
         fit();
         tick();
       }
+      stage.dataset.fitted = ""; // from now on it is seen, and nothing moves that has not changed
       if (languages.every((each) => (slides.get(each) || {}).isProven)) stage.dataset.ready = "";
       if (isWanted) soon();
     }
