@@ -87,5 +87,7 @@ docs: install ## Write the generated references again (schemas, OpenAPI, metrics
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra tracing --group dev pyproject.toml --output-file requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:tools --output-file tools.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra tracing --constraint requirements.lock pyproject.toml --output-file requirements-runtime.lock
+	@printf 'hatchling\nsetuptools\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.lock - --output-file requirements-build.lock
 
 .PHONY: help install up test test-slow test-devices servers test-channels browser lighthouse faults mutations tools deploy-check containers check simulate bench accuracy fix docs lock

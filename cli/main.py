@@ -30,10 +30,15 @@ COMMANDS: Final = (
     "accuracy",
     "estimate",
     "run",
+    "probe",
 )
 """In the order in which people meet them. The module `cli.<name>` holds a typer application named `app`."""
 
-MODULES: Final = {"accuracy": "cli.accuracy_command", "statistics": "cli.statistics_command"}
+MODULES: Final = {
+    "accuracy": "cli.accuracy_command",
+    "statistics": "cli.statistics_command",
+    "probe": "cli.probe_command",
+}
 """Commands whose module is named otherwise, for a package has their name."""
 
 EPILOG: Final = """\
