@@ -462,6 +462,7 @@ def test_a_box_that_reboots_loses_bodies_and_sends_late_is_counted_as_far_as_can
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # an estimator minute by minute: a machine that does something else besides takes long
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), reboots=st.integers(0, 8))
 def test_hundreds_of_such_boxes_are(seed: int, reboots: int) -> None:
