@@ -22,7 +22,7 @@ async def serve(settings: Settings) -> None:
         ) as bus:
             await aggregate(bus, settings, readiness)
 
-    await service.run(health_app(readiness), settings.host, settings.port, [work()])
+    await service.run(health_app(readiness, settings.metrics_for), settings.host, settings.port, [work()])
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -38,8 +38,13 @@ from services.api.settings import ApiSettings
 from services.api.shelf import Shelf
 from services.api.stream import PATH, StatusStream
 from services.api.wishes import Wishes
+from shared.domain.token_bucket import Allowance
 from shared.runtime.health import Readiness
 from shared.runtime.health import routes as health_routes
+from shared.runtime.rate_limits import RateLimit
+
+BURST_S: Final = 30
+"""The rate of an address may be had for so long at once: a reading room that opens its telephones together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Parts:
             History(now, settings.history_reads_max),
             Feeds(now),
             Fediverse(now),
-            Wishes(now, settings.push_wishes_max, settings.push_asks_per_address_max, settings.push_services_here),
+            Wishes(settings.push_wishes_max, settings.push_asks_per_address_max, settings.push_services_here),
             Profiles(),
             now,
         )
@@ -86,7 +91,7 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     past = PastDays(parts.history)
     # The documentation page of the framework loads its script from elsewhere, which the policy forbids.
     api = Api(title="Placelibre", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None)
-    api.router.routes.extend(health_routes(parts.readiness))
+    api.router.routes.extend(health_routes(parts.readiness, settings.metrics_for))
     api.include_router(libraries.routes(shelf))
     api.include_router(cards.routes(shelf, Pictures()))
     api.include_router(qr.routes(shelf, parts.feeds))
@@ -117,7 +122,9 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
         stuck_after_s=settings.stuck_after_s,
         followed_max=settings.followed_max,
     )
-    return Front({PATH: stream}, api)
+    per_s = settings.requests_per_address_per_s
+    reads = RateLimit("api", "requests of an address", Allowance(per_s, max(per_s * BURST_S, 1.0)))
+    return Front({PATH: stream}, api, reads)
 
 
 async def explain(code: str) -> Response:

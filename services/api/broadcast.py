@@ -12,10 +12,10 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address, ip_address
 
 from services.api.connection import chunk_of
 from shared.runtime import metrics
+from shared.runtime.rate_limits import network_of
 
 
 class TooManyListeners(Exception):  # noqa: N818  named for what is the case
@@ -140,16 +140,3 @@ class Broadcaster:
 
     def _registries(self, listener: Listener) -> list[set[Listener]]:
         return [self._of_library[library] for library in listener.follows] or [self._of_everything]
-
-
-def network_of(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 network that one IPv6 customer is given."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a unix socket, or a test's name for itself
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> 64 << 64))

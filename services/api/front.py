@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.api.problems import BY_STATUS, PROBLEMS
 from shared.runtime import metrics
 from shared.runtime.problem import answer
+from shared.runtime.rate_limits import RateLimit, is_this_machine, network_of
+from shared.runtime.web_headers import CACHING, COMMON, WITH_PLACE
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -30,10 +32,8 @@ FRAMED_POLICY: Final = (
 )
 SHOWING: Final = "/embed"
 """The page that shows such a frame of our own."""
-SECURITY: Final = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
+SECURITY: Final = (*COMMON, WITH_PLACE)
+NOT_KEPT: Final = ((CACHING, b"no-store"),)
 CORS: Final = [
     (b"access-control-allow-origin", b"*"),
     # The date tells a script on another site what time it is here: its reader's clock may be wrong.
@@ -62,6 +62,8 @@ class Front:
 
     apps: Mapping[str, ASGIApp]
     other: ASGIApp
+    limit: RateLimit
+    """Of all requests of one address."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of scope go straight to the framework."""
@@ -73,18 +75,21 @@ class Front:
         is_head = scope["method"] == "HEAD"
         path: str = scope["path"]
         app = self.apps.get(path)
+        is_write = scope["method"] in WRITING
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                shared = CORS if path.startswith(SHARED) else ()
-                headers = [*message.get("headers", ()), _policy(path), *SECURITY, *shared]
+                shared = CORS if path.startswith(SHARED) and not is_write else ()
+                given = message.get("headers", ())
+                caching = () if any(name == CACHING for name, _ in given) else NOT_KEPT
+                headers = [*given, *caching, _policy(path), *SECURITY, *shared]
                 message = {**message, "headers": headers}
                 metrics.API_REQUESTS.labels(_route(inner, path if app else None), str(message["status"])).inc()
             elif is_head:
                 message = {**message, "body": b""}
             await send(message)
 
-        refusal = _refusal(scope)
+        refusal = _refusal(scope) or self._too_often(scope)
         if refusal is not None:
             await refusal(inner, receive, send_on)
         elif is_head and app is not None:
@@ -92,6 +97,18 @@ class Front:
             await Response(status_code=200, media_type="text/event-stream")(inner, receive, send_on)
         else:
             await (app or self.other)(inner, receive, send_on)
+
+    def _too_often(self, scope: Scope) -> Response | None:
+        client = scope.get("client")
+        address = client[0] if client else ""
+        if is_this_machine(address):
+            return None
+        retry_after_s = self.limit.retry_after_s(network_of(address))
+        if not retry_after_s:
+            return None
+        return answer(
+            PROBLEMS["too-many-requests"], "This address asks more often than it may.", retry_after_s=retry_after_s
+        )
 
 
 def _policy(path: str) -> tuple[bytes, bytes]:

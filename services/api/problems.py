@@ -34,6 +34,12 @@ PROBLEMS: Final = table(
         "too-many-wishes-here", 429, "Too many wishes from this address", "Try again after the seconds in Retry-After."
     ),
     Problem("push-unavailable", 503, "Wishes cannot be kept just now", "Try again after the seconds in Retry-After."),
+    Problem(
+        "too-many-requests",
+        429,
+        "Too many requests from this address",
+        "Try again after the seconds in Retry-After; follow /v1/stream instead of asking again and again.",
+    ),
     Problem("body-not-wanted", 413, "A request to read needs no body", "Send none."),
     Problem(
         "too-many-streams-here",

@@ -25,6 +25,14 @@ class ApiSettings(ServiceSettings):
         description="Open event streams from one address (one /64 network of IPv6); the next one gets a 429."
         " Behind a proxy, set FORWARDED_ALLOW_IPS to its address, or everybody shares this.",
     )
+    requests_per_address_per_s: float = Field(
+        default=200,
+        ge=0,
+        le=100_000,
+        description="Requests a second, for long, from one address (one /64 network of IPv6), 30 s' worth of them at"
+        " once; more get a 429. A university behind one address, or a wall of displays, stays below. This machine has"
+        " no limit. Behind a proxy set FORWARDED_ALLOW_IPS to its address, or all readers are one. 0: no limit.",
+    )
     followed_max: int = Field(
         default=5_000,
         ge=1,

@@ -5,15 +5,12 @@ Nobody logs in, so everything has a limit: per browser, per address, and in all.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from pydantic import ValidationError
 
-from services.api.broadcast import network_of
 from shared.contracts import subjects
 from shared.contracts.push import (
     HTTPS_PORT,
@@ -26,18 +23,18 @@ from shared.contracts.push import (
     host_of,
     wish_key,
 )
+from shared.domain.token_bucket import Allowance
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
 from shared.runtime.public_address import NoSuchHost, NotPublic, public_address
+from shared.runtime.rate_limits import RateLimit, network_of
 
 log = logger(__name__)
 
 PER_BROWSER_MAX: Final = 5
 """Wishes of one browser at a time."""
 ASKS_SPAN: Final = timedelta(hours=1)
-ADDRESSES_MAX: Final = 10_000
-"""Addresses whose asking is counted; the one that asked longest ago is forgotten first."""
 
 
 class AsksTooMuch(Exception):  # noqa: N818  an answer, not a fault
@@ -60,7 +57,6 @@ class NoRoom(Exception):  # noqa: N818
 class Wishes:
     """The wishes that there are, by their browser. `bus` is None until there is a connection."""
 
-    now: Callable[[], datetime]
     wishes_max: int
     asks_max: int
     is_here_allowed: bool = False
@@ -70,7 +66,16 @@ class Wishes:
     """The libraries that tell."""
     _by_browser: dict[str, set[str]] = field(default_factory=dict)
     _count: int = 0
-    _asked: OrderedDict[str, deque[datetime]] = field(default_factory=OrderedDict)
+    _asked: RateLimit = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin to count who asks."""
+        self.allow(self.asks_max)
+
+    def allow(self, asks_max: int) -> None:
+        """Let each address ask so often in an hour; what was asked before is forgotten."""
+        allowance = Allowance(asks_max / ASKS_SPAN.total_seconds(), asks_max)
+        self._asked = RateLimit("api", "push wishes of an address", allowance)
 
     async def follow(self, bus: Bus) -> None:
         """Know who offers and who waits, for ever."""
@@ -112,14 +117,9 @@ class Wishes:
 
     def may_ask(self, address: str) -> None:
         """Count one asking of an address. Raises AsksTooMuch."""
-        network, at = network_of(address), self.now()
-        asked = self._asked.setdefault(network, deque(maxlen=self.asks_max))
-        self._asked.move_to_end(network)
-        if len(self._asked) > ADDRESSES_MAX:
-            self._asked.popitem(last=False)
-        if len(asked) == self.asks_max and at - asked[0] < ASKS_SPAN:
-            raise AsksTooMuch(int((ASKS_SPAN - (at - asked[0])).total_seconds()) + 1)
-        asked.append(at)
+        retry_after_s = self._asked.retry_after_s(network_of(address))
+        if retry_after_s:
+            raise AsksTooMuch(retry_after_s)
 
     async def fault_of(self, endpoint: str) -> str | None:
         """Return why an address is none to send notifications to, as a code; None for one that may be."""

@@ -123,7 +123,7 @@ async def serve(settings: Settings) -> None:
                 group.create_task(wanted.follow(bus, bucket))
             group.create_task(Leafs(settings, wanted, bus).follow())
 
-    await service.run(health_app(readiness), settings.host, settings.port, [work()])
+    await service.run(health_app(readiness, settings.metrics_for), settings.host, settings.port, [work()])
 
 
 def main() -> None:

@@ -6,10 +6,9 @@ Pure ASGI, so that a stranger's body, or one too large, never is in memory.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -21,8 +20,8 @@ from services.ingest.problems import PROBLEMS
 from services.ingest.routes import Door
 from services.ingest.senders import Sender
 from shared.runtime import metrics
-from shared.runtime.clock import monotonic_s
 from shared.runtime.problem import answer
+from shared.runtime.rate_limits import network_of
 
 DEVICES: Final = "/v1/devices/"
 ENROLMENTS: Final = "/v1/staff/enrolments"
@@ -38,34 +37,15 @@ SOURCE_AT_ONCE: Final = 8
 """Requests in hand of one source: one device that sends slowly, or somebody with its address, keeps out nobody else."""
 KEY_AT_ONCE: Final = 64
 STRANGERS_AT_ONCE: Final = 8
-STRANGER_TRIES: Final = 20
-STRANGER_SPAN_S: Final = 60.0
-"""So many requests of one address without a key in that time. Nobody guesses a code; this is against the noise."""
-STRANGERS_KEPT: Final = 4096
+BODY_OF_NOTHING: Final = 1024
+"""Some clients send an empty JSON value along with a GET."""
+
+
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class _Gone(Exception):  # noqa: N818
     """The sender hung up."""
-
-
-@dataclass(slots=True)
-class Strangers:
-    """How often each address has come without a key lately."""
-
-    seen: OrderedDict[str, deque[float]] = field(default_factory=OrderedDict)
-
-    def wait_s(self, address: str, at_s: float) -> float:
-        """Note a try and return 0, or how long the address has to wait for its next one."""
-        tries = self.seen.setdefault(address, deque())
-        self.seen.move_to_end(address)
-        while len(self.seen) > STRANGERS_KEPT:
-            self.seen.popitem(last=False)
-        while tries and at_s - tries[0] >= STRANGER_SPAN_S:
-            tries.popleft()
-        if len(tries) >= STRANGER_TRIES:
-            return STRANGER_SPAN_S - (at_s - tries[0])
-        tries.append(at_s)
-        return 0.0
 
 
 class Front:
@@ -77,12 +57,15 @@ class Front:
         self._door = door
         self._in_hand: Counter[str] = Counter()
         """Requests in hand, by who sends them; of those who send none there is no entry."""
-        self._strangers = Strangers()
+        self._limits = door.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse early, or hand the request on."""
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if scope["method"] in READING:
+            await self._let_read(scope, receive, send)
             return
         door = self._door
         if door.in_hand >= door.settings.max_requests_at_once:
@@ -94,24 +77,42 @@ class Front:
         finally:
             door.in_hand -= 1
 
+    async def _let_read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on what only asks, without a body."""
+        retry_after_s = self._limits.read_of_address(_address(scope))
+        if retry_after_s:
+            await self._refuse(_too_often("This address asks too often.", retry_after_s), scope, receive, send)
+            return
+        if _has_body(Headers(scope=scope)):
+            detail = "What only asks needs no body."
+            await self._refuse(answer(PROBLEMS["body-too-large"], detail), scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         if scope["path"].startswith(DEVICES):
             source = self._door.registry.source_of_token(scope["path"].removeprefix(DEVICES).partition("/")[0])
             if source is None:
                 unknown = answer(PROBLEMS["no-such-device"], "No source has this address.")
-                await self._refuse(unknown, scope, receive, send)
+                await self._refuse_stranger(unknown, scope, receive, send)
                 return
             limit = self._door.settings.max_device_body_bytes
-            async with self._place(f"source {source.id}", SOURCE_AT_ONCE) as is_free:
-                await self._hand_on({"source": source}, limit, scope, receive, send, is_free=is_free)
+            who = f"source {source.id}"
+            if await self._is_too_often(who, scope, receive, send):
+                return
+            async with self._place(who, SOURCE_AT_ONCE) as is_free:
+                await self._hand_on({"source": source}, limit, scope, receive, send, is_free=is_free, who=who)
             return
         if scope["path"] == ENROLMENTS:
             await self._let_stranger_in(scope, receive, send)
             return
         sender = sender_of(self._door, headers)
         if not isinstance(sender, Sender):
-            await self._refuse(sender, scope, receive, send)
+            await self._refuse_stranger(sender, scope, receive, send)
+            return
+        who = "" if sender.is_simulation else f"key {sender.key_id}"
+        if who and await self._is_too_often(who, scope, receive, send):
             return
         is_sign_in = scope["path"] == SIGN_IN
         if not sender.may_write and not is_sign_in and scope["path"] != TOGETHER:
@@ -120,17 +121,33 @@ class Front:
             return
         limit = STAFF_BODY_BYTES if is_sign_in else self._door.settings.max_body_bytes
         async with self._place(f"key {sender.key_id}", KEY_AT_ONCE) as is_free:
-            await self._hand_on({"sender": sender}, limit, scope, receive, send, is_free=is_free)
+            await self._hand_on({"sender": sender}, limit, scope, receive, send, is_free=is_free, who=who)
 
     async def _let_stranger_in(self, scope: Scope, receive: Receive, send: Send) -> None:
-        address = scope["client"][0] if scope.get("client") else ""
-        wait_s = self._strangers.wait_s(address, monotonic_s())
-        if wait_s > 0:
-            refusal = answer(PROBLEMS["too-many-tries"], "Too many from this address.", retry_after_s=round(wait_s) + 1)
+        retry_after_s = self._limits.strangers.retry_after_s(network_of(_address(scope)))
+        if retry_after_s:
+            refusal = answer(PROBLEMS["too-many-tries"], "Too many from this address.", retry_after_s=retry_after_s)
             await self._refuse(refusal, scope, receive, send)
             return
         async with self._place("strangers", STRANGERS_AT_ONCE) as is_free:
             await self._hand_on({}, STAFF_BODY_BYTES, scope, receive, send, is_free=is_free)
+
+    async def _is_too_often(self, who: str, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Refuse what comes too often, from one key, source or address; say whether it was refused."""
+        retry_after_s, words = self._limits.requests_of_key.retry_after_s(who), "This sender sends too often."
+        if not retry_after_s:
+            retry_after_s, words = self._limits.write_of_address(_address(scope)), "This address sends too often."
+        if retry_after_s:
+            await self._refuse(_too_often(words, retry_after_s), scope, receive, send)
+        return retry_after_s > 0
+
+    async def _refuse_stranger(self, refusal: Response, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse whoever has no valid key; who does nothing else is told so in fewer words, and when to try again."""
+        retry_after_s = self._limits.wrong_keys.retry_after_s(network_of(_address(scope)))
+        if retry_after_s:
+            detail = "This address has sent too many requests without a valid key."
+            refusal = answer(PROBLEMS["too-many-wrong-keys"], detail, retry_after_s=retry_after_s)
+        await self._refuse(refusal, scope, receive, send)
 
     @asynccontextmanager
     async def _place(self, who: str, most: int) -> AsyncIterator[bool]:
@@ -147,7 +164,15 @@ class Front:
                 del self._in_hand[who]
 
     async def _hand_on(
-        self, state: dict[str, object], limit: int, scope: Scope, receive: Receive, send: Send, *, is_free: bool
+        self,
+        state: dict[str, object],
+        limit: int,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        is_free: bool,
+        who: str = "",
     ) -> None:
         """Read the body, of at most `limit` bytes, and hand the request on with who sends it in its state."""
         if not is_free:
@@ -166,6 +191,10 @@ class Front:
         if body is None:
             detail = f"At most {limit} bytes are taken in one request."
             await self._refuse(answer(PROBLEMS["body-too-large"], detail), scope, receive, send)
+            return
+        retry_after_s = self._limits.bytes_of_key.retry_after_s(who, len(body)) if who else 0
+        if retry_after_s:
+            await self._refuse(_too_often("This sender sends too much.", retry_after_s), scope, receive, send)
             return
         is_given = False
 
@@ -202,3 +231,18 @@ class Front:
         response.headers["Connection"] = "close"
         metrics.INGEST_REQUESTS.labels(str(response.status_code)).inc()
         await response(scope, receive, send)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _has_body(headers: Headers) -> bool:
+    """Tell whether a body comes that nobody wants: it would be read into memory before anybody could say so."""
+    length = headers.get("content-length", "0")
+    return "transfer-encoding" in headers or not length.isdigit() or int(length) > BODY_OF_NOTHING
+
+
+def _too_often(detail: str, retry_after_s: int) -> Response:
+    return answer(PROBLEMS["too-many-requests"], detail, retry_after_s=retry_after_s)

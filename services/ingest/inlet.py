@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.ingest.body import Body
+from services.ingest.intake import QuarantineFull
 from services.ingest.problems import PROBLEMS
 from services.ingest.routes import RETRY_AFTER_FULL_S, RETRY_AFTER_S, Door
 from shared.contracts.devices import AnySource
@@ -52,6 +53,10 @@ def router(door: Door) -> APIRouter:
                 200: {"description": "Stored, or kept in quarantine: `stored`, `quarantined` and `reasons` say which."},
                 404: {"description": "No source has this address."},
                 413: {"description": "The body is too large."},
+                429: {
+                    "description": "This source or address sends too often or too much, or has filled its share of"
+                    " quarantine; send the same again after `Retry-After`."
+                },
                 503: {"description": "The bus is away or full; send the same again after `Retry-After`."},
             },
             response_class=JSONResponse,
@@ -78,6 +83,10 @@ async def _take(door: Door, request: Request) -> Response:
     body = Body(source, data, request.headers.get("content-type", ""), now(), rest)
     try:
         taken = await door.intake.take(body)
+    except QuarantineFull as error:
+        metrics.DEVICE_BODIES.labels(source.type, "no-room").inc()
+        detail = "Nothing was acknowledged but what could be counted."
+        return answer(PROBLEMS["quarantine-full"], detail, retry_after_s=error.retry_after_s)
     except BusFull:
         return answer(PROBLEMS["bus-full"], "Nothing was acknowledged.", retry_after_s=RETRY_AFTER_FULL_S)
     except BusUnavailable:

@@ -24,11 +24,20 @@ from services.ingest.registry import Known, Registry
 from services.ingest.scrub import Scrubbed, scrub
 from services.ingest.store import QUARANTINE_TYPE, attributes, store
 from shared.contracts import subjects
-from shared.contracts.devices import FolderSource, PollSource, QuarantinedBody, SftpSource, serial_token
+from shared.contracts.devices import (
+    FolderSource,
+    ListenerSource,
+    PollSource,
+    QuarantinedBody,
+    SftpSource,
+    UrlSource,
+    serial_token,
+)
 from shared.contracts.readings import MAX_READINGS_PER_REQUEST
 from shared.runtime import metrics
-from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.logs import logger
+from shared.runtime.rate_limits import RateLimit
 
 log = logger(__name__)
 
@@ -40,6 +49,19 @@ MAX_UNCLAIMED_CHARACTERS: Final = 1024 * 1024
 MAX_REASON: Final = 400
 ARCHIVES: Final = (FolderSource, PollSource, SftpSource)
 """Sources whose bodies tell of earlier: when they come says nothing about a device's clock."""
+SENT: Final = (UrlSource, ListenerSource)
+"""Sources whose bodies come by themselves, from whoever knows an address or a password: these have a share each of
+quarantine. What we fetch, from servers that the configuration names, fills no more than we ask for."""
+OF_A_RECORD: Final = 500
+"""Bytes that the words around a body in quarantine take, about."""
+
+
+class QuarantineFull(BusFull):
+    """The source has filled its share of quarantine; nothing is acknowledged. `retry_after_s` says when it may."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("this source has filled its share of quarantine")
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(slots=True)
@@ -48,6 +70,8 @@ class Intake:
 
     registry: Registry
     store_timeout_s: float
+    share: RateLimit | None = None
+    """Of quarantine, in bytes, by source."""
     bus: Bus | None = None
     states: DeviceStates | None = None
 
@@ -57,7 +81,10 @@ class Intake:
         return self.states
 
     async def take(self, body: Body) -> Taken:
-        """Store what a body says. Raises BusUnavailable, BusFull: nothing is acknowledged; bring it again."""
+        """Store what a body says.
+
+        Raises BusUnavailable, BusFull, QuarantineFull: nothing is acknowledged; bring it again.
+        """
         if self.registry.source(body.source.id) is None:
             raise BusUnavailable("its source is not configured any more")
         taking = _Taking(self, body, body.document())
@@ -183,12 +210,14 @@ class _Taking:
             faults = [*(f"{each.place}: {each.reason}" for each in report.faults), *_words(normal.faults)]
             if faults and is_new:
                 code: Code = "partly" if normal.accepted else "refused" if normal.faults else "unreadable"
-                await self._quarantine(report.serial, code, "; ".join(faults), known)
+                counts = bool(normal.accepted)
+                await self._quarantine(report.serial, code, "; ".join(faults), known, counts=counts)
                 normal.state.quarantined += 1
             elif normal.unled and is_new:
                 # They count once somebody leads their line somewhere: the body is read again then.
                 reason = f"line {', '.join(dict.fromkeys(normal.unled))[:120]} is led nowhere"
-                await self._quarantine(report.serial, "partly", reason, known)
+                counts = bool(normal.accepted)
+                await self._quarantine(report.serial, "partly", reason, known, counts=counts)
             if normal.found:
                 # Kept before anything of it counts: after a crash the same passages must not count in two meanings.
                 kept.state.lines = normal.state.lines
@@ -239,12 +268,30 @@ class _Taking:
             self.scrubbed = scrub(self.document)
         return self.scrubbed
 
-    async def _quarantine(self, serial: str, code: Code, reason: str, known: Known | None = None) -> None:
-        """Keep the body without its pictures. Raises BusUnavailable, BusFull."""
+    def _is_beyond_share(self) -> int:
+        """Return after how many seconds the source may fill more of quarantine; 0 for now."""
+        share, source = self.intake.share, self.body.source
+        if share is None or not isinstance(source, SENT):
+            return 0
+        return share.retry_after_s(f"source {source.id}", len(self._kept().text) + OF_A_RECORD)
+
+    async def _quarantine(
+        self, serial: str, code: Code, reason: str, known: Known | None = None, *, counts: bool = False
+    ) -> None:
+        """Keep the body without its pictures; `counts` where other parts of it do, with or without it being kept.
+
+        Raises BusUnavailable, BusFull, QuarantineFull.
+        """
         intake, body = self.intake, self.body
         assert intake.bus is not None
+        retry_after_s = self._is_beyond_share()
+        if retry_after_s and not counts:
+            raise QuarantineFull(retry_after_s)
         self.outcome = code
         self.reasons.append(reason[:MAX_REASON])
+        if retry_after_s:  # what can be counted of it counts all the same
+            self.reasons.append("the body is not kept: this source has filled its share of quarantine")
+            return
         self.quarantined.add(serial)
         library = known.library.id if known else intake.registry.library_of(body.source)
         scrubbed = self._kept()

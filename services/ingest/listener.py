@@ -20,6 +20,7 @@ import nats.errors
 from nats.aio.msg import Msg
 
 from services.ingest.body import Body, Takes
+from services.ingest.intake import QuarantineFull
 from shared.contracts import subjects
 from shared.contracts.devices import AnySource, ListenerSource
 from shared.runtime import metrics
@@ -154,6 +155,11 @@ class Listener:
         body = Body(source, message.data, "", received_at(message), topic_of(message.subject))
         try:
             await self.intake.take(body)
+        except QuarantineFull:
+            # Put back, it would stand in the way of other sources' bodies; the device has had its receipt.
+            metrics.DEVICE_BODIES.labels("listener", "no-room").inc()
+            await _answer(message.term())
+            return 0.0
         except BusFull:
             return FULL_S
         except BusUnavailable:

@@ -8,6 +8,7 @@ from random import SystemRandom
 from secrets import token_hex
 
 from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.requests import Request
 from fastapi.responses import Response
@@ -37,11 +38,12 @@ from shared.runtime.applied_libraries import Shelves, follow
 from shared.runtime.bus import Bus, connected
 from shared.runtime.health import Readiness, routes
 from shared.runtime.problem import answer, explanation
+from shared.runtime.web_headers import WithHeaders
 
 
 def create_app(door: Door, readiness: Readiness) -> ASGIApp:
     """Return ingest's application behind its front."""
-    return Front(api(door, readiness), door)
+    return WithHeaders(Front(api(door, readiness), door))
 
 
 def api(door: Door, readiness: Readiness) -> FastAPI:
@@ -55,12 +57,25 @@ def api(door: Door, readiness: Readiness) -> FastAPI:
     app.include_router(desk_readings.router(door))
     app.include_router(site.router())
     app.include_router(staff.router())
-    app.router.routes.extend(routes(readiness))
+    app.router.routes.extend(routes(readiness, door.settings.metrics_for))
 
     @app.exception_handler(HTTPException)
     async def on_http_error(_: Request, error: HTTPException) -> Response:
         code = BY_STATUS.get(error.status_code, "not-found")
         return answer(PROBLEMS[code], f"{PROBLEMS[code].title}.", headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(_: Request, error: RequestValidationError) -> Response:
+        # Where and what kind, never the value: an echo of the input is a way in.
+        faults = [
+            {"where": ".".join(str(part) for part in each["loc"])[:80], "reason": str(each["type"])}
+            for each in error.errors()[:10]
+        ]
+        return answer(PROBLEMS["invalid-request"], f"{len(faults)} of the parameters cannot be used.", errors=faults)
+
+    @app.exception_handler(Exception)
+    async def on_fault(_: Request, __: Exception) -> Response:
+        return answer(PROBLEMS["internal"], "The request could not be answered.")
 
     @app.get("/problems/{code}", include_in_schema=False)
     async def explain(code: str) -> Response:

@@ -52,6 +52,25 @@ PROBLEMS: Final = table(
     Problem("wrong-pin", 403, "The PIN is wrong", "`left` says how many tries are left before a pause."),
     Problem("locked", 429, "Too many wrong PINs", "Try again after the seconds in Retry-After."),
     Problem("too-many-tries", 429, "Too many tries", "Try again after the seconds in Retry-After."),
+    Problem(
+        "too-many-requests",
+        429,
+        "More requests than one sender may send",
+        "Send the same request again after the seconds in Retry-After, and several readings in one request from then"
+        " on.",
+    ),
+    Problem(
+        "too-many-wrong-keys",
+        429,
+        "Too many requests without a valid key",
+        "Compare the key or the address with what `placelibre keys new` or `placelibre devices new` printed.",
+    ),
+    Problem(
+        "quarantine-full",
+        429,
+        "This sender has filled its share of quarantine",
+        "See `placelibre devices` for what is wrong with what it sends; claim its devices, or put its bodies right.",
+    ),
     Problem("forbidden", 403, "This key may not send this", "See `errors` for which items and why."),
     Problem("not-found", 404, "There is nothing here", "Readings go to /v1/readings; see /openapi.json."),
     Problem(
@@ -82,7 +101,9 @@ PROBLEMS: Final = table(
     Problem("busy", 503, "Too many requests at once", AGAIN),
     Problem("bus-unavailable", 503, "The readings cannot be stored just now", AGAIN),
     Problem("bus-full", 503, "The readings cannot be stored: the bus is full", AGAIN),
+    Problem("invalid-request", 422, "A parameter is not valid", "See /openapi.json for what it may be."),
+    Problem("internal", 500, "Something went wrong here", "Try again later; the fault has been logged."),
 )
 
-BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed"}
+BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 500: "internal"}
 """What stands for an error that came with no more than an HTTP status."""

@@ -15,18 +15,19 @@ from services.ingest.bodies import MEDIA_TYPES, Fault, UnreadableBody, Unsupport
 from services.ingest.desk_watch import Desks, clock_of
 from services.ingest.intake import Intake
 from services.ingest.library_clock import LibraryClock
+from services.ingest.limits import Limits
 from services.ingest.normalise import Accepted, normalise
 from services.ingest.problems import PROBLEMS
 from services.ingest.registry import Registry
 from services.ingest.senders import Sender, Senders
 from services.ingest.settings import Settings
 from services.ingest.sources.keeper import Trouble
-from services.ingest.store import quarantine, store
+from services.ingest.store import quarantine, size_in_quarantine, store
 from shared.contracts.readings import READING
 from shared.domain.library import ClockKind
 from shared.runtime import metrics
-from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.audit import AuditTrail
+from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import monotonic_s, now
 from shared.runtime.problem import answer
 
@@ -52,12 +53,14 @@ class Door:
     """What staff are shown, once the bus is connected; at a branch nothing is."""
     source_troubles: Mapping[str, Trouble] = field(default_factory=dict)
     """What is wrong with sources that are fetched, by their ids."""
-    intake: Intake = field(init=False)
     audit: AuditTrail = field(default_factory=lambda: AuditTrail("ingest"))
+    intake: Intake = field(init=False)
+    limits: Limits = field(init=False)
 
     def __post_init__(self) -> None:
         """Give devices' bodies the same limits."""
-        self.intake = Intake(self.registry, self.settings.store_timeout_s)
+        self.limits = Limits.of(self.settings)
+        self.intake = Intake(self.registry, self.settings.store_timeout_s, self.limits.quarantine)
 
 
 def router(door: Door) -> APIRouter:
@@ -137,6 +140,10 @@ async def store_or_refuse(
     if bus is None or not bus.is_connected:
         return come_back("bus-unavailable", RETRY_AFTER_S)
     started = monotonic_s()
+    if faults:
+        retry_after_s = door.limits.quarantine.retry_after_s(f"key {sender.key_id}", size_in_quarantine(faults))
+        if retry_after_s:
+            return come_back("quarantine-full", retry_after_s)
     try:
         if faults:
             device = sender.key.device if sender.key else sender.key_id
@@ -241,6 +248,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
         413: "The body is too large.",
         415: "A media type or an encoding that is not read here.",
         422: "Items that are wrong, by index and reason; nothing was stored.",
+        429: "This key or address sends too often or too much; come back after `Retry-After` with the same request.",
         503: "The bus is away or full, or too much is in hand; come back after `Retry-After` with the same request.",
     }
     return {status: {"description": words} for status, words in described.items()}

@@ -32,6 +32,33 @@ class Settings(ServiceSettings):
     store_timeout_s: Annotated[float, Field(gt=0, le=60)] = Field(
         default=5.0, description="How long the bus may take to acknowledge before the sender is told to come back."
     )
+    requests_per_key_per_s: Annotated[float, Field(ge=0, le=100_000)] = Field(
+        default=100,
+        description="Requests a second, for long, that one key or one source may send, 20 s' worth of them at once;"
+        " more get a 429. A gateway that speaks for 200 boxes, all of them at a busy door, stays below. 0: no limit.",
+    )
+    kib_per_key_per_s: Annotated[float, Field(ge=0, le=1_000_000)] = Field(
+        default=1024,
+        description="KiB a second, likewise, 32 s' worth at once: some 4,000 readings a second, or ten pictures."
+        " 0: no limit.",
+    )
+    requests_per_address_per_s: Annotated[float, Field(ge=0, le=100_000)] = Field(
+        default=500,
+        description="Requests a second, for long, from one address (one /64 network of IPv6), whoever sends them, 20 s'"
+        " worth at once; a large library behind one address stays below. This machine has no limit. Behind a proxy set"
+        " FORWARDED_ALLOW_IPS to the proxy's address, or all senders are one. 0: no limit.",
+    )
+    wrong_keys_per_address_per_min: Annotated[float, Field(ge=0, le=100_000)] = Field(
+        default=120,
+        description="Requests a minute without a valid key, from one address, that are told what is wrong with them;"
+        " the rest get a 429 as long as they go on. Valid keys from there are taken all the while. 0: no limit.",
+    )
+    quarantine_mib_per_source: Annotated[float, Field(ge=0, le=1024)] = Field(
+        default=16,
+        description="MiB that what one source or key sends, and nobody can count, may take up in quarantine at once;"
+        " three eighths of it come back in a day. Quarantine holds 256 MiB for seven days, so no source fills it for"
+        " the others. 0: no limit.",
+    )
     simulation_key_sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = Field(
         default="",
         description="The hash of the key with which a simulation or a playback may set the time of libraries whose"

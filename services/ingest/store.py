@@ -70,6 +70,11 @@ async def quarantine(bus: Bus, faults: list[Fault], device: str, received_at: da
     await bus.publish(subjects.quarantined(device), body, message_id=identity, headers=headers, timeout_s=timeout_s)
 
 
+def size_in_quarantine(faults: list[Fault]) -> int:
+    """Return about how many bytes these take up in quarantine: base64, and the words around it."""
+    return sum(len(each.raw) * 4 // 3 + len(each.reason) + 100 for each in faults)
+
+
 def attributes(identity: str, kind: str, at: datetime) -> dict[str, str]:
     """Return the headers of a message of ours on the bus: CloudEvents 1.0 in binary mode."""
     return {

@@ -41,7 +41,7 @@ async def serve(settings: Settings) -> None:
         async with connected(settings.nats_servers, settings.nats_seed, SERVICE, readiness, settings.nats_tls) as bus:
             await publish(bus, settings, readiness)
 
-    await service.run(health_app(readiness), settings.host, settings.port, [work()])
+    await service.run(health_app(readiness, settings.metrics_for), settings.host, settings.port, [work()])
 
 
 async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:

@@ -55,21 +55,9 @@ async def run(
     Raises:
         ServiceFailed: a piece of work failed or ended by itself; the process should exit and be restarted.
     """
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=30,
-        limit_concurrency=None,
-        backlog=2048,
-        loop="uvloop",
-        http=http,
-        ws="none",
-    )
+    config = config_of(app, host, port, http)
+    if config.forwarded_allow_ips == "*":
+        log.warning("forwarded_from_anybody", advice="name the proxies in FORWARDED_ALLOW_IPS: senders can be anybody")
     server = _Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,3 +76,31 @@ async def run(
     await asyncio.wait([serving, *tasks], timeout=STOP_S)
     if failures or ended_early:
         raise ServiceFailed("background work ended; see the log line before this one")
+
+
+def config_of(
+    app: ASGIApp, host: str, port: int, http: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
+) -> uvicorn.Config:
+    """Return how every service serves.
+
+    For whom a proxy asks is believed of the proxies that FORWARDED_ALLOW_IPS names (addresses and networks by commas),
+    without it of one on this machine; of everybody else X-Forwarded-For is nothing. Of several addresses in it the last
+    counts that is no such proxy: what stands before it anybody may have written.
+    """
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=True,
+        forwarded_allow_ips=None,  # the environment's word, which is uvicorn's own name for it
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=30,
+        limit_concurrency=None,
+        backlog=2048,
+        loop="uvloop",
+        http=http,
+        ws="none",
+    )

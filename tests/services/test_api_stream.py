@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.bus_server import BusServer
-from services.api.broadcast import Broadcaster, Listener, TooManyFromAddress, network_of
+from services.api.broadcast import Broadcaster, Listener, TooManyFromAddress
 from services.api.following import take, tell_expired
 from services.api.projection import Projection
 from services.api.stream import StatusStream, Wanted
@@ -24,6 +24,7 @@ from shared.contracts import subjects
 from shared.contracts.status import PublicStatus
 from shared.runtime.bus import Bus, Entry
 from shared.runtime.log_reader import Update, Updates
+from shared.runtime.rate_limits import network_of
 from tests.services.api_running import NOON, RunningApi, Wall, eventually, public, running_api
 
 READ_TIMEOUT_S = 10.0

@@ -20,7 +20,7 @@ import pytest
 from cli.bus_server import BusServer
 from services.ingest import desk_watch
 from services.ingest.desk_routes import WAITING_OF_ONE
-from services.ingest.front import STRANGER_TRIES
+from services.ingest.limits import STRANGER_TRIES
 from services.ingest.main import create_app, with_devices
 from services.ingest.pins import kept
 from services.ingest.routes import Door
