@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from shared.contracts.subjects import PARTITIONS
 from shared.runtime.settings import Port, ServiceSettings
@@ -26,6 +26,16 @@ class Settings(ServiceSettings):
     checkpoint_every_s: Annotated[float, Field(ge=0.1, le=600)] = Field(
         default=10.0, description="How often state is stored; bounds how much of the log is read again after a crash."
     )
+
+    @model_validator(mode="after")
+    def _is_one_of_them(self) -> Self:
+        """Refuse an ordinal beyond the replicas: it would own what another one owns already."""
+        if self.ordinal >= self.replicas:
+            raise ValueError(
+                f"ordinal {self.ordinal} is beyond the {self.replicas} replicas, counted from 0:"
+                " PLACELIBRE_REPLICAS has to be the number of aggregators there are"
+            )
+        return self
 
     @property
     def partitions(self) -> tuple[int, ...]:

@@ -372,6 +372,13 @@ async def test_two_aggregators_share_the_partitions_and_each_library_has_one_wri
     assert sum(map(len, owned)) == subjects.PARTITIONS
 
 
+@pytest.mark.parametrize(("ordinal", "replicas"), [(1, 1), (2, 2), (5, 3)])
+def test_an_ordinal_beyond_the_replicas_is_refused(ordinal: int, replicas: int) -> None:
+    """`kubectl scale` alone would make one: it would own what another one owns already."""
+    with pytest.raises(ValueError, match="PLACELIBRE_REPLICAS has to be the number of aggregators"):
+        Settings(ordinal=ordinal, replicas=replicas)
+
+
 async def test_a_restart_goes_on_where_the_checkpoint_ends(operator: Bus, bus_server: BusServer) -> None:
     await operator.bucket(subjects.LIBRARIES).put("branch", config().model_dump_json(by_alias=True).encode())
     subject = subjects.readings(subjects.partition_of("branch"))
