@@ -17,7 +17,7 @@ async def serve(settings: Settings) -> None:
     readiness.needs("bus", "not connected yet")
 
     async def work() -> None:
-        async with connected(settings.nats_servers, settings.nats_seed, "auditor", readiness) as bus:
+        async with connected(settings.nats_servers, settings.nats_seed, "auditor", readiness, settings.nats_tls) as bus:
             await audit(bus, settings, readiness)
 
     await service.run(health_app(readiness), settings.host, settings.port, [work()])

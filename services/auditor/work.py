@@ -1,27 +1,191 @@
-"""The auditor's loops."""
+"""The auditor's loops: it measures, counts again and exports, and none of these waits for another."""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import nats.errors
+from pydantic import ValidationError
+
+from services.auditor import export as exporting
+from services.auditor import figures
+from services.auditor.book import Book, Sight, merged
+from services.auditor.export import ExportFailed, export
+from services.auditor.reconcile import Reconciler
+from services.auditor.report import ACCEPTED, BOOK, RECONCILIATION, Accepted
 from services.auditor.settings import Settings
 from shared.contracts import subjects
 from shared.runtime import metrics
-from shared.runtime.bus import Bus
-from shared.runtime.clock import wait_s
+from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import now, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.logs import logger
 
 log = logger(__name__)
 
+BOOK_FILE: Final = "book.json"
+RECOUNT_FILE: Final = "recount.json.gz"
+WRITE_BOOK_EVERY: Final = timedelta(minutes=5)
+"""To the bus and to the disk, unless something is lost; what a stream has gained since then could be lost unseen."""
+EXPORT_LOOK_S: Final = 60.0
+EXPORT_RETRY: Final = timedelta(hours=1)
+"""After one that failed: the disk, or the bus, has had time to be put right."""
+
 
 async def audit(bus: Bus, settings: Settings, readiness: Readiness) -> None:
-    """Measure the bus, for ever."""
+    """Measure, count again and export, for ever."""
     readiness.needs("figures", "the bus has not been measured yet")
-    while True:
+    metrics.EXPORT_AT.set(math.nan)
+    auditor = _Auditor(bus, settings, readiness)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(auditor.measure())
+        tasks.create_task(auditor.reconcile())
+        tasks.create_task(auditor.export())
+
+
+class _Auditor:
+    def __init__(self, bus: Bus, settings: Settings, readiness: Readiness) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._readiness = readiness
+        self._folder = settings.export_dir
+        self._book: Book | None = None
+        self._written_at: datetime | None = None
+        self._accepted_until: datetime | None = None
+        self._reconciled_until: datetime | None = None
+        """Up to which acceptance the recount has begun anew."""
+
+    async def measure(self) -> None:
+        """Measure the bus and keep its book, for ever."""
+        measured = figures.Figures(self._bus)
+        while True:
+            at = now()
+            try:
+                await self._hear_what_is_accepted()
+                self._enter(await measured.measure(at), at)
+                await self._write_book(at)
+            except BusUnavailable as error:
+                figures.forget()
+                self._readiness.needs("figures", f"the bus cannot be measured: {error}")
+            else:
+                self._readiness.has("figures")
+            await wait_s(self._settings.measure_every_s)
+
+    async def reconcile(self) -> None:
+        """Count the log again and compare, for ever."""
+        reconciler = Reconciler(self._bus, self._folder / RECOUNT_FILE)
+        while True:
+            accepted = self._accepted_until
+            is_begun_anew = accepted is not None and accepted != self._reconciled_until
+            try:
+                report = await reconciler.compare(now(), is_begun_anew=is_begun_anew)
+                self._reconciled_until = accepted
+                await self._bus.bucket(subjects.AUDITOR).put(RECONCILIATION, report.model_dump_json().encode())
+            except (BusUnavailable, nats.errors.Error, TimeoutError) as error:
+                log.debug("reconciliation_later", reason=str(error))
+            await wait_s(self._settings.reconcile_every_s)
+
+    async def export(self) -> None:
+        """Export once a day, for ever."""
+        if not self._settings.export_keep:
+            return await _for_ever()
+        not_before: datetime | None = None
+        while True:
+            at = now()
+            newest = exporting.newest_in(self._folder)
+            metrics.EXPORT_AT.set(math.nan if newest is None else newest[1].begun_at.timestamp())
+            metrics.EXPORT_BYTES.set(0 if newest is None else newest[1].size)
+            last = None if newest is None else newest[1].begun_at
+            if is_due(last, at, self._settings.export_hour) and (not_before is None or at >= not_before):
+                try:
+                    path, manifest = await export(self._bus, self._folder, keep=self._settings.export_keep)
+                except ExportFailed as error:
+                    metrics.EXPORT_FAILURES.inc()
+                    log.error("export_failed", reason=str(error))  # noqa: TRY400  it says all there is to know
+                    not_before = at + EXPORT_RETRY
+                else:
+                    damaged = [each.name for each in manifest.streams if each.is_damaged]
+                    if damaged:
+                        metrics.EXPORT_FAILURES.inc()
+                    log.info("exported", export=path.name, size=manifest.size, damaged=damaged)
+                    continue
+            await wait_s(EXPORT_LOOK_S)
+
+    def _enter(self, sights: list[Sight], at: datetime) -> None:
+        book = self._book
+        assert book is not None
+        for sight in sights:
+            for loss in book.enter(sight, at):
+                log.error("messages_lost", stream=loss.stream, kind=loss.kind, messages=loss.messages, what=loss.detail)
+                self._written_at = None
+            metrics.BUS_STREAM_LOST.labels(sight.name).set(book.lost(sight.name))
+
+    async def _hear_what_is_accepted(self) -> None:
+        """Read the book, once, and what somebody has accepted since."""
+        bucket = self._bus.bucket(subjects.AUDITOR)
+        if self._book is None:
+            entry = await bucket.get(BOOK)
+            self._book = merged(_read_book(self._folder / BOOK_FILE), _parsed(None if entry is None else entry.value))
+        entry = await bucket.get(ACCEPTED)
         try:
-            info = await bus.jetstream.stream_info(subjects.READINGS)
-        except Exception as error:  # noqa: BLE001
-            readiness.needs("figures", f"the bus could not be measured: {type(error).__name__}")
-        else:
-            metrics.BUS_STREAM_BYTES.labels(subjects.READINGS).set(info.state.bytes)
-            readiness.has("figures")
-        await wait_s(settings.measure_every_s)
+            accepted = None if entry is None else Accepted.model_validate_json(entry.value)
+        except ValidationError:
+            accepted = None
+        if accepted is not None and accepted.at != self._accepted_until:
+            if self._accepted_until is None:
+                self._reconciled_until = accepted.at  # of before this start; the recount knows
+            self._accepted_until = accepted.at
+            if self._book.accept(accepted.at):
+                log.info("losses_accepted", by=accepted.by)
+                self._written_at = None
+
+    async def _write_book(self, at: datetime) -> None:
+        if self._written_at is not None and at - self._written_at < WRITE_BOOK_EVERY:
+            return
+        assert self._book is not None
+        body = self._book.model_dump_json().encode()
+        file = self._folder / BOOK_FILE
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            new = file.with_suffix(".new")
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+                out.write(body)
+                out.flush()
+                os.fsync(out.fileno())
+            new.replace(file)
+        except OSError as error:
+            log.warning("book_not_on_disk", reason=error.strerror)
+        await self._bus.bucket(subjects.AUDITOR).put(BOOK, body)
+        self._written_at = at
+
+
+def is_due(last: datetime | None, at: datetime, hour: int) -> bool:
+    """Tell whether an export should be there that is not: none since the last time that the clock struck `hour`."""
+    struck = at.replace(hour=hour, minute=0, second=0, microsecond=0)
+    if struck > at:
+        struck -= timedelta(days=1)
+    return last is None or last < struck
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def _read_book(path: Path) -> Book:
+    try:
+        return _parsed(path.read_bytes())
+    except OSError:
+        return Book()
+
+
+def _parsed(body: bytes | None) -> Book:
+    try:
+        return Book() if body is None else Book.model_validate_json(body)
+    except ValidationError:
+        log.warning("book_unreadable", consequence="what was lost before is not known")
+        return Book()

@@ -34,6 +34,8 @@ class StreamSpec:
     """Nobody takes a message out before its age does, the operator neither; the bus keeps to that from then on."""
     max_per_subject: int = 0
     """Messages kept of each subject, 0 for no limit: the oldest go, so that one device cannot fill it for all."""
+    left_out: str = ""
+    """Why a backup leaves it out; empty: a backup holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class BucketSpec:
     max_age: timedelta
     max_bytes: int
     reason: str
+    left_out: str = ""
+    """Why a backup leaves it out; empty: a backup holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ STREAMS: Final = (
         "bodies of devices as they came by MQTT, pictures and all, until ingest has read them; never on a disk",
         is_work_queue=True,
         is_in_memory=True,
+        left_out="bodies as they came, pictures and all, are never on a disk",
     ),
     StreamSpec(
         subjects.CHANGES,
@@ -99,6 +104,7 @@ STREAMS: Final = (
         64 * MIB,
         "intents to speak; all expire within a day, two leave room for a long outage to be looked into",
         is_work_queue=True,
+        left_out="what was about to be said when the backup was made must not be said after it",
     ),
     StreamSpec(
         subjects.DEAD,
@@ -124,11 +130,20 @@ BUCKETS: Final = (
     BucketSpec(subjects.HISTORY, timedelta(0), 1024 * MIB, "a day's curve and totals, for years"),
     BucketSpec(subjects.CHECKPOINTS, timedelta(0), 512 * MIB, "the aggregator's state and what it covers"),
     BucketSpec(subjects.POSTING, timedelta(0), 128 * MIB, "what each channel has said today, and what it holds back"),
-    BucketSpec(subjects.SENDERS, DAY, 4 * MIB, "who may send on an account now; leases of a minute"),
+    BucketSpec(
+        *(subjects.SENDERS, DAY, 4 * MIB, "who may send on an account now; leases of a minute"),
+        left_out="a lease of a minute is over by then",
+    ),
     BucketSpec(subjects.SESSIONS, 90 * DAY, 4 * MIB, "log-ins that servers count and limit, kept over a restart"),
-    BucketSpec(subjects.APPROVALS, 2 * DAY, 4 * MIB, "staff's word on posts that wait for it"),
+    BucketSpec(
+        *(subjects.APPROVALS, 2 * DAY, 4 * MIB, "staff's word on posts that wait for it"),
+        left_out="the posts of which it speaks are left out",
+    ),
     BucketSpec(subjects.FEEDS, 90 * DAY, 64 * MIB, "the latest announcements, as feeds serve them"),
-    BucketSpec(subjects.SUBSCRIPTIONS, 2 * DAY, 64 * MIB, "who asked to be told of a seat; gone once told"),
+    BucketSpec(
+        *(subjects.SUBSCRIPTIONS, 2 * DAY, 64 * MIB, "who asked to be told of a seat; gone once told"),
+        left_out="a wish lives for a day, and one fulfilled since the backup would be fulfilled again",
+    ),
     BucketSpec(subjects.CLAIMS, timedelta(0), 16 * MIB, "devices that somebody has claimed"),
     BucketSpec(subjects.DEVICES, timedelta(0), 64 * MIB, "what is known of each device"),
     BucketSpec(subjects.POSITIONS, 90 * DAY, 16 * MIB, "up to where each source has been read, and by whom"),

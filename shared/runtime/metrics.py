@@ -186,7 +186,8 @@ BUS_STREAM_LOST: Final = Gauge(
 )
 BUS_STORE_BYTES: Final = Gauge("placelibre_bus_store_bytes", "What the bus keeps on its disk.")
 BUS_STORE_LIMIT_BYTES: Final = Gauge(
-    "placelibre_bus_store_limit_bytes", "What the bus may keep on its disk; NaN without a limit."
+    "placelibre_bus_store_limit_bytes",
+    "What the bus may keep on its disk: its account's limit, else all streams' together.",
 )
 BUS_CONSUMER_PENDING: Final = Gauge(
     "placelibre_bus_consumer_pending", "Messages that a durable has not delivered yet.", ["durable"]
@@ -205,6 +206,10 @@ RECONCILIATION_DIFFERENCE: Final = Gauge(
 )
 RECONCILED_AT: Final = Gauge(
     "placelibre_reconciled_timestamp_seconds", "When the log was last counted again, in Unix seconds."
+)
+DEVICE_MISSING_SHARE: Final = Gauge(
+    "placelibre_device_missing_share",
+    "Of the device that is worst at it, the share of the readings it has numbered within a day that never came.",
 )
 EXPORT_AT: Final = Gauge(
     "placelibre_export_timestamp_seconds", "When the last whole export was written, in Unix seconds; NaN for none."

@@ -1,0 +1,132 @@
+"""An export put back on a bus: everything or nothing, and nothing before every checksum has been held to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import nats.errors
+from nats.js.errors import APIError, NotFoundError
+
+from services.auditor.manifest import DATA, SETTINGS, ExportDamaged, ExportedStream, Manifest, chunks_of, verify
+from services.auditor.report import ACCEPTED, Accepted
+from services.auditor.snapshot import CHUNK_BYTES, SnapshotFailed, StreamCopy, put_back
+from shared.contracts import subjects
+from shared.contracts.streams import BUCKETS, STREAMS
+from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import now
+from shared.runtime.provision import ProvisioningFailed, provision
+
+EVERYTHING: Final = tuple(
+    [each.name for each in STREAMS] + [subjects.bucket_stream(each.name) for each in BUCKETS],
+)
+
+
+class RestoreFailed(Exception):  # noqa: N818  named for what happened
+    """The export is not on the bus; the message says why and in which state the bus is."""
+
+
+class BusInUse(Exception):  # noqa: N818  an answer, not a fault
+    """Somebody is reading from the bus: services run that a restore would pull the ground from under."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is on a bus before a restore: messages by stream, and who is reading."""
+
+    messages: dict[str, int]
+    readers: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be lost."""
+        return not any(self.messages.values())
+
+
+async def look(bus: Bus) -> Found:
+    """Return what is on the bus. Raises BusUnavailable."""
+    messages: dict[str, int] = {}
+    readers: list[str] = []
+    for stream in EVERYTHING:
+        try:
+            messages[stream] = (await bus.jetstream.stream_info(stream)).state.messages
+            consumers = await bus.jetstream.consumers_info(stream)
+        except NotFoundError:
+            continue
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"no word of {stream}: {type(error).__name__}") from error
+        readers += [f"{each.name} of {stream}" for each in consumers if each.num_waiting]
+    return Found(messages, tuple(readers))
+
+
+async def restore(
+    bus: Bus, folder: Path, manifest: Manifest, *, replicas: int | None, progress: Callable[[str], None]
+) -> list[str]:
+    """Replace what is on the bus by an export; return remarks for whoever did it.
+
+    Raises:
+        ExportDamaged: it is not as it was written; nothing was touched.
+        BusInUse: services are reading; nothing was touched.
+        RestoreFailed: the bus did not take it; it is empty.
+    """
+    verify(folder, manifest)
+    copies = {each.name: _settings(folder, each, replicas) for each in manifest.streams}
+    found = await look(bus)
+    if found.readers:
+        raise BusInUse(", ".join(found.readers[:5]))
+    try:
+        await _clear(bus)
+        for each in manifest.streams:
+            progress(each.name)
+            await put_back(bus, copies[each.name], chunks_of(folder / each.name / DATA, CHUNK_BYTES))
+        replicas_now = max(int(each.config.get("num_replicas", 1)) for each in copies.values())
+        await provision(bus, replicas=replicas_now)
+        remarks = [remark for each in manifest.streams for remark in await _compare(bus, each)]
+        await bus.bucket(subjects.AUDITOR).put(ACCEPTED, Accepted(at=now(), by="restore").model_dump_json().encode())
+    except (SnapshotFailed, BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, OSError) as error:
+        try:
+            await _clear(bus)
+            after = "the bus is empty again"
+        except (BusUnavailable, APIError, nats.errors.Error, OSError):
+            after = "the bus holds a part of it, and must be emptied with --replace"
+        raise RestoreFailed(f"{error}; {after}") from error
+    return remarks
+
+
+def _settings(folder: Path, stream: ExportedStream, replicas: int | None) -> StreamCopy:
+    """Return what a stream is to be; raises ExportDamaged if that cannot be read."""
+    try:
+        body = json.loads((folder / stream.name / SETTINGS).read_bytes())
+        config = body["config"] if replicas is None else body["config"] | {"num_replicas": replicas}
+        return StreamCopy(config, body["state"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportDamaged([f"{stream.name}/{SETTINGS}: {type(error).__name__}"]) from error
+
+
+async def _clear(bus: Bus) -> None:
+    for stream in EVERYTHING:
+        try:
+            await bus.jetstream.delete_stream(stream)
+        except NotFoundError:
+            continue
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BusUnavailable(f"{stream} was not deleted: {type(error).__name__}") from error
+
+
+async def _compare(bus: Bus, exported: ExportedStream) -> list[str]:
+    """Say of a stream that is not as it was; what has reached its age since is gone, and nothing else may be.
+
+    Raises:
+        SnapshotFailed: it does not hold what the export does.
+    """
+    state = (await bus.jetstream.stream_info(exported.name)).state
+    if state.last_seq != exported.last_sequence or state.messages > exported.messages:
+        raise SnapshotFailed(
+            f"{exported.name}: it ends at {state.last_seq} with {state.messages} messages, instead of"
+            f" {exported.last_sequence} with {exported.messages}"
+        )
+    gone = exported.messages - state.messages
+    return [f"{exported.name}: {gone} of {exported.messages} messages have reached their age since"] if gone else []
