@@ -23,12 +23,26 @@ from shared.runtime.health import Readiness
 CONNECT_TIMEOUT_S = 5.0
 """A bus that is there answers in milliseconds; a person waits no longer than this for a no."""
 
-NatsUrlOption = Annotated[str | None, typer.Option("--nats-url", help="The bus, instead of that of --data.")]
+# Each can come from the environment too, by the name that services know: in a container nobody repeats all three.
+NatsUrlOption = Annotated[
+    str | None,
+    typer.Option("--nats-url", envvar="PLACELIBRE_NATS_URL", help="The bus, instead of that of --data."),
+]
 SeedFileOption = Annotated[
-    Path | None, typer.Option("--seed-file", help="The operator's nkey seed, instead of that of --data.")
+    Path | None,
+    typer.Option(
+        "--seed-file",
+        envvar="PLACELIBRE_NATS_SEED_FILE",
+        help="The operator's nkey seed, instead of that of --data.",
+    ),
 ]
 CaFileOption = Annotated[
-    Path | None, typer.Option("--ca-file", help="The authority of the bus's certificate: TLS, and verified.")
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        envvar="PLACELIBRE_NATS_CA_FILE",
+        help="The authority of the bus's certificate: TLS, and verified.",
+    ),
 ]
 
 _Answer = TypeVar("_Answer")
@@ -59,7 +73,7 @@ def bus_address(
 
 
 @asynccontextmanager
-async def operator_bus(address: BusAddress) -> AsyncIterator[Bus]:
+async def operator_bus(address: BusAddress, connect_timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[Bus]:
     """Connect as the operator.
 
     Raises:
@@ -81,7 +95,7 @@ async def operator_bus(address: BusAddress) -> AsyncIterator[Bus]:
     readiness = Readiness()
     async with AsyncExitStack() as stack:
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(connect_timeout_s):
                 bus = await stack.enter_async_context(connected(servers, seed, "operator", readiness, tls))
         except (TimeoutError, OSError, nats.errors.Error) as error:
             why = str(error) or readiness.waiting.get("bus") or "no answer"

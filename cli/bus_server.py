@@ -17,6 +17,7 @@ from typing import Final
 
 import nkeys
 
+from cli.bus_folder.rendering import MAX_FILE_STORE_GB, MAX_PAYLOAD_BYTES, render_user
 from cli.leaf_bus import LeafRemote, render_remote
 from cli.lifeline import end_with_parent
 from shared.contracts import subjects
@@ -25,10 +26,6 @@ from shared.contracts.permissions import SERVICES, Permissions
 from shared.runtime.clock import monotonic_s, pause_s
 
 READY_TIMEOUT_S: Final = 20.0
-MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
-"""Room for a chunk of a checkpoint and for a full pack of readings."""
-MAX_FILE_STORE_GB: Final = 7
-"""A little above the sum of the streams' own limits, which nats-server reserves; keep the disk above it."""
 MAX_FILE_STORE_AT_A_LEAF_GB: Final = 2
 """Likewise, for the few streams of a branch."""
 
@@ -156,7 +153,7 @@ def render_configuration(server: BusServer, users: dict[str, str], devices: Mapp
     """
     rendered = ",\n".join(
         [
-            *(_render_user(users[name], _rights_of(name, server)) for name in users),
+            *(render_user(users[name], _rights_of(name, server)) for name in users),
             *(_render_device(source, password) for source, password in (devices or {}).items()),
         ]
     )
@@ -178,14 +175,6 @@ jetstream {{
   ]
 }}
 """
-
-
-def _render_user(public_key: str, permissions: Permissions) -> str:
-    rights = {
-        "publish": {"allow": list(permissions.publish)},
-        "subscribe": {"allow": list(permissions.subscribe)},
-    }
-    return f"    {{ nkey: {public_key}, permissions: {json.dumps(rights)} }}"
 
 
 def _rights_of(user: str, server: BusServer) -> Permissions:

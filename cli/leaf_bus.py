@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
+from cli.bus_folder.rendering import MAX_PAYLOAD_BYTES, render_user
 from cli.terminal import Trouble
 from shared.contracts.leaf import (
     CARRIER_AT_THE_GATE,
@@ -35,15 +36,12 @@ from shared.contracts.leaf import (
     permissions_of,
     token_of,
 )
-from shared.contracts.permissions import Permissions
 
 LEAF_PORT: Final = 7422
 """NATS's own for leaf nodes."""
 CERTIFICATE_DAYS: Final = 3650
 """The authority is ours alone and its key never leaves the folder; a line that fails in some years helps nobody."""
 HANDSHAKE_S: Final = 10
-MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
-"""As on either bus."""
 RECONNECT_S: Final = 1
 PING_S: Final = 20
 """A line that is cut in silence is noticed after three of these; a router forgets an idle connection after minutes."""
@@ -273,9 +271,9 @@ class LeafGate:
         if not self.seed_file.exists():
             self.seed_file.parent.mkdir(parents=True, exist_ok=True)
             write_secret(self.seed_file, new_seed()[0].get_secret_value().encode())
-        carrier = _render_user(public_half(SecretStr(self.seed_file.read_text().strip())), CARRIER_AT_THE_GATE)
+        carrier = render_user(public_half(SecretStr(self.seed_file.read_text().strip())), CARRIER_AT_THE_GATE)
         leaves = [
-            _render_user(each.nkey, permissions_of(each.token), CONNECTION) for each in self.register.read().leaves
+            render_user(each.nkey, permissions_of(each.token), CONNECTION) for each in self.register.read().leaves
         ]
         write_secret(self.configuration, self._render([carrier, *leaves]).encode())
 
@@ -299,15 +297,6 @@ authorization {{
   ]
 }}
 """
-
-
-def _render_user(nkey: str, permissions: Permissions, connection: str = "STANDARD") -> str:
-    rights = {
-        "publish": {"allow": list(permissions.publish)},
-        "subscribe": {"allow": list(permissions.subscribe)},
-    }
-    kinds = json.dumps([connection])
-    return f"    {{ nkey: {nkey}, allowed_connection_types: {kinds}, permissions: {json.dumps(rights)} }}"
 
 
 def render_remote(remote: LeafRemote, home: Path) -> str:

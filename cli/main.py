@@ -23,6 +23,7 @@ COMMANDS: Final = (
     "posts",
     "statistics",
     "leaf",
+    "bus",
     "audit",
     "simulate",
     "replay",

@@ -291,11 +291,13 @@ class _Line:
         self.client = Client()
         self.bus: Bus | None = None
         self._ready = ready
+        self._is_standing = False
         self._refusals: set[str] = set()
         """Reasons told since the last connection; each attempt brings the same one."""
 
     def is_up(self) -> None:
         """Note a connection that stands."""
+        self._is_standing = True
         metrics.BUS_CONNECTED.set(1)
         self._refusals.clear()
         self._ready.has("bus")
@@ -315,7 +317,10 @@ class _Line:
         heed_cancellation()  # nats-py waits in a way that may swallow it
 
     async def on_disconnect(self) -> None:
-        """Note a connection that is lost."""
+        """Note a connection that is lost; nats-py also calls this where an attempt is given up."""
+        if not self._is_standing:
+            return
+        self._is_standing = False
         metrics.BUS_CONNECTED.set(0)
         self._ready.needs("bus", "the connection is lost; trying again")
         log.warning("bus_disconnected")

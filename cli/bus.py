@@ -1,0 +1,268 @@
+"""`placelibre bus`: the bus of containers or of several machines; its keys, certificates, rights, and what it holds.
+
+`placelibre up` needs none of this: its bus is on the same machine, for its own processes alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from cli.bus_access import BusAddress, CaFileOption, operator_bus
+from cli.bus_folder.folder import FOR_GROUP, PRIVATE, Access, BusFolder, Report
+from cli.bus_folder.rendering import AUTHORIZATION, MAX_FILE_STORE_GB, Layout, Node
+from cli.terminal import Trouble, command_app, examples, say, say_json
+from shared.runtime.bus import BusUnavailable
+from shared.runtime.provision import Provisioned, ProvisioningFailed, provision
+
+app = command_app()
+
+MOUNTED_AT: Final = "/etc/placelibre/bus"
+STORE: Final = "/data/jetstream"
+HERE: Final = ("localhost", "127.0.0.1", "::1")
+"""In every certificate: probes and operators on the server's own machine."""
+CLUSTER_SIZE: Final = 3
+"""Of five servers two may go; nobody with one library needs that, and each write waits for three."""
+FolderArgument = Annotated[Path, typer.Argument(help="The folder of keys, certificates and configurations.")]
+HostOption = Annotated[
+    list[str] | None,
+    typer.Option("--host", metavar="NAME", help="A name or address by which clients reach it; may be repeated."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
+
+
+@app.callback(
+    epilog=examples(
+        "placelibre bus init bus --host bus.library.example",
+        "placelibre bus provision --nats-url tls://bus.library.example --seed-file bus/nkeys/operator.nk"
+        " --ca-file bus/tls/ca.pem",
+        "placelibre bus renew bus",
+        "placelibre bus rotate bus api",
+    )
+)
+def bus() -> None:
+    """The bus of containers or of several machines: keys, certificates, rights, and what it holds."""
+
+
+@app.command(
+    epilog=examples(
+        "placelibre bus init bus --host bus.library.example",
+        "placelibre bus init bus --nodes 3 --node nats-0.nats --node nats-1.nats --node nats-2.nats",
+        "placelibre bus init bus --owner 10001:10001",
+        "placelibre bus init bus --update-rights",
+    )
+)
+def init(
+    folder: FolderArgument,
+    *,
+    host: HostOption = None,
+    nodes: Annotated[int, typer.Option(help=f"Servers: 1, or {CLUSTER_SIZE} for a cluster.")] = 1,
+    node: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="How the servers reach each other, once for each; nats-0.nats and so on if left out."
+        ),
+    ] = None,
+    mounted_at: Annotated[str, typer.Option(help="Where the servers find this folder.")] = MOUNTED_AT,
+    store: Annotated[str, typer.Option(help="Where the servers keep what is stored.")] = STORE,
+    monitor_host: Annotated[
+        str, typer.Option(help="Where port 8222 listens; 0.0.0.0 only where something else guards it.")
+    ] = "127.0.0.1",
+    max_file_store: Annotated[
+        int, typer.Option(min=MAX_FILE_STORE_GB, help="GiB of disk that may be filled; less than it has.")
+    ] = MAX_FILE_STORE_GB,
+    owner: Annotated[
+        str,
+        typer.Option(metavar="UID[:GID]", help="Give what is made to this user, as numbers; 10001:10001 in images."),
+    ] = "",
+    mode: Annotated[
+        str, typer.Option(metavar="600|640", help="Of secrets; 640 lets the group read them.")
+    ] = f"{PRIVATE:o}",
+    update_rights: Annotated[
+        bool, typer.Option("--update-rights", help="After an upgrade: write users and rights of this version.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a bus's keys, certificates, rights and configurations.
+
+    What is there already is kept as it is. One nkey for each service and one for the operator; an authority of our own
+    and a certificate that it signs; the users with their rights; and nats-server's configuration, with TLS throughout.
+    """
+    places = _places(nodes, node)
+    layout = Layout(places, mounted_at, store, monitor_host=monitor_host, max_file_store_gb=max_file_store)
+    hosts = [*(host or ()), *(each.host for each in places), *HERE]
+    made = BusFolder(folder, _access(owner, mode))
+    report = made.make(layout, tuple(dict.fromkeys(hosts)), is_rights_anew=update_rights)
+    ends = made.ends()
+    todo = _next(folder, report)
+    if as_json:
+        say_json(
+            {
+                "folder": str(folder),
+                "made": report.made,
+                "kept": report.kept,
+                "outdated": report.outdated,
+                "certificates_end": ends,
+                "next": todo,
+            }
+        )
+        return
+    for each in report.made:
+        say(f"made {folder / each}")
+    if report.kept:
+        say(f"{len(report.kept)} files were there already and are as they were")
+    for each in report.outdated:
+        say(f"look: {each}", style="yellow")
+    say(f"The servers' certificate holds until {ends['server'][:10]}.")
+    say("What to do next:")
+    for each in todo:
+        say(f"  - {each}")
+
+
+@app.command(epilog=examples("placelibre bus renew bus", "placelibre bus renew bus --host bus2.library.example --json"))
+def renew(folder: FolderArgument, *, host: HostOption = None, as_json: JsonOption = False) -> None:
+    """Make the servers' certificate anew, for another year, from the same authority.
+
+    For the names it has, and those of --host. Clients and their keys notice nothing.
+    """
+    made = BusFolder(folder)
+    names = made.renew(host or ())
+    ends = made.ends()
+    todo = [
+        "bring tls/server.pem and tls/server-key.pem to every server",
+        "reload each of them: nats-server --signal reload, or SIGHUP; no connection is lost",
+    ]
+    if as_json:
+        say_json({"hosts": list(names), "certificates_end": ends, "next": todo})
+        return
+    say(f"The servers' certificate holds until {ends['server'][:10]}, for {', '.join(names)}.")
+    say("What to do next:")
+    for each in todo:
+        say(f"  - {each}")
+
+
+@app.command(epilog=examples("placelibre bus rotate bus api", "placelibre bus rotate bus api --finish"))
+def rotate(
+    folder: FolderArgument,
+    user: Annotated[str, typer.Argument(help="The service, or operator.")],
+    *,
+    finish: Annotated[bool, typer.Option("--finish", help="Let it in with the new key alone.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give one service a new key.
+
+    Both keys hold until --finish, so nothing has to happen at the same moment.
+    """
+    made = BusFolder(folder)
+    reload = f"bring {AUTHORIZATION} to every server and reload it: nats-server --signal reload, or SIGHUP"
+    if finish:
+        made.finish(user)
+        todo = [reload, f"whoever still uses {user}'s former key is out from then on"]
+    else:
+        made.rotate(user)
+        todo = [
+            reload,
+            f"bring {made.seed_file(user)} to {user} and start it anew",
+            f"then: placelibre bus rotate {folder} {user} --finish",
+        ]
+    if as_json:
+        say_json({"user": user, "keys": 1 if finish else 2, "next": todo})
+        return
+    say(f"{user} has its new key alone" if finish else f"{user} has two keys now, a new one and the former one")
+    say("What to do next:")
+    for each in todo:
+        say(f"  - {each}")
+
+
+@app.command(
+    "provision",
+    epilog=examples(
+        "placelibre bus provision --nats-url tls://bus:4222 --seed-file operator.nk --ca-file ca.pem",
+        "placelibre bus provision --nats-url tls://nats-0.nats,tls://nats-1.nats,tls://nats-2.nats --replicas 3"
+        " --seed-file operator.nk --ca-file ca.pem --wait 120",
+        "placelibre bus provision --nats-url tls://bus:4222 --seed-file operator.nk --ca-file ca.pem --dry-run --json",
+    ),
+)
+def provision_bus(
+    *,
+    nats_url: Annotated[str, typer.Option("--nats-url", help="The bus; several addresses of one cluster by commas.")],
+    seed_file: Annotated[Path, typer.Option("--seed-file", help="The operator's nkey seed.")],
+    ca_file: CaFileOption = None,
+    replicas: Annotated[int, typer.Option(help=f"Copies of everything: 1, or {CLUSTER_SIZE} in a cluster.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what differs; exit 1 if something does.")
+    ] = False,
+    wait: Annotated[float, typer.Option(min=0, max=3600, help="Seconds to wait for the bus.")] = 60,
+    as_json: JsonOption = False,
+) -> None:
+    """Make streams, buckets and consumers as this version needs them; done twice it does no harm.
+
+    Exit 0 when all is as it should be.
+    """
+    if replicas not in {1, CLUSTER_SIZE}:
+        raise Trouble(
+            f"{replicas} copies make no sense", f"say --replicas 1, or --replicas {CLUSTER_SIZE} in a cluster"
+        )
+    address = BusAddress(nats_url, seed_file, ca_file)
+    done = asyncio.run(_provision(address, replicas, wait, is_dry=dry_run))
+    is_well = not dry_run or all(each.action == "as it should be" for each in done)
+    if as_json:
+        rows = [{"name": each.name, "action": each.action, "drift": list(each.drift)} for each in done]
+        say_json({"ok": is_well, "done": rows})
+    else:
+        for each in done:
+            drift = f" ({', '.join(each.drift)})" if each.drift else ""
+            say(f"{each.name}: {each.action}{drift}")
+    if not is_well:
+        raise typer.Exit(1)
+
+
+async def _provision(address: BusAddress, replicas: int, wait_s: float, *, is_dry: bool) -> list[Provisioned]:
+    remedy = "see that --seed-file is the operator's, and start this again; what is there stays, and what it holds"
+    try:
+        async with operator_bus(address, connect_timeout_s=max(wait_s, 1.0)) as bus:
+            return await provision(bus, replicas=replicas, is_dry=is_dry)
+    except (ProvisioningFailed, BusUnavailable) as error:
+        raise Trouble(str(error), remedy) from error
+
+
+def _places(number: int, names: list[str] | None) -> tuple[Node, ...]:
+    if number not in {1, CLUSTER_SIZE}:
+        raise Trouble(f"{number} servers make no bus", f"say --nodes 1, or --nodes {CLUSTER_SIZE} for a cluster")
+    hosts = names or (["nats"] if number == 1 else [f"nats-{each}.nats" for each in range(number)])
+    if len(set(hosts)) != number:
+        raise Trouble(f"{len(hosts)} names for {number} servers", "say --node once for each of them")
+    if number == 1:
+        return (Node("placelibre", hosts[0]),)
+    return tuple(Node(f"nats-{each}", host) for each, host in enumerate(hosts))
+
+
+def _access(owner: str, mode: str) -> Access:
+    user, _, group = owner.partition(":")
+    if mode not in {f"{PRIVATE:o}", f"{FOR_GROUP:o}"}:
+        raise Trouble(f"--mode {mode} is none", f"say {PRIVATE:o}, or {FOR_GROUP:o} so that the group can read")
+    try:
+        return Access(int(mode, 8), int(user) if user else None, int(group) if group else None)
+    except ValueError as error:
+        raise Trouble(f"--owner {owner} is no number", "say it like 10001:10001") from error
+
+
+def _next(folder: Path, report: Report) -> list[str]:
+    todo = []
+    if any(AUTHORIZATION in each for each in report.outdated):
+        todo.append(f"write the rights of this version: placelibre bus init {folder} --update-rights")
+    if any("does not name" in each for each in report.outdated):
+        todo.append(f"name the missing hosts: placelibre bus renew {folder} --host NAME")
+    if AUTHORIZATION in report.made:
+        todo.append(f"bring {folder} to the servers, all but tls/ca-key.pem, and reload those that run")
+    if any("ca-key" in each for each in report.made):
+        todo.append(f"keep {folder}/tls/ca-key.pem away from all of them: it is for `placelibre bus renew` alone")
+        todo.append("give each service its own key of nkeys/ and tls/ca.pem, and nothing else")
+        todo.append(
+            "start the bus, then: placelibre bus provision --nats-url tls://HOST:4222"
+            f" --seed-file {folder}/nkeys/operator.nk --ca-file {folder}/tls/ca.pem"
+        )
+    return todo or ["nothing"]
