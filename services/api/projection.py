@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from services.api.freshness import ServedStatus, expired_form, expires_at, fresh_form, left_until, library_now
 from shared.contracts.status import PublicStatus
+from shared.domain.library import ClockKind
 from shared.runtime import metrics
 from shared.runtime.bus import Entry
 from shared.runtime.log_reader import Update
@@ -185,8 +186,9 @@ class Projection:
         return expired
 
     def expired_count(self, now: datetime) -> int:
-        """Return how many statuses no longer hold at `now`; looks at every library."""
-        return sum(held.is_expired(now) for held in self._held.values())
+        """Return how many libraries of the wall's clock have a status that no longer holds; looks at all of them."""
+        real = (held for held in self._held.values() if held.fresh.status.clock.kind is ClockKind.WALL)
+        return sum(held.is_expired(now) for held in real)
 
     def _keep(self, library: str, held: Held) -> None:
         before = self._held.get(library)

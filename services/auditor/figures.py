@@ -19,6 +19,7 @@ from services.auditor.direct import read
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.status import PublicStatus
+from shared.contracts.stored import read_stored
 from shared.contracts.streams import BUCKETS, DURABLES, STREAMS
 from shared.domain.library import ClockKind
 from shared.domain.status import State
@@ -191,7 +192,7 @@ def _set_statuses(values: Iterable[LogMessage], now: datetime) -> None:
             continue  # simulated and recorded days have times of their own
         is_over = status.valid_until < now
         current, expired = current + (not is_over), expired + is_over
-        if status.state is not State.CLOSED:
+        if status.state in {State.OPEN, State.NOT_ADMITTING}:  # the others stay true by themselves until hours change
             age_s = max((now - status.as_of).total_seconds(), 0.0)
             oldest = age_s if math.isnan(oldest) else max(oldest, age_s)
     metrics.STATUSES.labels("current").set(current)
@@ -203,7 +204,7 @@ def _set_keys(values: Iterable[LogMessage], now: datetime) -> None:
     ends = []
     for message in values:
         try:
-            config = LibraryConfig.model_validate_json(message.data)
+            config = read_stored(LibraryConfig, message.data)
         except ValidationError:
             continue
         ends += [key.expires.timestamp() for key in config.keys if key.expires is not None and key.expires > now]

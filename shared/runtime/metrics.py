@@ -231,7 +231,7 @@ API_REQUESTS: Final = Counter("placelibre_api_requests", "Requests by route and 
 API_LIBRARIES: Final = Gauge("placelibre_api_libraries", "Libraries in memory.")
 API_EXPIRED: Final = Gauge(
     "placelibre_api_statuses_expired",
-    "Statuses in memory that are past their validity: pages show them with their age, and no figure as current.",
+    "Statuses in memory, of the wall's clock, that are past their validity: pages show no figure of theirs as current.",
 )
 API_LISTENERS: Final = Gauge("placelibre_api_listeners", "Open event streams.")
 API_LISTENERS_DROPPED: Final = Counter(
