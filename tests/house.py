@@ -25,7 +25,8 @@ from shared.runtime.provision import provision
 from tests.conftest import free_port, settings_for
 
 SIMULATION_KEY: Final = "simulation.made-up-secret"
-READY_S: Final = 30.0
+READY_S: Final = 90.0
+"""Four Pythons that start at once on a machine that is busy with other tests take most of a minute."""
 SERVICES: Final = ("ingest", "aggregator", "publisher", "api", "auditor")
 
 
