@@ -54,7 +54,6 @@ class Applied:
     """One partition as its newest checkpoint has it: (revision, configuration, state) by library."""
 
     number: int
-    format: int
     covered: int
     libraries: dict[str, tuple[int, LibraryConfig, LibraryState]]
     waiting: dict[str, list[Pack]]
@@ -85,6 +84,11 @@ async def applied(bus: Bus, number: int) -> Applied | None:
         body += chunk.value if chunk else b""
     if sha256(body).hexdigest() != manifest.sha256:
         return None  # the aggregator has written the next one over it meanwhile
+    return understood(number, manifest.covered, body)
+
+
+def understood(number: int, covered_until: int, body: bytes) -> Applied | None:
+    """Return what the body of a checkpoint says, or None if it cannot be read."""
     try:
         content = _Body.model_validate_json(zlib.decompress(body))
         libraries = {
@@ -93,7 +97,7 @@ async def applied(bus: Bus, number: int) -> Applied | None:
         }
     except (ValidationError, zlib.error):
         return None
-    return Applied(number, manifest.format, manifest.covered, libraries, content.waiting)
+    return Applied(number, covered_until, libraries, content.waiting)
 
 
 async def _manifest(bus: Bus, number: int) -> _Manifest | None:

@@ -35,6 +35,7 @@ class Kept:
 
     log_created: str
     since: AwareDatetime
+    is_adopting: bool = False
     parts: dict[int, Part] = field(default_factory=dict)
 
 
@@ -51,27 +52,29 @@ class Reconciler:
         self._log_created = ""
         self._since: datetime | None = None
         self._recount = Recount(OsmOpeningHours)
+        self._is_adopting = False
+        """Whether what has been applied is the beginning, for somebody knows of what was different before."""
         self._differences: dict[str, Compared] = {}
         self._load()
 
-    async def compare(self, now: datetime, *, is_begun_anew: bool = False) -> Reconciliation:
-        """Count up to the newest checkpoints and compare there. Raises BusUnavailable."""
+    async def compare(self, now: datetime, *, anew_since: datetime | None = None) -> Reconciliation:
+        """Count up to the newest checkpoints and compare there; what was counted before `anew_since` is forgotten.
+
+        Raises BusUnavailable.
+        """
         info = await self._bus.jetstream.stream_info(subjects.READINGS)
         created = str(info.created)
         ends = await covered(self._bus)
         last = info.state.last_seq
-        # A log that was replaced, or checkpoints that begin anew: what was counted belongs to another past.
-        if (
-            is_begun_anew
-            or created != self._log_created
-            or any(
-                end < part.covered
-                for number, part in self._recount.parts.items()
-                if (end := ends.get(number)) is not None
-            )
-        ):
-            self._begin_anew(created, now, why="accepted" if is_begun_anew else "another log or other checkpoints")
-        await self._meet(ends, last, is_log_whole=info.state.first_seq <= 1)
+        # Asked for, a log that was replaced, or checkpoints that begin anew: what was counted is of another past.
+        is_asked = anew_since is not None and (self._since is None or self._since < anew_since)
+        has_gone_back = any(
+            ends.get(number, part.covered) < part.covered for number, part in self._recount.parts.items()
+        )
+        if is_asked or created != self._log_created or has_gone_back:
+            why = "accepted" if is_asked else "another log, or other checkpoints"
+            self._begin_anew(created, now, why=why, is_adopting=is_asked)
+        await self._meet(ends, last, is_log_whole=info.state.first_seq <= 1 and not self._is_adopting)
         found = {number: each for number in self._due(ends, last) if (each := await applied(self._bus, number))}
         upto = {number: each.covered for number, each in found.items() if each.covered <= last}
         if upto:
@@ -85,10 +88,10 @@ class Reconciler:
         self._save()
         return self._report(now)
 
-    def _begin_anew(self, created: str, now: datetime, why: str) -> None:
+    def _begin_anew(self, created: str, now: datetime, *, why: str, is_adopting: bool) -> None:
         if self._log_created:
             log.warning("recount_begins_anew", reason=why)
-        self._log_created, self._since = created, now
+        self._log_created, self._since, self._is_adopting = created, now, is_adopting
         self._recount = Recount(OsmOpeningHours)
         self._differences = {}
 
@@ -168,12 +171,12 @@ class Reconciler:
         except (OSError, EOFError, ValueError) as error:  # pydantic's errors are ValueErrors, too
             log.warning("recount_unreadable", error=type(error).__name__, consequence="it begins anew")
             return
-        self._log_created, self._since = kept.log_created, kept.since
+        self._log_created, self._since, self._is_adopting = kept.log_created, kept.since, kept.is_adopting
         self._recount = Recount(OsmOpeningHours, kept.parts)
 
     def _save(self) -> None:
         assert self._since is not None
-        kept = Kept(self._log_created, self._since, self._recount.parts)
+        kept = Kept(self._log_created, self._since, self._is_adopting, self._recount.parts)
         body = gzip.compress(_KEPT.dump_json(kept, by_alias=True), compresslevel=1)
         new = self._file.with_suffix(".new")
         try:

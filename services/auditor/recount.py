@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
 from shared.contracts.readings import Configured, Pack, Tick
+from shared.contracts.stored import read_stored
 from shared.domain.deduplication import Seen
 from shared.domain.library import ClockKind, Gate, Library
 from shared.domain.library_state import LibraryState
@@ -118,9 +119,9 @@ class Recount:
             if subject == subjects.TICKS:
                 self._tick(Tick.model_validate_json(data).at, wanted)
             elif subject.startswith("configured."):
-                self._configure(Configured.model_validate_json(data), wanted)
+                self._configure(read_stored(Configured, data), wanted)
             elif subject.startswith("readings."):
-                self._pack(Pack.model_validate_json(data), wanted)
+                self._pack(read_stored(Pack, data), wanted)
         except ValidationError:
             return  # the aggregator has put it aside, too
 

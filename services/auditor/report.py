@@ -6,6 +6,10 @@ from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.contracts import subjects
+from shared.runtime.bus import Bus
+from shared.runtime.clock import now
+
 BOOK: Final = "book"
 RECONCILIATION: Final = "reconciliation"
 ACCEPTED: Final = "accepted"
@@ -19,6 +23,7 @@ class Accepted(BaseModel):
 
     at: AwareDatetime
     by: str
+    is_recount_anew: bool = Field(default=False, description="The counts begin anew from what has been applied.")
 
 
 class Compared(BaseModel):
@@ -53,6 +58,12 @@ class MissingReadings(BaseModel):
     device: str
     missing: int
     numbered: int
+
+
+async def accept(bus: Bus, by: str, *, is_recount_anew: bool = False) -> None:
+    """Tell the auditor that what is gone by now is known of, as after a purge. Raises BusUnavailable."""
+    note = Accepted(at=now(), by=by, is_recount_anew=is_recount_anew)
+    await bus.bucket(subjects.AUDITOR).put(ACCEPTED, note.model_dump_json().encode())
 
 
 class Reconciliation(BaseModel):

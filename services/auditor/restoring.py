@@ -12,12 +12,11 @@ import nats.errors
 from nats.js.errors import APIError, NotFoundError
 
 from services.auditor.manifest import DATA, SETTINGS, ExportDamaged, ExportedStream, Manifest, chunks_of, verify
-from services.auditor.report import ACCEPTED, Accepted
+from services.auditor.report import accept
 from services.auditor.snapshot import CHUNK_BYTES, SnapshotFailed, StreamCopy, put_back
 from shared.contracts import subjects
 from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus, BusUnavailable
-from shared.runtime.clock import now
 from shared.runtime.provision import ProvisioningFailed, provision
 
 EVERYTHING: Final = tuple(
@@ -85,7 +84,7 @@ async def restore(
         replicas_now = max(int(each.config.get("num_replicas", 1)) for each in copies.values())
         await provision(bus, replicas=replicas_now)
         remarks = [remark for each in manifest.streams for remark in await _compare(bus, each)]
-        await bus.bucket(subjects.AUDITOR).put(ACCEPTED, Accepted(at=now(), by="restore").model_dump_json().encode())
+        await accept(bus, "restore", is_recount_anew=True)
     except (SnapshotFailed, BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, OSError) as error:
         try:
             await _clear(bus)

@@ -56,9 +56,8 @@ class _Auditor:
         self._folder = settings.export_dir
         self._book: Book | None = None
         self._written_at: datetime | None = None
-        self._accepted_until: datetime | None = None
-        self._reconciled_until: datetime | None = None
-        """Up to which acceptance the recount has begun anew."""
+        self._accepted_at: datetime | None = None
+        """When somebody last asked for the counts to begin anew."""
 
     async def measure(self) -> None:
         """Measure the bus and keep its book, for ever."""
@@ -80,11 +79,8 @@ class _Auditor:
         """Count the log again and compare, for ever."""
         reconciler = Reconciler(self._bus, self._folder / RECOUNT_FILE)
         while True:
-            accepted = self._accepted_until
-            is_begun_anew = accepted is not None and accepted != self._reconciled_until
             try:
-                report = await reconciler.compare(now(), is_begun_anew=is_begun_anew)
-                self._reconciled_until = accepted
+                report = await reconciler.compare(now(), anew_since=self._accepted_at)
                 await self._bus.bucket(subjects.AUDITOR).put(RECONCILIATION, report.model_dump_json().encode())
             except (BusUnavailable, nats.errors.Error, TimeoutError) as error:
                 log.debug("reconciliation_later", reason=str(error))
@@ -136,13 +132,14 @@ class _Auditor:
             accepted = None if entry is None else Accepted.model_validate_json(entry.value)
         except ValidationError:
             accepted = None
-        if accepted is not None and accepted.at != self._accepted_until:
-            if self._accepted_until is None:
-                self._reconciled_until = accepted.at  # of before this start; the recount knows
-            self._accepted_until = accepted.at
-            if self._book.accept(accepted.at):
-                log.info("losses_accepted", by=accepted.by)
-                self._written_at = None
+        if accepted is None:
+            return
+        # What was taken out on purpose is seen at the latest at the next look.
+        if self._book.accept(accepted.at + timedelta(seconds=2 * self._settings.measure_every_s)):
+            log.info("losses_accepted", by=accepted.by)
+            self._written_at = None
+        if accepted.is_recount_anew:
+            self._accepted_at = accepted.at
 
     async def _write_book(self, at: datetime) -> None:
         if self._written_at is not None and at - self._written_at < WRITE_BOOK_EVERY:

@@ -1,0 +1,121 @@
+"""`placelibre reconcile`: the log against what has been applied, and what the bus has lost."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.box import SIMPLE
+from rich.table import Table
+
+from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
+from cli.data_folder import DATA, DataFolder, DataOption
+from cli.operator_audit import operator_name
+from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
+from services.auditor.book import Book
+from services.auditor.report import BOOK, RECONCILIATION, Compared, Reconciliation, accept
+from shared.contracts import subjects
+from shared.runtime.bus import Bus
+from shared.runtime.clock import now
+
+app = command_app()
+
+DIFFERS = 1
+"""The exit status where something is different or gone."""
+
+
+@app.command(
+    epilog=examples(
+        "placelibre reconcile",
+        "placelibre reconcile --library bpi",
+        "placelibre reconcile --accept",
+        "placelibre reconcile --json",
+    )
+)
+def reconcile(
+    *,
+    library: Annotated[str, typer.Option(help="Only this one.")] = "",
+    accepted: Annotated[
+        bool,
+        typer.Option("--accept", help="What is gone or different is known of: say no more of it, and count from here."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Compare what the log holds with what has been applied.
+
+    The auditor counts the log a second time, every few minutes, and compares at the same place of the log: each
+    difference should be 0. Below stand messages that the bus has lost, and devices of which readings never came.
+    Exits with 1 where anything is different or gone.
+    """
+    address = bus_address(DataFolder(data.absolute()), nats_url, seed_file, ca_file)
+    if accepted:
+        on_bus(address, _accept)
+        say("Noted. The auditor counts on from what has been applied now.")
+        return
+    report, book = on_bus(address, _read)
+    if report is None:
+        raise Trouble("nothing has been compared yet", "see that the service `auditor` runs; it takes a few minutes")
+    libraries = [each for each in report.libraries if library in {"", each.library}]
+    if library and not libraries:
+        raise Trouble(f"nothing has been counted of {library}", "`placelibre reconcile` shows all libraries")
+    devices = [each for each in report.devices if library in {"", each.library}]
+    if as_json:
+        say_json(
+            {
+                "at": report.at.isoformat(),
+                "since": report.since.isoformat(),
+                "libraries": [each.model_dump(mode="json") for each in libraries],
+                "devices": [each.model_dump(mode="json") for each in devices],
+                "losses": [each.model_dump(mode="json") for each in book.losses],
+            }
+        )
+    else:
+        _show(report, libraries)
+        for loss in book.losses:
+            say(f"{loss.stream}: {loss.messages} messages are gone: {loss.detail} (seen {loss.at:%Y-%m-%d %H:%M} UTC)")
+        for each in devices:
+            say(
+                f"{each.library}: of {each.numbered} readings that {each.device} has numbered {each.missing} never came"
+            )
+    if book.losses or not all(each.is_right for each in libraries):
+        if not as_json:
+            say("What to do: see docs/backup.md; once it is understood, `placelibre reconcile --accept`.")
+        raise typer.Exit(DIFFERS)
+
+
+def _show(report: Reconciliation, libraries: list[Compared]) -> None:
+    table = Table(box=SIMPLE)
+    for title in ("library", "entries", "exits", "log less applied: readings", "entries", "exits", ""):
+        table.add_column(title, justify="left" if title in {"library", ""} else "right")
+    for each in libraries:
+        table.add_row(
+            each.library,
+            *map(str, (each.log_entries, each.log_exits, each.readings, each.entries, each.exits)),
+            "right" if each.is_right else "DIFFERS",
+        )
+        for gate, (entries, exits) in sorted(each.gates.items()):
+            table.add_row(f"  {gate}", str(entries), str(exits), "", "", "", "")
+    OUT.print(table)
+    age_min = (now() - report.at).total_seconds() / 60
+    say(f"Compared {age_min:.0f} min ago; counted since {report.since:%Y-%m-%d %H:%M} UTC.")
+
+
+async def _read(bus: Bus) -> tuple[Reconciliation | None, Book]:
+    bucket = bus.bucket(subjects.AUDITOR)
+    report, book = await bucket.get(RECONCILIATION), await bucket.get(BOOK)
+    try:
+        return (
+            None if report is None else Reconciliation.model_validate_json(report.value),
+            Book() if book is None else Book.model_validate_json(book.value),
+        )
+    except ValidationError as error:
+        raise Trouble("what the auditor has written is of another version", "let both be of the same one") from error
+
+
+async def _accept(bus: Bus) -> None:
+    await accept(bus, operator_name(), is_recount_anew=True)
