@@ -16,7 +16,7 @@ from cli import diagnosis, judgement
 from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, operator_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.judgement import Severity
-from cli.leaf_bus import LeafKey, Register, host_and_port, new_seed, write_secret
+from cli.leaf_bus import LEAF_PORT, LeafGate, LeafKey, LeafListener, Register, host_and_port, new_seed, write_secret
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from shared.contracts.leaf import Leaf, LeafState
 from shared.runtime.bus import BusUnavailable
@@ -114,6 +114,29 @@ def remove(name: NameArgument, *, data: DataOption = DATA) -> None:
     _known(register, name)
     register.remove(name)
     say(f"The branch {name} may connect no more; nothing is fetched from it any more.")
+
+
+@app.command(epilog=examples("placelibre leaf gate --data /data", "nats-server -c /data/bus/leaf-gate.conf"))
+def gate(
+    *,
+    data: DataOption = DATA,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="For the carrier, on this machine.")] = 4223,
+    leaf_port: Annotated[int, typer.Option(min=1, max=65535, help="Where branches connect.")] = LEAF_PORT,
+    leaf_host: Annotated[str, typer.Option(help="On which of this machine's addresses.")] = "0.0.0.0",  # noqa: S104
+) -> None:
+    """Write the gate's configuration with the branches that may connect now.
+
+    `placelibre up` does this by itself; it is for a nats-server that something else starts, as in a cluster. Start that
+    anew after a branch was added or removed.
+    """
+    folder = DataFolder(data.absolute())
+    made = LeafGate(Register(folder.bus_home), LeafListener(leaf_port, leaf_host), port)
+    try:
+        made.prepare()
+    except OSError as error:
+        raise Trouble(f"{error.filename} cannot be written: {error.strerror}", "see that --data is yours") from error
+    names = [each.name for each in made.register.read().leaves]
+    say(f"{made.configuration} lets in {', '.join(names) if names else 'no branch yet'}.")
 
 
 @app.command("list", epilog=examples("placelibre leaf list", "placelibre leaf list --json"))
