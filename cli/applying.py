@@ -13,6 +13,7 @@ from cli.operator_audit import note_act
 from shared.contracts import subjects
 from shared.contracts.audit import Act
 from shared.contracts.configuration import LibraryConfig
+from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus, Entry
 
 Action = Literal["added", "changed", "removed", "kept", "unchanged"]
@@ -82,7 +83,7 @@ async def _note(bus: Bus, change: Change) -> None:
     act = Act.LIBRARY_ADDED if change.action == "added" else Act.LIBRARY_REMOVED
     await note_act(bus, act, library=change.library)
     if change.action == "added":
-        for key in LibraryConfig.model_validate_json(change.value).keys:
+        for key in read_stored(LibraryConfig, change.value).keys:
             await note_act(bus, Act.KEY_ADDED, library=change.library, subject=key.id)
 
 
@@ -105,7 +106,7 @@ def _compare(library: LibraryConfig, applied: Entry | None) -> Change:
     if applied is None:
         return Change(library.id, "added", value=value)
     try:
-        before = LibraryConfig.model_validate_json(applied.value)
+        before = read_stored(LibraryConfig, applied.value)
     except ValidationError:
         details = ("the value on the bus cannot be read; it is replaced",)
         return Change(library.id, "changed", details, value, applied.revision)

@@ -22,6 +22,7 @@ from shared.contracts.configuration import LibraryConfig
 from shared.contracts.leaf import LeafState, state_key
 from shared.contracts.readings import Tick
 from shared.contracts.status import PublicStatus
+from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.provision import CENTRE, ProvisioningFailed, Wanted, provision
 from shared.runtime.provision_leaf import BRANCH
@@ -160,7 +161,7 @@ async def _libraries(bus: Bus, here: datetime) -> AsyncIterator[Finding]:
             continue
         count += 1
         try:
-            config = LibraryConfig.model_validate_json(entry.value)
+            config = read_stored(LibraryConfig, entry.value)
         except ValidationError:
             meaning = "services go on with the one before it, and have none after a restart"
             yield wrong(f"library {name}", "its configuration cannot be read", meaning, "run `placelibre apply`")

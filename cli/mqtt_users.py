@@ -21,6 +21,7 @@ from cli.terminal import Trouble
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import ListenerSource
+from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import monotonic_s
 from shared.runtime.provision import ProvisioningFailed, provision
@@ -146,7 +147,7 @@ async def applied_libraries(bus: Bus) -> list[LibraryConfig]:
         if entry is None:
             continue
         try:
-            found.append(LibraryConfig.model_validate_json(entry.value))
+            found.append(read_stored(LibraryConfig, entry.value))
         except ValidationError:
             continue  # of another version; the services keep what they have, and say so
     return found

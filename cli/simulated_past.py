@@ -20,6 +20,7 @@ from cli.simulation.scenario import load_scenarios
 from cli.terminal import Trouble
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
+from shared.contracts.stored import read_stored
 from shared.domain.library import ClockKind
 from shared.runtime.bus import Bus, BusFull, BusUnavailable, Conflict
 
@@ -69,7 +70,7 @@ async def _simulated(bus: Bus) -> list[LibraryConfig]:
         if entry is None:
             continue
         try:
-            config = LibraryConfig.model_validate_json(entry.value)
+            config = read_stored(LibraryConfig, entry.value)
         except ValidationError as error:
             raise Trouble(f"the applied configuration of {name} cannot be read", "apply it anew") from error
         if config.clock is ClockKind.SIMULATED:

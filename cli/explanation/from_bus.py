@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from cli.terminal import Trouble
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.status import PublicStatus, StatusChanged
+from shared.contracts.stored import read_stored
 from shared.domain.library import ClockKind
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.log_reader import Batch, LogReader
@@ -40,7 +41,7 @@ async def configuration_of(bus: Bus, library: str) -> LibraryConfig:
                 f"no library {library!r} is in force on this bus",
                 f"there are {names}" if names else "put libraries into force with `placelibre apply`",
             )
-        return LibraryConfig.model_validate_json(entry.value)
+        return read_stored(LibraryConfig, entry.value)
     except BusUnavailable as error:
         raise _away(error) from error
     except ValidationError as error:
@@ -123,7 +124,7 @@ async def published_by(bus: Bus, library: str, at: datetime) -> StatusChanged | 
     return latest
 
 
-async def batches_of(bus: Bus, stream: str, filters: Sequence[str]) -> AsyncIterator[Batch]:
+async def batches_of(bus: Bus, stream: str, filters: Sequence[str]) -> AsyncGenerator[Batch, None]:
     """Yield what a stream holds now, to its end."""
     batches = LogReader(bus, stream, filters).batches()
     try:

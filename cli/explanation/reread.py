@@ -15,6 +15,7 @@ from services.aggregator.fold import Fold, Kept, MalformedMessage, Partition
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import AnyWireReading, ClockSet, Configured, Pack, Tick
+from shared.contracts.stored import read_stored
 from shared.domain.library import ClockKind
 from shared.domain.library_state import LibraryState
 from shared.runtime.opening_hours import OsmOpeningHours
@@ -61,14 +62,14 @@ class Rereading:
         if f'"{self._applied.id}"'.encode() not in data:
             return None, False
         if subject.startswith("configured."):
-            configured = Configured.model_validate_json(data)
+            configured = read_stored(Configured, data)
             if configured.library != self._applied.id:
                 return None, False
             return self._by_wall_clock(data, configured.at) if self._is_on_wall_clock() else (data, False)
         return self._of_pack(data)
 
     def _of_pack(self, data: bytes) -> tuple[bytes | None, bool]:
-        pack = Pack.model_validate_json(data)
+        pack = read_stored(Pack, data)
         own = [each for each in pack.readings if each.library == self._applied.id]
         if not own:
             return None, False

@@ -11,6 +11,7 @@ from services.aggregator.fold import Fold
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Configured
+from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 from shared.runtime.log_reader import LogReset, Update, watch
@@ -56,4 +57,4 @@ async def _announce(bus: Bus, fold: Fold, update: Update) -> None:
 
 def _json(value: bytes) -> dict[str, JsonValue]:
     """Return the value as JSON if it is a configuration; raises ValueError if it is not."""
-    return LibraryConfig.model_validate_json(value).model_dump(mode="json", by_alias=True)
+    return read_stored(LibraryConfig, value).model_dump(mode="json", by_alias=True)

@@ -18,6 +18,7 @@ from shared.contracts import subjects
 from shared.contracts.devices import DeviceState
 from shared.contracts.leaf import Leaf
 from shared.contracts.readings import MAX_READINGS_PER_REQUEST, AnyWireReading, Pack, RemarkReading
+from shared.contracts.stored import read_stored
 
 READINGS_PREFIX: Final = subjects.ANY_READINGS.removesuffix("*")
 QUARANTINE_PREFIX: Final = subjects.ANY_QUARANTINED.removesuffix(">")
@@ -53,7 +54,7 @@ def pack(leaf: Leaf, subject: str, body: bytes, now: datetime) -> Pack | Refused
     so one such pack would stop the library's until then.
     """
     try:
-        read = Pack.model_validate_json(body)
+        read = read_stored(Pack, body)
     except ValidationError as error:
         return Refused(f"no pack of readings: {error.error_count()} faults")
     if not 0 < len(read.readings) <= MAX_READINGS_PER_REQUEST:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.leaf import CONFIGURED_FROM_THE_CENTRE, Leaf
+from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
@@ -70,7 +71,7 @@ def take(held: dict[str, bytes], bucket: str, update: Update) -> None:
 
 def as_a_leaf_needs_it(value: bytes) -> bytes:
     """Return a library's configuration without what only the centre does: nobody speaks in public at a branch."""
-    config = LibraryConfig.model_validate_json(value)
+    config = read_stored(LibraryConfig, value)
     return config.model_copy(update={"channels": ()}).model_dump_json(by_alias=True).encode()
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
+from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import LogReset, Update, watch
@@ -72,7 +73,7 @@ def take(shelf: Shelf, update: Update) -> None:
         shelf.drop(update.key)
         return
     try:
-        library = LibraryConfig.model_validate_json(update.entry.value)
+        library = read_stored(LibraryConfig, update.entry.value)
     except ValidationError as error:
         where = "; ".join(
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors(include_input=False)

@@ -412,11 +412,13 @@ def test_the_build_changes_with_what_a_screen_has_loaded() -> None:
     before = build_of(renderer)
     assert build_of(Renderer()) == before
     script = renderer.assets["display.js"]
-    renderer.assets["display.js"] = type(script)("/static/display.0.js", script.content, script.media_type)
+    renderer.assets["display.js"] = type(script)(
+        "/static/display.0.js", script.content, script.packed, script.media_type
+    )
     assert build_of(renderer) != before
     sheet = renderer.assets["site.css"]
     renderer.assets["display.js"] = script
-    renderer.assets["site.css"] = type(sheet)("/static/site.0.css", sheet.content, sheet.media_type)
+    renderer.assets["site.css"] = type(sheet)("/static/site.0.css", sheet.content, sheet.packed, sheet.media_type)
     assert build_of(renderer) == before
 
 
