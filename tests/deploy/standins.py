@@ -27,10 +27,11 @@ PACKAGES: Final = ("podman", "buildah", "runc", "debootstrap", "netavark", "aard
 PYTHON_PACKAGES: Final = ("python3", "python3-distutils", "python3.11-venv", "ca-certificates", "netbase", "tzdata")
 """debootstrap follows no virtual packages, so one of them is named here by the package that provides it."""
 LEFT_OUT: Final = ("./var/cache/apt/*", "./var/lib/apt/lists/*", "./usr/share/doc/*", "./usr/share/locale/*", "./dev/*")
+NOBODY: Final = "65534"
 COMMANDS: Final = {
-    # Debian's package, its program there, its name in the upstream image, its user there
-    "prometheus": ("prometheus", "/usr/bin/prometheus", "/bin/prometheus", "65534"),
-    "alertmanager": ("prometheus-alertmanager", "/usr/bin/prometheus-alertmanager", "/bin/alertmanager", "65534"),
+    # Debian's package, and its programs: there, and in the upstream image, whose entry point is the first.
+    "prometheus": ("prometheus", {"prometheus": "prometheus", "promtool": "promtool"}),
+    "alertmanager": ("prometheus-alertmanager", {"prometheus-alertmanager": "alertmanager", "amtool": "amtool"}),
 }
 
 
@@ -126,23 +127,25 @@ def make_program(program: str) -> str:
     name = image_of(program)
     if exists(name):
         return name
-    package, there, here, user = COMMANDS[program]
+    package, programs = COMMANDS[program]
     base = make_python()
-    with tempfile.TemporaryDirectory(prefix="placelibre-program-") as folder:
-        # apt drops its rights for the download, and must be let in.
-        Path(folder).chmod(0o755)
-        run(["apt-get", "download", "-qq", package], folder=Path(folder))
-        [archive] = Path(folder).glob("*.deb")
-        run(["dpkg-deb", "-x", str(archive), f"{folder}/tree"])
-        shutil.copyfile(f"{folder}/tree{there}", f"{folder}/program")
-        (Path(folder) / "Dockerfile").write_text(
+    with tempfile.TemporaryDirectory(prefix="placelibre-program-") as made:
+        folder = Path(made)
+        folder.chmod(0o755)  # apt drops its rights for the download, and must be let in
+        run(["apt-get", "download", "-qq", package], folder=folder)
+        [archive] = folder.glob("*.deb")
+        run(["dpkg-deb", "-x", str(archive), f"{made}/tree"])
+        (folder / "bin").mkdir()
+        for there, here in programs.items():
+            shutil.copy2(folder / "tree/usr/bin" / there, folder / "bin" / here)
+        (folder / "Dockerfile").write_text(
             f"FROM {base}\n"
-            f"COPY --chmod=0755 program {here}\n"
-            f'RUN ["install", "-d", "-o", "{user}", "-g", "{user}", "/prometheus", "/alertmanager"]\n'
-            f"USER {user}\n"
-            f'ENTRYPOINT ["{here}"]\n'
+            "COPY bin/ /bin/\n"
+            f'RUN ["install", "-d", "-o", "{NOBODY}", "-g", "{NOBODY}", "/prometheus", "/alertmanager"]\n'
+            f"USER {NOBODY}\n"
+            f'ENTRYPOINT ["/bin/{next(iter(programs.values()))}"]\n'
         )
-        podman("build", "--quiet", "--format", "docker", "--pull=never", "-t", name, folder)
+        podman("build", "--quiet", "--format", "docker", "--pull=never", "-t", name, made)
     return name
 
 
