@@ -53,6 +53,8 @@ class Manifest(BaseModel):
     chunks: int
     sha256: str
     covered: int
+    forgotten: int = 0
+    """Neither slot holds anything from before the partition forgot something at this sequence."""
 
 
 class _KeptLibrary(BaseModel):
@@ -67,6 +69,7 @@ class _Content(BaseModel):
     libraries: list[_KeptLibrary]
     waiting: dict[str, list[Pack]] = {}
     gone: dict[str, int] = {}
+    forgotten: int = 0
 
 
 @dataclass(slots=True)
@@ -80,6 +83,12 @@ class Checkpoints:
     slots: dict[int, str] = field(default_factory=dict)
     covered: dict[int, int] = field(default_factory=dict)
     """The place in the log that each stored checkpoint covers."""
+    cleared: dict[int, int] = field(default_factory=dict)
+    """Up to which sequence of forgetting the slots of each partition have been written over."""
+
+    def owes(self, partition: Partition) -> bool:
+        """Tell whether a slot may hold what the partition has forgotten since."""
+        return partition.forgotten > self.cleared.get(partition.number, 0)
 
     async def load(self, number: int) -> Partition:
         """Return a partition as its newest checkpoint has it, or empty. Raises BusUnavailable."""
@@ -90,6 +99,7 @@ class Checkpoints:
         manifest = Manifest.model_validate_json(entry.value)
         self.slots[number] = manifest.slot
         self.covered[number] = manifest.covered
+        self.cleared[number] = manifest.forgotten
         body = await self._body(number, manifest)
         partition = None if body is None else restore(number, manifest.covered, body, self.engine)
         if partition is None:
@@ -98,12 +108,30 @@ class Checkpoints:
         return partition
 
     async def save(self, partition: Partition) -> None:
-        """Store a partition's state.
+        """Store a partition's state; where it has forgotten something, over both slots.
 
         Raises:
             AnotherWriter: somebody else owns this partition; this process must end.
             BusUnavailable: try again later; the older checkpoint stands.
         """
+        if self.owes(partition):
+            await self._write(partition, self.cleared.get(partition.number, 0))
+            await self._clear_what_is_over(partition)
+            await self._write(partition, partition.forgotten)
+        else:
+            await self._write(partition, self.cleared.get(partition.number, 0))
+        partition.is_changed = False
+
+    async def _clear_what_is_over(self, partition: Partition) -> None:
+        """Delete the chunks of a checkpoint that was longer than the one that took its slot."""
+        number = partition.number
+        chunks = range(-(-len(dump(partition)) // CHUNK_BYTES))
+        kept = {_chunk_key(number, slot, index) for slot in SLOTS for index in chunks}
+        for key in await self.bucket.keys(f"{subjects.checkpoint_key(number)}."):
+            if key not in kept and await self.bucket.get(key) is not None:
+                await self.bucket.delete(key)
+
+    async def _write(self, partition: Partition, forgotten: int) -> None:
         number = partition.number
         await self._look_for_others(number)
         body = dump(partition)
@@ -118,11 +146,12 @@ class Checkpoints:
             chunks=len(chunks),
             sha256=sha256(body).hexdigest(),
             covered=partition.covered,
+            forgotten=forgotten,
         )
         await self._publish(number, manifest)
         self.slots[number] = slot
         self.covered[number] = manifest.covered
-        partition.is_changed = False
+        self.cleared[number] = manifest.forgotten
 
     async def _look_for_others(self, number: int) -> None:
         """Look before writing: the slot that we do not use may be the newest of another writer."""
@@ -176,7 +205,10 @@ def dump(partition: Partition) -> bytes:
         for library, packs in sorted(partition.waiting.items())
     }
     return zlib.compress(
-        json.dumps({"libraries": libraries, "waiting": waiting, "gone": partition.gone}).encode(), level=1
+        json.dumps(
+            {"libraries": libraries, "waiting": waiting, "gone": partition.gone, "forgotten": partition.forgotten}
+        ).encode(),
+        level=1,
     )
 
 
@@ -187,7 +219,7 @@ def restore(number: int, covered: int, body: bytes, engine: EngineFactory) -> Pa
         libraries = {each.config.id: _kept(each, engine) for each in content.libraries}
     except (ValueError, KeyError, TypeError, zlib.error):  # pydantic's errors are ValueErrors, too
         return None
-    return Partition(number, covered, libraries, content.waiting, content.gone)
+    return Partition(number, covered, libraries, content.waiting, content.gone, content.forgotten)
 
 
 def _kept(stored: _KeptLibrary, engine: EngineFactory) -> Kept:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
-from shared.contracts.readings import AnyWireReading, Configured, Pack, Tick
+from shared.contracts.readings import AnyWireReading, Configured, Forget, Pack, Tick
 from shared.domain.advance import advance, reconfigure
+from shared.domain.forgetting import forget_person
 from shared.domain.library import ClockKind, Library
 from shared.domain.library_state import LibraryState, Outcome
 
@@ -52,6 +53,8 @@ class Partition:
     waiting: dict[str, list[Pack]] = field(default_factory=dict)
     gone: dict[str, int] = field(default_factory=dict)
     """The last revision of each removed library: one that comes back counts on, or its changes would be old news."""
+    forgotten: int = 0
+    """The last sequence that had something forgotten: what was stored before it must not stay either."""
     is_changed: bool = False
 
 
@@ -135,6 +138,25 @@ class Fold:
                 self._wait(partition, library_id, part, effects)
             else:
                 effects.outcomes.append((library_id, _take(kept, part)))
+        if pack.forget is not None:
+            self._forget(pack.forget, sequence, effects)
+
+    def _forget(self, forget: Forget, sequence: int, effects: Effects) -> None:
+        """Forget a library that is gone, or a person's name; of a library that is there nothing else is forgotten."""
+        partition = self.partitions.get(subjects.partition_of(forget.library))
+        if partition is None or partition.covered >= sequence:
+            return
+        kept = partition.libraries.get(forget.library)
+        if forget.person is None:
+            if kept is not None:
+                return
+            partition.gone.pop(forget.library, None)
+            partition.waiting.pop(forget.library, None)
+        elif kept is not None:
+            forget_person(kept.state, forget.person)
+            effects.outcomes.append((forget.library, Outcome(are_acts_new=True)))
+        partition.forgotten = sequence
+        partition.is_changed = True
 
     def _wait(self, partition: Partition, library_id: str, part: Pack, effects: Effects) -> None:
         packs = partition.waiting.setdefault(library_id, [])

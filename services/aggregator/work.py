@@ -137,7 +137,8 @@ class _Reader:
         self._observe(batch.messages, batch.pending)
         if batch.is_caught_up:
             self._readiness.has("state")
-        if monotonic_s() - self._last_checkpoint_s >= self._settings.checkpoint_every_s:
+        is_owed = any(self._checkpoints.owes(each) for each in self._fold.partitions.values())
+        if is_owed or monotonic_s() - self._last_checkpoint_s >= self._settings.checkpoint_every_s:
             try:
                 await self._checkpoint(is_last=False)
             except BusUnavailable as error:
@@ -170,7 +171,8 @@ class _Reader:
         ahead = max((each.covered for each in self._fold.partitions.values()), default=0)
         for partition in self._fold.partitions.values():
             revision = self._checkpoints.covered.get(partition.number, 0)
-            if partition.is_changed or ahead - revision >= LAG_WORTH_A_CHECKPOINT or (is_last and revision < ahead):
+            is_due = partition.is_changed or self._checkpoints.owes(partition)
+            if is_due or ahead - revision >= LAG_WORTH_A_CHECKPOINT or (is_last and revision < ahead):
                 await self._checkpoints.save(partition)
                 metrics.AGGREGATOR_CHECKPOINTS.inc()
 

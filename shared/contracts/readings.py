@@ -433,13 +433,27 @@ GATE_KINDS: Final = frozenset({"gate_count", "gate_total", "occupancy"}) | QUEUE
 """What a device may say: a counter at a gate, a sensor of the queue."""
 
 
+class Forget(BaseModel):
+    """What whoever keeps states of libraries is to forget: all of one that is gone, or the name of one of its staff."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    library: Slug
+    person: Slug | None = None
+
+
 class Pack(BaseModel):
-    """All readings of one request that fall in one partition, in the order in which they came."""
+    """All readings of one request that fall in one partition, in the order in which they came.
+
+    `forget` is the operator's alone, of `placelibre purge`, in a pack without readings; it stands in the log because
+    states follow from the log and from nothing else.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)  # a newer ingest may say more
 
     received_at: Moment
     readings: tuple[AnyWireReading, ...]
+    forget: Forget | None = None
 
 
 class Tick(BaseModel):

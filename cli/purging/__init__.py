@@ -1,0 +1,1 @@
+"""What `placelibre purge` finds and takes out: `places` says what belongs to whom, `erasing` looks and erases."""

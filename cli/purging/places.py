@@ -1,0 +1,224 @@
+"""Where something of a library, of a person or of a device is stored, and how to tell. No bus here.
+
+A place is a stream (a bucket is one, too), the subjects to look at, and the judgement of one message: not concerned,
+wholly, or in part. What concerns others as well is never taken out: their readings are in it.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from binascii import Error
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from pydantic import ValidationError
+
+from shared.contracts import subjects
+from shared.contracts.desk import FORMER, PERSON, SESSION, TRIES_OF, Session
+from shared.contracts.devices import serial_token
+from shared.contracts.fediverse import TYPE
+from shared.contracts.push import OFFER, WISH
+from shared.contracts.readings import Configured, Pack
+
+
+class Share(Enum):
+    """How much of a message concerns what is purged."""
+
+    NONE = 0
+    SHARED = 1
+    WHOLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Messages of one stream on some subjects, and which of them are meant."""
+
+    stream: str
+    filters: tuple[str, ...]
+    judge: Callable[[str, bytes], Share]
+
+    @property
+    def name(self) -> str:
+        """The stream or the bucket, as the operator knows it."""
+        return self.stream.removeprefix(subjects.bucket_stream(""))
+
+    @property
+    def is_bucket(self) -> bool:
+        """Whether others hear of what is deleted here, by a mark."""
+        return self.stream.startswith(subjects.bucket_stream(""))
+
+
+def all_of_it(_: str, __: bytes) -> Share:
+    """Judge by the subject alone."""
+    return Share.WHOLE
+
+
+def bucket(name: str, *keys: str, judge: Callable[[str, bytes], Share] = all_of_it) -> Place:
+    """Return the place of some keys of a bucket."""
+    return Place(subjects.bucket_stream(name), tuple(subjects.key_subject(name, key) for key in keys), judge)
+
+
+def of_library(library: str, accounts: Iterable[str]) -> list[Place]:
+    """Return every place of a library that is gone; `accounts` are its own on our fediverse server."""
+    partition = subjects.partition_of(library)
+    actors = [
+        f"{what}.{account}{rest}"
+        for account in accounts
+        for what, rest in (
+            ("actor", ""),
+            ("key", ""),
+            ("featured", ""),
+            ("summary", ""),
+            ("note", ".>"),
+            ("follower", ".>"),
+            ("inbox", ".>"),
+        )
+    ]
+    return [
+        *([bucket(subjects.ACTORS, *actors)] if actors else []),
+        bucket(subjects.STATUS, library),
+        bucket(subjects.DESK, library),
+        bucket(subjects.HISTORY, f"{library}.*"),
+        bucket(subjects.STAFF, f"{library}.>"),
+        bucket(subjects.CLAIMS, f"{library}.*"),
+        bucket(subjects.DEVICES, f"{library}.*"),
+        bucket(subjects.APPROVALS, f"{library}.*"),
+        bucket(subjects.SUBSCRIPTIONS, f"{WISH}.{library}.>", f"{OFFER}.{library}"),
+        bucket(subjects.FEEDS, f"{library}.>"),
+        bucket(subjects.DELIVERIES, f"*.{library}.*"),
+        bucket(subjects.POSTING, f"{library}.*"),
+        Place(subjects.POSTS, (f"posts.v1.*.{library}",), all_of_it),
+        Place(subjects.CHANGES, (subjects.change(library),), all_of_it),
+        Place(subjects.QUARANTINE, (f"quarantine.v1.device.{library}.>",), all_of_it),
+        Place(subjects.QUARANTINE, ("quarantine.v1.*",), lambda _, body: _of_quarantined(body, library)),
+        Place(subjects.DEAD, (subjects.DEAD_LETTERS,), lambda _, body: _of_json(body, library)),
+        Place(
+            subjects.READINGS,
+            (subjects.readings(partition), subjects.configured(partition)),
+            lambda subject, body: of_log(subject, body, library),
+        ),
+        bucket(subjects.LIBRARIES, library),
+    ]
+
+
+def of_person(library: str, person: str) -> list[Place]:
+    """Return every place of a person of a library's staff."""
+
+    def session(_: str, body: bytes) -> Share:
+        try:
+            return Share.WHOLE if Session.model_validate_json(body).person == person else Share.NONE
+        except ValidationError:  # a mark of one that has ended says nothing of whom
+            return Share.NONE
+
+    def by(_: str, body: bytes) -> Share:
+        return Share.WHOLE if _field(body, "by") == person else Share.NONE
+
+    keys = [subjects.staff_key(library, what, person) for what in (PERSON, FORMER, TRIES_OF)]
+    return [
+        bucket(subjects.STAFF, *keys, f"{subjects.staff_key(library, TRIES_OF, person)}.*"),
+        bucket(subjects.STAFF, subjects.staff_key(library, SESSION, "*"), judge=session),
+        bucket(subjects.APPROVALS, f"{library}.*", judge=by),
+        Place(
+            subjects.READINGS,
+            (subjects.readings(subjects.partition_of(library)),),
+            lambda _, body: _of_pack(body, library, person),
+        ),
+    ]
+
+
+def of_device(library: str, device: str, boxes: Iterable[tuple[str, str]]) -> list[Place]:
+    """Return every place of a device that counts no more; `boxes` are the source and serial it was known by."""
+    key = subjects.device_key(library, device)
+    bodies = tuple(subjects.quarantined_body(library, source, serial_token(serial)) for source, serial in boxes)
+    return [
+        bucket(subjects.CLAIMS, key),
+        *([Place(subjects.QUARANTINE, bodies, all_of_it)] if bodies else []),
+        Place(subjects.QUARANTINE, (subjects.quarantined(device),), all_of_it),
+        bucket(subjects.DEVICES, key),  # last: it says which box it was
+    ]
+
+
+def accounts_of(library: str, delivery_keys: Iterable[str], memory_keys: Iterable[str]) -> list[str]:
+    """Return the fediverse accounts that spoke for this library and for no other."""
+    prefix = f"{TYPE}-"
+    speaks: dict[str, set[str]] = {}
+    for key in delivery_keys:
+        channel, _, rest = key.partition(".")
+        if channel.startswith(prefix):
+            speaks.setdefault(channel.removeprefix(prefix), set()).add(rest.partition(".")[0])
+    for key in memory_keys:
+        of, _, channel = key.partition(".")
+        if channel.startswith(prefix):
+            speaks.setdefault(channel.removeprefix(prefix), set()).add(of)
+    return sorted(account for account, libraries in speaks.items() if libraries == {library})
+
+
+def of_log(subject: str, body: bytes, library: str) -> Share:
+    """Tell how much of a message of the log is of a library."""
+    if subject.startswith("readings."):
+        return _of_pack(body, library, None)
+    try:
+        return Share.WHOLE if Configured.model_validate_json(body).library == library else Share.NONE
+    except ValidationError:
+        return Share.NONE
+
+
+def _of_pack(body: bytes, library: str, person: str | None) -> Share:
+    if f'"{library}"'.encode() not in body:  # most of a partition is of others, and parsing is slow
+        return Share.NONE
+    try:
+        pack = Pack.model_validate_json(body)
+    except ValidationError:
+        return Share.NONE
+    if not pack.readings:
+        is_ours = pack.forget is not None and pack.forget.library == library
+        return Share.WHOLE if is_ours and pack.forget and person in {None, pack.forget.person} else Share.NONE
+    meant = sum(
+        each.library == library and (person is None or getattr(each, "by", "") == person) for each in pack.readings
+    )
+    if meant == 0:
+        return Share.NONE
+    return Share.WHOLE if meant == len(pack.readings) else Share.SHARED
+
+
+def _of_json(body: bytes, library: str) -> Share:
+    """Tell whether a dead letter is of a library: a post of it, or a message of the log."""
+    if _field(body, "library") == library:
+        return Share.WHOLE
+    return _of_pack(body, library, None)
+
+
+def _of_quarantined(body: bytes, library: str) -> Share:
+    """Tell whether all that could not be read of a request named a library; bodies are kept as they came."""
+    items = _field(body, "items")
+    if not isinstance(items, list) or not items:
+        return Share.NONE
+    named = 0
+    for each in items:
+        try:
+            raw = b64decode(str(each["raw"]), validate=True)
+        except (KeyError, TypeError, Error):
+            continue
+        named += f'"{library}"'.encode() in raw
+    if named == 0:
+        return Share.NONE
+    return Share.WHOLE if named == len(items) else Share.SHARED
+
+
+def _field(body: bytes, name: str) -> object:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return None
+    return value.get(name) if isinstance(value, dict) else None
+
+
+KEPT: Final = (
+    (subjects.AUDIT, "the trail of who did this; it ends by its age, and nobody takes anything out of it"),
+    (subjects.POSITIONS, "how far a source was read, by the source's name; it ends 90 days after it was last read"),
+    (subjects.SESSIONS, "log-ins of accounts, by the account's name; they end 90 days after they were last used"),
+)
+"""What a purge leaves, and why."""
