@@ -18,7 +18,7 @@ import yaml  # type: ignore[import-untyped]
 from tests.conftest import ROOT
 
 K8S: Final = ROOT / "deploy" / "k8s"
-COMPONENTS: Final = ("autoscaling", "ingress", "keda-publisher", "leaf", "monitoring")
+COMPONENTS: Final = ("autoscaling", "backup", "ingress", "keda-publisher", "leaf", "monitoring")
 OVERLAYS: Final = ("single-node", "three-nodes")
 VARIANTS: Final = (*OVERLAYS, "everything")
 """The overlays as they stand, and the larger one with every component and the Job that applies libraries."""

@@ -181,7 +181,10 @@ def test_what_bus_init_makes_is_all_that_the_pods_ask_for(nodes: int, tmp_path: 
     made = kustomized(folder)
     known = {name: set(each["data"]) for kind in ("Secret", "ConfigMap") for name, each in of_kind(made, kind).items()}
     known |= {name: set(each["data"]) for name, each in of_kind(built("everything"), "ConfigMap").items()}
-    for each in [*all_of(overlay), *[each for each in all_of("everything") if each.component in {"carrier", "apply"}]]:
+    for each in [
+        *all_of(overlay),
+        *[each for each in all_of("everything") if each.component in {"carrier", "apply", "backup"}],
+    ]:
         for volume in each.pod["volumes"]:
             source: dict[str, Any] = volume.get("secret") or volume.get("configMap") or {}
             name = source.get("secretName") or source.get("name")
