@@ -21,6 +21,7 @@ from services.aggregator.fold import Kept, Partition
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
 from shared.contracts.readings import Pack
+from shared.contracts.stored import read_stored
 from shared.domain.estimation.estimator import read, write
 from shared.domain.library_state import LibraryState
 from shared.runtime.bus import Bucket, Conflict
@@ -215,7 +216,7 @@ def dump(partition: Partition) -> bytes:
 def restore(number: int, covered: int, body: bytes, engine: EngineFactory) -> Partition | None:
     """Return the partition that `dump` wrote down, or None if it cannot be read."""
     try:
-        content = _Content.model_validate_json(zlib.decompress(body))
+        content = read_stored(_Content, zlib.decompress(body))
         libraries = {each.config.id: _kept(each, engine) for each in content.libraries}
     except (ValueError, KeyError, TypeError, zlib.error):  # pydantic's errors are ValueErrors, too
         return None

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
 from shared.contracts.readings import AnyWireReading, Configured, Forget, Pack, Tick
+from shared.contracts.stored import read_stored
 from shared.domain.advance import advance, reconfigure
 from shared.domain.forgetting import forget_person
 from shared.domain.library import ClockKind, Library
@@ -107,9 +108,9 @@ class Fold:
             if subject == subjects.TICKS:
                 self._tick(Tick.model_validate_json(data).at, sequence, effects)
             elif subject.startswith("configured."):
-                self._configure(Configured.model_validate_json(data), sequence, effects)
+                self._configure(read_stored(Configured, data), sequence, effects)
             else:
-                self._read(Pack.model_validate_json(data), sequence, effects)
+                self._read(read_stored(Pack, data), sequence, effects)
         except ValidationError as error:
             raise MalformedMessage(f"{subject}: {error.error_count()} faults at {_places(error)}") from error
         return effects
