@@ -166,7 +166,6 @@ def _must_begin_by(page: Page, sight: Sight, now: datetime) -> int | None:
 def _next_page(page: Page | None, sight: Sight, now: datetime) -> Page:
     marks = [] if page is None else [mark for mark in page.marks if mark.last <= sight.last]
     if sight.rule is Rule.LOG:
-        marks = [mark.model_copy(update={"last": max(mark.last, sight.first - 1)}) for mark in marks]
         if sight.max_age:
             marks = [mark for mark in marks if mark.at > now - sight.max_age - MARK_EVERY]
         if not marks or now - marks[-1].at >= MARK_EVERY:

@@ -122,10 +122,9 @@ async def export(
 async def _write(bus: Bus, folder: Path, progress: Callable[[str], None]) -> tuple[Path, Manifest]:
     begun_at = now()
     name = begun_at.strftime("%Y-%m-%dT%H%M%SZ")
+    _refuse_a_full_disk(folder, await _size(bus))
     if (folder / name).exists():
-        raise ExportFailed(f"{folder / name} is there already")
-    needed = await _size(bus)
-    _refuse_a_full_disk(folder, needed)
+        raise ExportFailed(f"{folder / name} is there already: one a second is enough")
     unfinished = folder / f"{UNFINISHED}{name}"
     unfinished.mkdir(mode=0o700)
     try:

@@ -1,0 +1,106 @@
+"""The streams' own book: what is gone before its age is noticed, and nothing else is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.auditor.book import Book, LossKind, Rule, Sight, merged
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MONTH = timedelta(days=30)
+
+
+def sight(first: int, last: int, *, rule: Rule = Rule.LOG, missing: int = 0, created: str = "a") -> Sight:
+    messages = max(last - first + 1, 0) - missing
+    return Sight("LOG", rule, MONTH if rule is Rule.LOG else timedelta(0), created, messages, first, last, missing)
+
+
+def kept(*looks: tuple[Sight, datetime]) -> Book:
+    book = Book()
+    for seen, at in looks:
+        book.enter(seen, at)
+    return book
+
+
+def test_a_log_that_grows_and_grows_old_has_lost_nothing() -> None:
+    book = Book()
+    for hour in range(24 * 60):  # one message a minute, and each is dropped after 30 days
+        at = NOON + timedelta(hours=hour)
+        last = 60 * (hour + 1)
+        book.enter(sight(max(1, last - 30 * 1440 + 1), last), at)
+
+    assert book.losses == []
+
+
+def test_a_log_in_which_nothing_comes_any_more_grows_old_and_has_lost_nothing() -> None:
+    book = kept((sight(1, 500), NOON), (sight(1, 500), NOON + MONTH / 2), (sight(501, 500), NOON + MONTH * 1.1))
+
+    assert book.lost("LOG") == 0
+
+
+def test_a_hole_is_lost_messages_and_is_told_once() -> None:
+    book = kept((sight(1, 1000), NOON))
+
+    assert [loss.kind for loss in book.enter(sight(1, 1000, missing=500), NOON)] == [LossKind.HOLE]
+    assert book.enter(sight(1, 1001, missing=500), NOON) == []
+    assert book.lost("LOG") == 500
+
+
+def test_a_log_that_ends_before_where_it_had_come_to_was_rolled_back() -> None:
+    book = kept((sight(1, 1000), NOON))
+
+    book.enter(sight(1, 900), NOON)
+
+    assert [(loss.kind, loss.messages) for loss in book.losses] == [(LossKind.ROLLED_BACK, 100)]
+
+
+def test_a_beginning_that_went_before_its_age_is_lost() -> None:
+    book = kept((sight(1, 0), NOON), (sight(1, 1000), NOON + timedelta(hours=2)))
+
+    book.enter(sight(301, 1000), NOON + timedelta(hours=3))
+
+    assert [(loss.kind, loss.messages) for loss in book.losses] == [(LossKind.YOUNG, 300)]
+    assert book.enter(sight(301, 1000), NOON + timedelta(hours=4)) == [], "it is told once"
+
+
+def test_a_log_made_anew_has_lost_what_it_had() -> None:
+    book = kept((sight(1, 1000), NOON))
+
+    book.enter(sight(1, 0, created="b"), NOON)
+
+    assert book.lost("LOG") == 1000
+
+
+def test_a_bucket_whose_keys_stay_for_ever_never_has_fewer() -> None:
+    book = kept((sight(1, 40, rule=Rule.KEYS, missing=10), NOON))
+    assert book.enter(sight(1, 44, rule=Rule.KEYS, missing=14), NOON) == []
+
+    book.enter(sight(1, 45, rule=Rule.KEYS, missing=16), NOON)
+
+    assert [(loss.kind, loss.messages) for loss in book.losses] == [(LossKind.KEYS, 1)]
+
+
+def test_a_queue_that_is_worked_off_has_lost_nothing() -> None:
+    book = kept((sight(1, 40, rule=Rule.ONWARD), NOON), (sight(41, 40, rule=Rule.ONWARD), NOON))
+
+    assert book.losses == []
+
+
+def test_what_somebody_has_accepted_is_not_told_again() -> None:
+    book = kept((sight(1, 1000), NOON), (sight(1, 900), NOON))
+
+    assert book.accept(NOON) == 1
+    assert book.lost("LOG") == 0
+    assert book.enter(sight(1, 901), NOON + timedelta(hours=1)) == []
+
+
+@pytest.mark.parametrize("is_bus_first", [True, False])
+def test_a_bus_put_back_with_its_own_book_is_found_out_by_the_copy_beside_it(*, is_bus_first: bool) -> None:
+    on_bus, beside = kept((sight(1, 900), NOON)), kept((sight(1, 1000), NOON))
+    book = merged(on_bus, beside) if is_bus_first else merged(beside, on_bus)
+
+    book.enter(sight(1, 900), NOON)
+
+    assert book.lost("LOG") == 100
