@@ -6,7 +6,7 @@ import asyncio
 
 from services.aggregator.settings import Settings
 from services.aggregator.work import aggregate
-from shared.runtime import logs, service
+from shared.runtime import logs, service, tracing
 from shared.runtime.bus import connected
 from shared.runtime.health import Readiness, health_app
 
@@ -29,6 +29,7 @@ def main() -> None:
     """Read the settings and run."""
     settings = Settings()
     logs.configure("aggregator", settings.log_level, settings.log_format)
+    tracing.configure("aggregator", settings)
     asyncio.run(serve(settings))
 
 

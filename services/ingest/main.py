@@ -33,7 +33,7 @@ from services.ingest.sources.keeper import SourceKeeper
 from services.ingest.staff_book import follow_staff
 from shared.contracts.devices import AnySource
 from shared.contracts.readings import READING
-from shared.runtime import logs, service
+from shared.runtime import logs, service, tracing
 from shared.runtime.applied_libraries import Shelves, follow
 from shared.runtime.bus import Bus, connected
 from shared.runtime.health import Readiness, routes
@@ -147,6 +147,7 @@ def main() -> None:
     """Read the settings and run."""
     settings = Settings()
     logs.configure("ingest", settings.log_level, settings.log_format)
+    tracing.configure("ingest", settings)
     asyncio.run(serve(settings))
 
 

@@ -13,6 +13,7 @@ from services.ingest.bodies import Fault
 from services.ingest.normalise import Accepted
 from shared.contracts import subjects
 from shared.contracts.readings import Pack
+from shared.runtime import tracing
 from shared.runtime.bus import Bus
 
 SOURCE: Final = "/ingest"
@@ -45,7 +46,12 @@ def pack(accepted: list[Accepted], received_at: datetime) -> list[tuple[str, byt
 
 async def store(bus: Bus, accepted: list[Accepted], received_at: datetime, timeout_s: float) -> None:
     """Store all of these readings or none. Raises BusUnavailable, BusFull."""
-    messages = pack(accepted, received_at)
+    with tracing.span("store readings", readings=len(accepted)):
+        await _publish(bus, pack(accepted, received_at), timeout_s)
+
+
+async def _publish(bus: Bus, messages: list[tuple[str, bytes, dict[str, str]]], timeout_s: float) -> None:
+    messages = [(subject, body, tracing.into(headers)) for subject, body, headers in messages]
     if len(messages) == 1:
         [(subject, body, headers)] = messages
         await bus.publish(subject, body, message_id=headers["ce-id"], headers=headers, timeout_s=timeout_s)

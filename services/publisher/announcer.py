@@ -23,7 +23,7 @@ from shared.domain.library import ChannelRule, ClockKind
 from shared.domain.library_time import library_time
 from shared.domain.posting import Held, Hold, Post, Reached, Skip, advance
 from shared.domain.status import Change, State
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.bus import Bus, BusUnavailable, Conflict
 from shared.runtime.clock import now, wait_s
 from shared.runtime.health import Readiness
@@ -137,7 +137,9 @@ class Announcer:
                     case Post():
                         for intent in intents_of(decision, rule, spoken, seen, stored_at, speaker.config.own_words):
                             payload = intent.model_dump_json().encode()
-                            await self._bus.publish(intent.subject, payload, message_id=intent.key)
+                            await self._bus.publish(
+                                intent.subject, payload, message_id=intent.key, headers=tracing.into({})
+                            )
                     case Hold():
                         words = spoken
                     case Skip(_, reason):

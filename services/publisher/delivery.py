@@ -44,7 +44,7 @@ from shared.contracts import subjects
 from shared.contracts.posts import Approval, Delivery, DeliveryState, PostIntent, PostKind
 from shared.contracts.status import PublicStatus
 from shared.domain.status import Status
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.bus import Bus, BusFull, Conflict
 from shared.runtime.clock import monotonic_s, now
 from shared.runtime.logs import logger
@@ -180,7 +180,9 @@ class Outbox:
         if left == 0:
             return _Acted(None, may_be_out=False)
         seconds = self._patience.send_s if left is None else min(self._patience.send_s, left)
-        outcome = await timed(channel.send(intent), seconds)
+        with tracing.part("send a post", channel=intent.channel):
+            outcome = await timed(channel.send(intent), seconds)
+            tracing.mark(outcome=type(outcome).__name__)
         if isinstance(outcome, Done) and attempt.looks_first:
             # An earlier attempt may have come through after all, later than its look-up.
             found = await self._look_up(intent, channel, made=outcome)

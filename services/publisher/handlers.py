@@ -26,7 +26,7 @@ from shared.contracts import subjects
 from shared.contracts.posts import DeliveryState, PostIntent
 from shared.contracts.status import StatusChanged
 from shared.contracts.streams import WORKERS
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.bus import Bus, BusFull, BusUnavailable, Conflict, connect_options
 from shared.runtime.logs import logger
 
@@ -97,7 +97,8 @@ class Queues:
                 await self._put_aside(what, body, message, f"its handling broke off {FAILURES} times")
             else:
                 self.begun[key] += 1
-                delay_s = await handle(body, message)
+                with tracing.span(f"take a {what}", message.headers or {}, tries=metadata.num_delivered):
+                    delay_s = await handle(body, message)
                 await (message.ack() if delay_s is None else message.nack(delay=delay_s))
         except _Malformed as error:
             await self._put_aside(what, body, message, str(error))

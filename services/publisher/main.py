@@ -21,9 +21,9 @@ from services.publisher.keeper import Keeper
 from services.publisher.libraries import Libraries
 from services.publisher.push import Notifier
 from services.publisher.settings import Settings
-from services.publisher.told import Statuses
 from services.publisher.tokens import Tokens
-from shared.runtime import logs, service
+from services.publisher.told import Statuses
+from shared.runtime import logs, service, tracing
 from shared.runtime.applied_libraries import Shelves, follow
 from shared.runtime.bus import Bus, connected
 from shared.runtime.clock import wait_s
@@ -101,6 +101,7 @@ def main() -> None:
     """Read the settings and run."""
     settings = Settings()
     logs.configure(SERVICE, settings.log_level, settings.log_format)
+    tracing.configure(SERVICE, settings)
     asyncio.run(serve(settings))
 
 

@@ -35,6 +35,14 @@ class ServiceSettings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         default="json", description="`json` for machines, `console` for people."
     )
+    otlp_endpoint: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = Field(
+        default="",
+        description="Where traces go, as OTLP over HTTP (http://collector:4318); empty: there are none. A collector's"
+        " password stands in OTEL_EXPORTER_OTLP_HEADERS.",
+    )
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=1.0, description="Which part of the requests with readings is traced, if traces go anywhere."
+    )
     host: str = Field(default="127.0.0.1", description="The address to listen on; loopback unless said otherwise.")
     metrics_for: MetricsFor = Field(
         default="private",
