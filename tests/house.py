@@ -40,6 +40,8 @@ class House:
         self.ports = {name: free_port() for name in SERVICES}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = environment
+        self.trees: dict[str, Path] = {}
+        """From which tree of the code a service runs, where that is another version's."""
 
     async def start(self, *services: str) -> None:
         """Start the bus if need be, and services; wait until they are ready."""
@@ -139,12 +141,18 @@ class House:
                 return float(line.rpartition(" ")[2])
         return 0.0
 
+    def _to_the_bus(self, name: str) -> dict[str, str]:
+        """Return the settings with which a service reaches the bus; tests.tls_bus has others."""
+        return {
+            "PLACELIBRE_NATS_URL": self.server.url,
+            "PLACELIBRE_NATS_SEED_FILE": str(self.server.seed_file(name)),
+        }
+
     def _spawn(self, name: str) -> subprocess.Popen[bytes]:
         environment = {
             **os.environ,
             "PYTHONUNBUFFERED": "1",
-            "PLACELIBRE_NATS_URL": self.server.url,
-            "PLACELIBRE_NATS_SEED_FILE": str(self.server.seed_file(name)),
+            **self._to_the_bus(name),
             "PLACELIBRE_PORT": str(self.ports[name]),
             "PLACELIBRE_SIMULATION_KEY_SHA256": sha256(SIMULATION_KEY.partition(".")[2].encode()).hexdigest(),
             "PLACELIBRE_CHECKPOINT_EVERY_S": "0.5",
@@ -154,7 +162,11 @@ class House:
         }
         with (self.home / f"{name}.log").open("ab") as log, (self.home / f"{name}.out").open("ab") as out:
             return subprocess.Popen(
-                [sys.executable, "-m", f"services.{name}.main"], env=environment, stdout=out, stderr=log
+                [sys.executable, "-m", f"services.{name}.main"],
+                env=environment,
+                cwd=self.trees.get(name),
+                stdout=out,
+                stderr=log,
             )
 
 

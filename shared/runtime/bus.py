@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from shared.contracts import subjects
 from shared.runtime import metrics
-from shared.runtime.bus_tls import why_not
+from shared.runtime.bus_tls import SILENT, why_not
 from shared.runtime.clock import heed_cancellation, monotonic_s, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.logs import logger
@@ -287,8 +287,9 @@ def connect_options(
 class _Line:
     """One connection and what becomes of it: readiness, metrics and the log are kept told."""
 
-    def __init__(self, ready: Readiness) -> None:
+    def __init__(self, ready: Readiness, *, is_tls: bool) -> None:
         self.client = Client()
+        self._is_tls = is_tls
         self.bus: Bus | None = None
         self._ready = ready
         self._is_standing = False
@@ -307,8 +308,12 @@ class _Line:
         metrics.BUS_ERRORS.inc()
         if self.client.is_connecting or self.client.is_reconnecting:
             _drop_socket(self.client)  # an attempt has failed; the next one takes a new socket
+            # After a handshake that failed nats-py would wait for ever for the end of a socket that nobody reads.
+            self.client._transport = None  # noqa: SLF001  there is no other way to it
         log.debug("bus_error", error=repr(error))
         reason = why_not(error)
+        if self._is_tls and isinstance(error, TimeoutError) and self.client.is_connecting:
+            reason = SILENT  # a server without TLS waits for us to speak, as we wait for it
         if reason is not None:
             self._ready.needs("bus", reason)
             if reason not in self._refusals:
@@ -348,7 +353,7 @@ async def connected(
     """
     ready = readiness or Readiness()
     ready.needs("bus", f"no connection yet to {', '.join(_without_credentials(each) for each in servers)}")
-    line = _Line(ready)
+    line = _Line(ready, is_tls=tls is not None)
     client = line.client
     try:
         await client.connect(

@@ -18,6 +18,11 @@ OTHER_NAME: Final = frozenset({62, 64})
 OTHER_AUTHORITY: Final = frozenset({2, 7, 18, 19, 20, 21, 26})
 """Likewise: no way from the certificate to what the file holds."""
 
+SILENT: Final = (
+    "the bus takes the connection, but no TLS follows; see that its server has a certificate and"
+    " `handshake_first: true`, as `placelibre bus init` gives it"
+)
+
 
 class UntrustedBus(ValueError):  # noqa: N818  pydantic takes it as a fault of the setting
     """The file with the bus's authority cannot be used; the message says why and what to do."""
@@ -49,11 +54,8 @@ def why_not(error: Exception) -> str | None:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _why_not_verified(error)
     if isinstance(error, ssl.SSLError):
-        if error.reason == "WRONG_VERSION_NUMBER":
-            return (
-                "the bus does not begin with TLS; give its server a certificate and `handshake_first: true`,"
-                " as `placelibre bus init` does"
-            )
+        if error.reason == "WRONG_VERSION_NUMBER":  # it has spoken first
+            return SILENT
         return f"no TLS with the bus: {error.reason or 'it broke off'}; see the server's own log"
     if "authorization violation" in str(error).casefold():
         return "the bus does not know this key; see that the seed file is this user's, and one of `placelibre bus init`"
