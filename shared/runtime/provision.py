@@ -29,6 +29,9 @@ from shared.runtime.bus import Bus
 
 IMMUTABLE: Final = frozenset({"retention", "storage"})
 """Settings that a stream keeps from its birth."""
+COMPRESSION: Final = StoreCompression.NONE
+"""A replica that cuts off the end of a block compresses what is left and then appends to it as it is: after a restart
+nats-server 2.15 cannot read that block any more and stops writing the stream (decision 37)."""
 
 
 class ProvisioningFailed(Exception):  # noqa: N818  named for what happened to the operator
@@ -93,7 +96,7 @@ def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
         max_msgs=-1,
         max_msgs_per_subject=spec.max_per_subject or -1,
         duplicate_window=DUPLICATE_WINDOW.total_seconds(),
-        compression=StoreCompression.NONE if spec.is_in_memory else StoreCompression.S2,
+        compression=COMPRESSION,
         num_replicas=replicas,
         allow_direct=True,
         allow_atomic=spec.has_atomic_batches,
@@ -115,7 +118,7 @@ def _bucket_config(spec: BucketSpec, replicas: int) -> StreamConfig:
         max_msgs=-1,
         max_msgs_per_subject=1,
         duplicate_window=DUPLICATE_WINDOW.total_seconds(),
-        compression=StoreCompression.S2,
+        compression=COMPRESSION,
         num_replicas=replicas,
         allow_direct=True,
         allow_rollup_hdrs=True,
