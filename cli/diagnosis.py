@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
+from math import nan
 from pathlib import Path
 from typing import Final
 
 import httpx
 import nats.errors
+from nats.js.api import ConsumerInfo
 from nats.js.errors import APIError, NotFoundError
 from pydantic import ValidationError
 
-from cli import judgement
+from cli import judgement, service_figures
 from cli.gates.sight import sight
 from cli.judgement import Finding, look, ok, wrong
 from cli.probe import what_is_missing
+from cli.service_figures import Figures
+from cli.service_list import Service
+from services.auditor.figures import certificate_until
+from services.auditor.report import RECONCILIATION, Reconciliation
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.leaf import LeafState, state_key
@@ -24,10 +30,13 @@ from shared.contracts.readings import Tick
 from shared.contracts.status import PublicStatus
 from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import wait_s
 from shared.runtime.provision import CENTRE, ProvisioningFailed, Wanted, provision
 from shared.runtime.provision_leaf import BRANCH
 
 METRICS_TIMEOUT_S: Final = 5.0
+SECOND_LOOK_S: Final = 3.0
+"""A pull of the publisher waits for two seconds at the most before it comes again."""
 LIBRARIES_MAX: Final = 1000
 """More are not looked at one by one; the aggregator's metrics count them by state."""
 
@@ -39,6 +48,8 @@ async def of_bus(bus: Bus, here: datetime) -> list[Finding]:
         findings += [each async for each in _drift(bus, CENTRE)]
         findings += [each async for each in _streams(bus, CENTRE)]
         findings += [each async for each in _durables(bus, CENTRE)]
+        findings += [each async for each in _compared(bus, here)]
+        findings += _certificate(bus, here)
         findings += await _clocks(bus, here)
         findings += await _leaves(bus, here)
         findings += [each async for each in _libraries(bus, here)]
@@ -139,7 +150,35 @@ async def _durables(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
             info = await bus.jetstream.consumer_info(durable.stream, durable.name)
         except NotFoundError:
             continue  # said already
-        yield judgement.of_durable(durable.name, info.num_pending or 0, info.num_ack_pending or 0)
+        is_stuck = bool(info.num_pending) and not info.num_ack_pending and await _is_stuck(bus, info)
+        yield judgement.of_durable(durable.name, info.num_pending or 0, info.num_ack_pending or 0, is_stuck=is_stuck)
+
+
+async def _is_stuck(bus: Bus, before: ConsumerInfo) -> bool:
+    """Look a second time: whoever pulls has taken something by then."""
+    await wait_s(SECOND_LOOK_S)
+    after = await bus.jetstream.consumer_info(before.stream_name, before.name)
+    delivered = [each.delivered.consumer_seq if each.delivered else 0 for each in (before, after)]
+    return bool(after.num_pending) and not after.num_ack_pending and delivered[0] == delivered[1]
+
+
+async def _compared(bus: Bus, here: datetime) -> AsyncIterator[Finding]:
+    try:
+        entry = await bus.bucket(subjects.AUDITOR).get(RECONCILIATION)
+    except BusUnavailable:
+        return  # the bucket is missing, which has been said
+    try:
+        report = Reconciliation.model_validate_json(entry.value) if entry else None
+    except ValidationError:
+        return  # of another version, which `versions` tells
+    wrong_ones = [each.library for each in report.libraries if not each.is_right] if report else []
+    yield judgement.of_comparison(report.at if report else None, wrong_ones, here)
+
+
+def _certificate(bus: Bus, here: datetime) -> Iterator[Finding]:
+    until = certificate_until(bus)
+    if until is not None:
+        yield judgement.of_certificate(until, here)
 
 
 async def _clocks(bus: Bus, here: datetime) -> list[Finding]:
@@ -183,25 +222,80 @@ async def _devices(bus: Bus, here: datetime) -> list[Finding]:
     return list(judgement.of_devices(seen, here))
 
 
-def of_services(addresses: dict[str, str], logs: Path) -> Iterator[Finding]:
-    """Yield what each service says of itself, and how fast the road is."""
-    for name, address in addresses.items():
-        missing = what_is_missing(address)
+def of_services(
+    services: Sequence[Service], where_logs_are: str, here: datetime, *, is_branch: bool = False
+) -> Iterator[Finding]:
+    """Yield what each service says of itself, and how fast the road is; `here` is our own time.
+
+    A branch has no auditor of its own: the centre's counts what it sends.
+    """
+    versions: dict[str, str] = {}
+    asked = [(each, what_is_missing(each.address)) for each in services]
+    texts = {each.address: _metrics(each.address) for each, _ in asked}
+    expired = next((_expired(texts[each.address]) for each, _ in asked if each.kind == "auditor"), nan)
+    for each, missing in asked:
         if missing is not None:
-            remedy = f"see {logs / f'{name}.log'}"
-            yield wrong(f"service {name}", f"not ready: {missing}", _WITHOUT[name], remedy)
+            remedy = f"see {where_logs_are.format(each.kind)}"
+            yield wrong(f"service {each.name}", f"not ready: {missing}", _WITHOUT.get(each.kind, ""), remedy)
+        else:
+            yield ok(f"service {each.name}", "ready")
+        text = texts[each.address]
+        if text is None:
+            if missing is None:
+                meaning = "its figures are unknown just now: it does not answer, or shows them to its own network only"
+                remedy = "ask from a machine in that network, or set PLACELIBRE_METRICS_FOR there"
+                yield look(f"service {each.name}", "/metrics cannot be read", meaning, remedy)
             continue
-        yield ok(f"service {name}", "ready")
-        yield from _of_metrics(name, address)
+        figures = Figures.of(text)
+        known = service_figures.version(figures)
+        if known is not None:
+            versions[each.name] = known
+        yield from service_figures.of_pulse(each.name, figures, here)
+        yield from service_figures.of_limits(each.name, figures)
+        yield from _of_metrics(each.kind, text, figures, here, expired)
+    yield from service_figures.of_versions(versions)
+    if services and not is_branch and not any(each.kind == "auditor" for each in services):
+        meaning = "nobody compares the log with what was applied, measures the bus or exports it"
+        remedy = "start it: `placelibre run auditor`, or name its address with --services"
+        yield look("service auditor", "there is none among those that were asked", meaning, remedy)
 
 
-def _of_metrics(name: str, address: str) -> Iterator[Finding]:
+def of_prometheus(address: str) -> Iterator[Finding]:
+    """Yield what fires now, as a Prometheus says."""
     try:
-        metrics = httpx.get(f"{address}/metrics", timeout=METRICS_TIMEOUT_S, trust_env=False).text
-    except httpx.HTTPError as error:
-        meaning = "its figures are unknown just now"
-        yield look(f"service {name}", f"/metrics does not answer ({type(error).__name__})", meaning, "look again")
+        answer = httpx.get(f"{address.rstrip('/')}/api/v1/alerts", timeout=METRICS_TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        told = [
+            (each["labels"]["alertname"], each["labels"].get("severity", ""), each["annotations"].get("summary", ""))
+            for each in answer.json()["data"]["alerts"]
+            if each["state"] == "firing"
+        ]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        meaning = "what fires now is not known here, and perhaps nobody is told"
+        yield wrong("prometheus", f"{address} does not tell ({type(error).__name__})", meaning, "see that it runs")
         return
+    yield from service_figures.of_alerts(told)
+
+
+def _expired(text: str | None) -> float:
+    return nan if text is None else Figures.of(text).value("placelibre_statuses", age="expired")
+
+
+def _metrics(address: str) -> str | None:
+    try:
+        answer = httpx.get(f"{address}/metrics", timeout=METRICS_TIMEOUT_S, trust_env=False)
+        answer.raise_for_status()
+        Figures.of(answer.text)
+    except (httpx.HTTPError, ValueError):
+        return None
+    return answer.text
+
+
+def _of_metrics(name: str, metrics: str, figures: Figures, here: datetime, expired: float) -> Iterator[Finding]:
+    if name == "auditor":
+        yield from service_figures.of_auditor(figures, here)
+    if name == "api":
+        yield from service_figures.of_reader(figures, expired)
     if name == "ingest":
         yield from judgement.of_sources(metrics)
     if name == "aggregator":
@@ -209,6 +303,7 @@ def _of_metrics(name: str, address: str) -> Iterator[Finding]:
         delay = "placelibre_reading_to_status_seconds"
         yield from judgement.of_delay(metrics, delay, "from reading to status", judgement.STATUS_LIMIT_S)
     if name == "publisher":
+        yield from service_figures.of_publisher(figures, here)
         delay = "placelibre_status_to_post_seconds"
         yield from judgement.of_delay(metrics, delay, "from status to post", judgement.POST_LIMIT_S)
 

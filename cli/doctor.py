@@ -14,6 +14,7 @@ from cli import diagnosis
 from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, operator_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.judgement import Finding, Severity, wrong
+from cli.service_list import Service, of_addresses, services_of
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from shared.runtime.clock import now
 
@@ -27,6 +28,8 @@ STYLES: Final = {Severity.OK: "green", Severity.LOOK: "yellow", Severity.WRONG: 
         "placelibre doctor",
         "placelibre doctor --json",
         "placelibre doctor --nats-url tls://bus:4222 --seed-file operator.nk --ca-file ca.pem",
+        "placelibre doctor --nats-url tls://bus:4222 --seed-file operator.nk --ca-file ca.pem --services services.txt",
+        "placelibre doctor --services http://10.0.0.7:8001,api=https://library.example --prometheus http://127.0.0.1:9090",
     )
 )
 def doctor(
@@ -35,14 +38,27 @@ def doctor(
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
     ca_file: CaFileOption = None,
+    services: Annotated[
+        str | None,
+        typer.Option(
+            help="The services to ask, instead of those of --data: addresses with commas between them, or a file with"
+            " one a line. `ingest=` before one says which it is where host and port do not.",
+        ),
+    ] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(help="The address of Prometheus: tells also which alerts fire now.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings for a program.")] = False,
 ) -> None:
     """Look everything over, and say what to do.
 
-    Bus, services, statuses, keys, clocks, disk. Exit 1 if something is wrong. With --nats-url it looks at that bus;
-    services are asked where `placelibre up` runs here.
+    Bus, services, statuses, counts, exports, keys, certificates, clocks, disk. Exit 1 if something is wrong. With
+    --nats-url and --services it looks at a bus and services elsewhere; else at those of `placelibre up` here.
     """
-    findings = examine(DataFolder(data.absolute()), nats_url, seed_file, ca_file)
+    elsewhere = None if services is None else services_of(services)
+    findings = examine(DataFolder(data.absolute()), nats_url, seed_file, ca_file, elsewhere)
+    if prometheus is not None:
+        findings += diagnosis.of_prometheus(prometheus)
     is_well = all(each.severity is not Severity.WRONG for each in findings)
     if as_json:
         say_json({"ok": is_well, "findings": [asdict(each) for each in findings]})
@@ -53,12 +69,16 @@ def doctor(
 
 
 def examine(
-    folder: DataFolder, nats_url: str | None, seed_file: Path | None, ca_file: Path | None = None
+    folder: DataFolder,
+    nats_url: str | None,
+    seed_file: Path | None,
+    ca_file: Path | None = None,
+    services: list[Service] | None = None,
 ) -> list[Finding]:
     """Return everything that was found, in the order of the road; a part that is down hides no other."""
     findings: list[Finding] = []
     addresses = folder.addresses()
-    if addresses is None and nats_url is None:
+    if addresses is None and nats_url is None and services is None:
         findings.append(
             wrong(
                 "placelibre",
@@ -72,9 +92,13 @@ def examine(
         own_seed = folder.seed_file("operator") if nats_url is None else None
         branch = addresses.monitor if addresses is not None and addresses.leaf and nats_url is None else ""
         findings += asyncio.run(_of_bus(BusAddress(url, seed_file or own_seed, ca_file), branch))
-    if addresses is not None:
-        findings += diagnosis.of_services(addresses.of_services(), folder.logs)
-    findings.append(diagnosis.of_disk(folder.path))
+    if services is not None:
+        findings += diagnosis.of_services(services, "the log of the {}", now())
+    elif addresses is not None:
+        here = of_addresses(addresses.of_services())
+        findings += diagnosis.of_services(here, str(folder.logs / "{}.log"), now(), is_branch=bool(addresses.leaf))
+    if addresses is not None or (nats_url is None and services is None):
+        findings.append(diagnosis.of_disk(folder.path))  # of a bus elsewhere the auditor tells how full its store is
     return findings
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -43,6 +43,10 @@ LEAF_AWAY_WRONG: Final = timedelta(hours=1)
 LEAF_BEHIND_LOOK: Final = 1000
 LEAF_SKEW_LOOK_S: Final = 30.0
 KEY_LOOK: Final = timedelta(days=30)
+COMPARED_AGE_LOOK: Final = timedelta(minutes=30)
+"""Six comparisons that did not happen."""
+CERTIFICATE_LOOK: Final = timedelta(days=14)
+CERTIFICATE_WRONG: Final = timedelta(days=3)
 STATUS_LIMIT_S: Final = 5.0
 POST_LIMIT_S: Final = 60.0
 
@@ -102,9 +106,16 @@ def of_fill(name: str, used_bytes: int, max_bytes: int) -> Finding:
     return ok(f"stream {name}", what)
 
 
-def of_durable(name: str, pending: int, unacknowledged: int) -> Finding:
-    """Judge how far behind a durable is."""
+def of_durable(name: str, pending: int, unacknowledged: int, *, is_stuck: bool = False) -> Finding:
+    """Judge how far behind a durable is; stuck is one from which nothing was taken though something waits."""
     what = f"{pending} waiting, {unacknowledged} in hand"
+    if is_stuck:
+        return wrong(
+            f"durable {name}",
+            f"{what}, and nobody takes any",
+            "changes are not posted, or what devices send is not counted; nothing of it is lost",
+            "start the publisher again, or ingest for device_bodies, and see its log",
+        )
     if pending >= PENDING_LOOK:
         return look(
             f"durable {name}",
@@ -347,6 +358,33 @@ def of_status(
             UNKNOWN_REMEDIES.get(status.reason.code, "see that the aggregator is ready, and its log"),
         )
     return ok(subject, what)
+
+
+def of_comparison(compared_at: datetime | None, differing: Sequence[str], now: datetime) -> Finding:
+    """Judge the auditor's last comparison, by what lies on the bus of it."""
+    remedy = "see that the service `auditor` runs, and its log"
+    if compared_at is None:
+        return look("comparison", "nothing has been compared yet", "a loss would not be noticed", remedy)
+    age = now - compared_at
+    if differing:
+        named = ", ".join(differing[:3]) + (f" and {len(differing) - 3} more" if len(differing) > 3 else "")
+        meaning = "something acknowledged is not in the public figures, or is in them twice"
+        remedy = "`placelibre backup` now, then `placelibre reconcile` for by how much"
+        return wrong("comparison", f"log and applied differ for {named}", meaning, remedy)
+    if age > COMPARED_AGE_LOOK:
+        return look("comparison", f"the last is {_span(age)} old", "a loss would not be noticed", remedy)
+    return ok("comparison", f"log and applied agree, as of {_span(age)} ago")
+
+
+def of_certificate(until: datetime, now: datetime) -> Finding:
+    """Judge the bus's certificate, as this connection has been shown it."""
+    left = until - now
+    what = f"ends on {until.date()}, in {left.days} days"
+    if left > CERTIFICATE_LOOK:
+        return ok("certificate of the bus", what)
+    make = wrong if left <= CERTIFICATE_WRONG else look
+    meaning = "after that no service connects to the bus again"
+    return make("certificate of the bus", what, meaning, "`placelibre bus renew FOLDER`, then SIGHUP to the bus")
 
 
 def of_lag(metrics: str) -> Iterator[Finding]:

@@ -211,11 +211,16 @@ def _set_keys(values: Iterable[LogMessage], now: datetime) -> None:
     metrics.KEYS_EXPIRE_AT.set(min(ends, default=math.nan))
 
 
-def _set_certificate(bus: Bus) -> None:
+def certificate_until(bus: Bus) -> datetime | None:
+    """Return until when the certificate holds that the bus has shown on this connection; None without TLS."""
     # nats-py has no word for it; the socket knows the certificate that the handshake has verified.
     writer = getattr(bus.client._transport, "_io_writer", None)  # noqa: SLF001
     line = writer.get_extra_info("ssl_object") if writer is not None else None
     ends = (line.getpeercert() or {}).get("notAfter") if isinstance(line, ssl.SSLObject | ssl.SSLSocket) else None
-    if isinstance(ends, str):
-        until = datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC)
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if isinstance(ends, str) else None
+
+
+def _set_certificate(bus: Bus) -> None:
+    until = certificate_until(bus)
+    if until is not None:
         metrics.CERTIFICATE_EXPIRES_AT.labels("bus").set(until.timestamp())

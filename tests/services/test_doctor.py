@@ -15,6 +15,7 @@ from cli import diagnosis, judgement
 from cli.bus_server import BusServer
 from cli.configuration_check import check_text
 from cli.judgement import Finding, Severity
+from services.auditor.report import RECONCILIATION, Reconciliation
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Tick
@@ -175,6 +176,8 @@ async def test_a_healthy_bus_is_well_and_drift_and_dead_letters_are_found(operat
     await operator.bucket(subjects.LIBRARIES).put("central", config.model_dump_json(by_alias=True).encode())
     fresh = status(as_of=now().isoformat(), valid_until=(now() + timedelta(minutes=9)).isoformat())
     await operator.bucket(subjects.STATUS).put("central", fresh.model_dump_json().encode())
+    compared = Reconciliation(at=now(), since=now(), libraries=())
+    await operator.bucket(subjects.AUDITOR).put(RECONCILIATION, compared.model_dump_json().encode())
     before = await diagnosis.of_bus(operator, now())
     assert [each for each in before if each.severity is not Severity.OK] == []
 
