@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,8 @@ def test_every_variable_is_a_setting_of_its_service(variant: str) -> None:
         known = settings_of(name).model_fields
         referenced = container["envFrom"][0]["configMapRef"]["name"]
         for variable in (*environment(container), *settings[referenced]["data"]):
-            assert variable.removeprefix("PLACELIBRE_").lower() in known, f"{name}: {variable}"
+            if variable != "FORWARDED_ALLOW_IPS":  # uvicorn's own (shared/runtime/service.py)
+                assert variable.removeprefix("PLACELIBRE_").lower() in known, f"{name}: {variable}"
 
 
 @everywhere
@@ -300,6 +302,13 @@ def test_ingest_can_hold_as_many_bodies_as_it_lets_in(variant: str) -> None:
     at_once = int(environment(container)["PLACELIBRE_MAX_REQUESTS_AT_ONCE"])
     largest = IngestSettings.model_fields["max_device_body_bytes"].default
     assert at_once * largest / 1024**2 <= mebibytes(container["resources"]["limits"]["memory"]) / 2
+
+
+def test_who_comes_through_the_ingress_is_known_by_his_own_address() -> None:
+    """Else all senders would be one, and everybody from a private network, who may see /metrics."""
+    for name in ("api", "ingest"):
+        proxies = str(environment(services_of("everything")[name][1])["FORWARDED_ALLOW_IPS"]).split(",")
+        assert all(ip_network(each).is_private for each in proxies)
 
 
 # The bus

@@ -1,0 +1,296 @@
+"""The pods run: the templates of the overlays under podman, one reading in, one post out."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deploy import standins
+from tests.deploy.manifests import K8S, built, kustomized
+from tests.deploy.pods import FORGIVING_S, Cluster, user_and_groups
+from tests.deploy.test_k8s import made_by_bus_init
+
+pytestmark = [pytest.mark.containers, pytest.mark.timeout(1500)]
+
+SECRET = "made-up-secret-of-a-gate"
+LIBRARIES = f"""
+[[libraries]]
+id = "stadtbibliothek"
+name = "Stadtbibliothek (simulated figures)"
+time_zone = "Europe/Berlin"
+country = "DE"
+opening_hours = "24/7"
+capacity = 100
+gates = [{{ id = "main" }}]
+channels = [{{ type = "console" }}]
+keys = [
+  {{ id = "main-gate", sha256 = "{sha256(SECRET.encode()).hexdigest()}", device = "box", role = "gate" }},
+  {{ id = "desk", sha256 = "{sha256(SECRET.encode()).hexdigest()}", device = "tablet", role = "staff" }},
+]
+"""
+SERVICES = ("aggregator", "ingest", "publisher", "api", "auditor")
+
+
+BUSES = tuple(f"nats-{number}.nats-headless" for number in range(3))
+
+
+def cluster_of(overlay: str, nodes: int, home: Path) -> Cluster:
+    secrets = made_by_bus_init(home / "secrets", nodes)
+    (secrets / "kustomization.yaml").write_text((K8S / "secrets" / overlay / "kustomization.yaml").read_text())
+    manifests = [*built(overlay), *kustomized(K8S / "jobs" / "apply"), *kustomized(secrets)]
+    cluster = Cluster(home, f"placelibre-{overlay}", standins.make_image(), manifests)
+    cluster.add("ConfigMap", "placelibre-libraries", {"libraries.toml": LIBRARIES.encode()})
+    return cluster
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The single-node overlay, up and with a library applied."""
+    cluster = cluster_of("single-node", 1, tmp_path_factory.mktemp("single"))
+    try:
+        cluster.start("nats")
+        # All at once, as `kubectl apply` does: whoever is first waits for the others.
+        for name in ("provision", *SERVICES):
+            cluster.start(name)
+        assert cluster.wait_for_the_end("provision") == 0, cluster.logs("provision")
+        for name in SERVICES:
+            cluster.wait_for(name, "startupProbe")
+            cluster.wait_for(name, "livenessProbe")
+        apply(cluster)
+        for name in SERVICES:
+            cluster.wait_for(name)
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def apply(cluster: Cluster) -> None:
+    cluster.start("apply")
+    assert cluster.wait_for_the_end("apply") == 0, cluster.logs("apply")
+    cluster.remove("apply")
+
+
+def send(cluster: Cluster, key: str = "main-gate", **reading: Any) -> httpx.Response:
+    """Send one reading to ingest: by default somebody who walks in."""
+    known = reading or {"kind": "gate_count", "gate": "main", "entries": 1, "exits": 0}
+    return httpx.post(
+        f"http://{cluster.address('ingest')}:8001/v1/readings",
+        json=[{"library": "stadtbibliothek", **known}],
+        headers={"Authorization": f"Bearer {key}.{SECRET}"},
+        timeout=30,
+        trust_env=False,
+    )
+
+
+def status(cluster: Cluster) -> dict[str, Any]:
+    url = f"http://{cluster.address('api')}:8000/v1/libraries/stadtbibliothek"
+    answer = httpx.get(url, timeout=30, trust_env=False)
+    found: dict[str, Any] = answer.json() if answer.status_code == 200 else {}
+    return found
+
+
+def posts(cluster: Cluster, pod: str = "publisher") -> list[str]:
+    lines = cluster.logs(pod).splitlines()
+    return [line for line in lines if "Stadtbibliothek" in line and not line.startswith("{")]
+
+
+def wait_until(what: Any, reason: str) -> None:
+    end = time.monotonic() + FORGIVING_S
+    while not what():
+        assert time.monotonic() < end, reason
+        time.sleep(0.3)
+
+
+def test_one_reading_goes_in_and_one_post_comes_out(single: Cluster) -> None:
+    answer = send(single, "desk", kind="head_count", people=60)
+    assert answer.status_code == 202, answer.text
+    wait_until(lambda: status(single).get("state") == "open", json.dumps(status(single)))
+    wait_until(lambda: posts(single), single.logs("publisher"))
+    assert len(posts(single)) == 1, posts(single)
+
+
+@pytest.mark.parametrize("name", ["nats", *SERVICES])
+def test_inside_a_pod_there_is_no_root_and_nothing_to_write_on(single: Cluster, name: str) -> None:
+    container = next(iter(single.containers_of(name)))
+    python = "/opt/placelibre/bin/python"
+    lines = single.execute(name, container, "cat", "/proc/1/status").splitlines()
+    assert user_and_groups(lines) == (10001, 10001)
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+    assert fields["NoNewPrivs"].strip() == "1"
+    assert fields["Seccomp"].strip() == "2"
+    attempt = (
+        "import errno\n"
+        "for place in ('/etc/x', '/opt/placelibre/x', '/usr/x', '/etc/placelibre/x', '/x'):\n"
+        "    try: open(place, 'w')\n"
+        "    except OSError as error: print(errno.errorcode[error.errno])\n"
+        "    else: print('written', place)\n"
+        "open('/tmp/x', 'w').write('x'); print('tmp')\n"
+    )
+    assert single.execute(name, container, python, "-c", attempt).split() == ["EROFS"] * 5 + ["tmp"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_sees_its_own_key_and_no_other(single: Cluster, name: str) -> None:
+    found = single.execute(name, name, "find", "/etc/placelibre", "-name", "*.nk", "-o", "-name", "*key*.pem")
+    assert found.split() == [f"/etc/placelibre/nkey/{name}.nk"]
+
+
+def test_a_bus_that_is_away_makes_services_wait_and_not_die(single: Cluster) -> None:
+    assert send(single).status_code == 202
+    single.stop("nats")
+    for name in ("ingest", "aggregator", "publisher"):
+        single.wait_for(name, "readinessProbe", status=503)
+    for name in SERVICES:
+        assert single.probe(name, name, "livenessProbe") == 200, name
+    assert send(single).status_code == 503
+    assert status(single)["state"] == "open", "the api answers with what it has"
+    single.start("nats")
+    for name in SERVICES:
+        single.wait_for(name)
+
+
+def test_a_killed_pod_comes_back_with_everything(single: Cluster) -> None:
+    before = applied(single)
+    assert send(single).status_code == 202
+    wait_until(lambda: applied(single) > before, "the reading is not applied")
+    said = len(posts(single))
+    for name in ("nats", "aggregator"):
+        single.kill(name)
+    single.start("nats")
+    single.wait_for("nats")
+    single.start("aggregator")
+    for name in SERVICES:
+        single.wait_for(name)
+    after = applied(single)
+    assert after == before + 1, "the aggregator goes on from its checkpoint and from the log, each reading once"
+    assert send(single).status_code == 202
+    wait_until(lambda: applied(single) == after + 1, "the reading after the kill is not applied")
+    assert len(posts(single)) == said, "nothing is said twice"
+
+
+def applied(cluster: Cluster) -> float:
+    text = httpx.get(f"http://{cluster.address('aggregator')}:8002/metrics", timeout=30, trust_env=False).text
+    found = re.search(r'^placelibre_aggregator_readings\{outcome="applied"\} (\S+)$', text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+def test_the_provisioning_job_may_run_again(single: Cluster) -> None:
+    single.remove("provision")
+    single.start("provision")
+    assert single.wait_for_the_end("provision") == 0, single.logs("provision")
+
+
+def test_a_service_stops_within_the_time_that_its_pod_has(single: Cluster) -> None:
+    for name in ("publisher", "api"):
+        begun = time.monotonic()
+        single.stop(name)
+        took_s = time.monotonic() - begun
+        assert took_s < single.workloads[name].pod["terminationGracePeriodSeconds"], f"{name} was killed"
+        single.start(name)
+    for name in ("publisher", "api"):
+        single.wait_for(name)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The buses of the three-node overlay, with their streams made and a library applied."""
+    cluster = cluster_of("three-nodes", 3, tmp_path_factory.mktemp("three"))
+    try:
+        start_buses(cluster, *BUSES)
+        cluster.services["nats"] = BUSES[0]
+        cluster.start("provision")
+        assert cluster.wait_for_the_end("provision") == 0, cluster.logs("provision")
+        cluster.remove("provision")
+        apply(cluster)
+        yield cluster
+    finally:
+        cluster.end()
+
+
+def start_buses(cluster: Cluster, *buses: str) -> None:
+    for bus in buses:
+        cluster.start("nats", ordinal=BUSES.index(bus), as_name=bus)
+    for bus in buses:
+        cluster.wait_for("nats", "startupProbe", bus)
+        cluster.wait_for("nats", "readinessProbe", bus)
+
+
+def monitored(cluster: Cluster, bus: str, path: str) -> dict[str, Any]:
+    answer = httpx.get(f"http://{cluster.address(bus)}:8222/{path}", timeout=30, trust_env=False)
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def test_three_buses_are_one_cluster_and_each_has_everything(three: Cluster) -> None:
+    routes = monitored(three, BUSES[0], "routez")["routes"]
+    assert {each["remote_name"] for each in routes} == {"nats-1", "nats-2"}
+    known = {}
+    for bus in BUSES:
+        account = monitored(three, bus, "jsz?streams=true&config=true")["account_details"][0]
+        known[bus] = {each["name"]: each for each in account["stream_detail"]}
+    assert len(known[BUSES[0]]) > 20
+    for streams in known.values():
+        assert set(streams) == set(known[BUSES[0]])
+        for stream in streams.values():
+            assert stream["config"]["num_replicas"] == 3, stream["name"]
+    three.start("provision")
+    assert three.wait_for_the_end("provision") == 0
+    answer = three.logs("provision")
+    three.remove("provision")
+    assert "as it should be" in answer
+    assert "created" not in answer
+    assert "updated" not in answer
+
+
+def test_who_has_no_certificate_of_ours_becomes_no_part_of_the_cluster(three: Cluster) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection((three.address(BUSES[0]), 6222), timeout=30) as plain:
+        assert b'"tls_required":true' in plain.recv(4096)
+        assert not said_by_tls(plain, context)
+
+
+def said_by_tls(plain: socket.socket, context: ssl.SSLContext) -> bytes:
+    """Return what the other end says after a handshake; nothing if it makes none."""
+    try:
+        with context.wrap_socket(plain) as secured:
+            secured.sendall(b"PING\r\n")  # TLS 1.3 tells of a missing certificate with the first answer only
+            return secured.recv(1024)
+    except (ssl.SSLError, ConnectionError):
+        return b""
+
+
+def test_one_bus_of_three_may_go_and_without_a_quorum_none_is_restarted(three: Cluster) -> None:
+    three.kill(BUSES[2])
+    apply(three)
+    three.kill(BUSES[1])
+    three.wait_for("nats", "readinessProbe", BUSES[0], status=503)
+    for _ in range(20):
+        assert three.probe("nats", BUSES[0], "livenessProbe") == 200, "a restart would help nobody"
+        time.sleep(0.5)
+    start_buses(three, BUSES[1], BUSES[2])
+    three.wait_for("nats", "readinessProbe", BUSES[0])
+    three.start("apply")
+    assert three.wait_for_the_end("apply") == 0
+    assert "= stadtbibliothek: unchanged" in three.logs("apply")
+    three.remove("apply")
+
+
+def test_a_bus_that_is_moved_sends_its_clients_away_and_is_gone_in_time(three: Cluster) -> None:
+    begun = time.monotonic()
+    three.stop("nats", BUSES[1])
+    took_s = time.monotonic() - begun
+    assert took_s < three.workloads["nats"].pod["terminationGracePeriodSeconds"], "it was killed"
+    assert three.probe("nats", BUSES[0], "readinessProbe") == 200
+    start_buses(three, BUSES[1])
