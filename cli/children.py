@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from cli.lifeline import end_with_parent
+from cli.liveness import Liveness
 from cli.supervisor import (
     PATIENCE,
     Kill,
@@ -52,6 +53,8 @@ class Program:
     """Whether its standard output goes to the terminal rather than to the log."""
     before_start: Callable[[], None] | None = None
     """Done before each start; an OSError of it counts as a program that cannot be started."""
+    answers_at: tuple[str, int] | None = None
+    """Host and port of its /livez; one that is silent there for long is killed, and started again as any other."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,9 @@ class Child:
     exit_code: int | None = None
     unfinished: bytes = b""
     """The beginning of a line whose end has not arrived."""
+    liveness: Liveness | None = None
+    given_up: int = 0
+    """The start whose process was killed because it hung: it may take a moment to go."""
 
     @property
     def is_running(self) -> bool:
@@ -89,7 +95,8 @@ class Children:
 
     def add(self, program: Program) -> None:
         """Start a program and keep it running from now on."""
-        self.children[program.name] = Child(program, Waiting(monotonic_s()))
+        liveness = None if program.answers_at is None else Liveness(program.answers_at, self.patience)
+        self.children[program.name] = Child(program, Waiting(monotonic_s()), liveness=liveness)
         self._advance(self.children[program.name])
 
     def listen_for_signals(self) -> None:
@@ -156,6 +163,8 @@ class Children:
         wish = self._wish(child)
         if self.is_stopping and wish is Wish.RUN and (ended is not None or isinstance(child.state, Waiting)):
             wish = Wish.STOP  # it has ended before its turn; nobody starts it again for that
+        if wish is Wish.RUN and ended is None:
+            self._end_if_hung(child)
         child.state, action = decide(child.state, wish, ended, monotonic_s(), self.patience)
         match action:
             case Start():
@@ -175,6 +184,17 @@ class Children:
                     self._forget_process(child)
             case never:
                 assert_never(never)
+
+    def _end_if_hung(self, child: Child) -> None:
+        """Kill a process that does not answer any more; its end is then seen, and answered, as any other."""
+        liveness = child.liveness
+        if liveness is None or child.process is None or child.given_up == child.starts:
+            return
+        now_s = monotonic_s()
+        if liveness.is_hung(child.starts, now_s):
+            child.given_up = child.starts
+            self.say(f"{child.program.name} has not answered for {liveness.silent_s(now_s):.0f} s; it is killed")
+            self._signal(child, signal.SIGKILL)  # it would hear no other
 
     def _start(self, child: Child) -> None:
         program = child.program
@@ -209,6 +229,8 @@ class Children:
 
     def _forget_process(self, child: Child) -> None:
         process = child.process
+        if child.liveness is not None:
+            child.liveness.give_up()
         if process is None:
             return
         self._read(child)

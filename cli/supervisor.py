@@ -19,6 +19,10 @@ class Patience:
     """A child that has run so long has started well; its next crash is a first one again."""
     stop_s: float = 15.0
     """What a service may take to finish what it has in hand; then it is killed."""
+    hung_after_s: float = 60.0
+    """A process that has answered before and is silent for so long will not answer any more."""
+    first_answer_s: float = 180.0
+    """What a start may take until the first answer: a slow machine that starts everything at once."""
 
 
 PATIENCE: Final = Patience()
@@ -140,3 +144,10 @@ def backoff_s(crashes: int, patience: Patience = PATIENCE) -> float:
     """Return the seconds to wait after `crashes` earlier crashes in a row."""
     doublings = min(crashes, 32)  # beyond, the power is larger than any limit
     return float(min(patience.first_delay_s * 2**doublings, patience.max_delay_s))
+
+
+def is_hung(since_s: float, answered_s: float | None, now_s: float, patience: Patience = PATIENCE) -> bool:
+    """Tell whether a running process is to be given up; `answered_s` is when it answered last, if ever."""
+    if answered_s is None:
+        return now_s - since_s >= patience.first_answer_s
+    return now_s - answered_s >= patience.hung_after_s

@@ -25,6 +25,7 @@ from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_s
 from cli.leaf_bus import LEAF_PORT, LeafGate, LeafListener, LeafRemote, Register, host_and_port, read_key
 from cli.mqtt_users import MqttUsers, listener_users
 from cli.probe import what_is_missing
+from cli.service_manager import ServiceManager
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
 from services.publisher import channels
 from shared.contracts import subjects
@@ -214,6 +215,7 @@ class _House:
         self._ports = ports
         self._is_verbose = is_verbose
         self._children = Children(say=_tell, hear=_hear)
+        self._service_manager = ServiceManager.of(inherited_environment())
         self._bus = bus
         self._is_branch = bus.centre is not None
         operator = BusAddress(self._bus.url, folder.seed_file("operator"))
@@ -248,6 +250,7 @@ class _House:
         try:
             yield
         finally:
+            self._service_manager.stopping()
             if self._children.children:
                 _tell("stopping; Ctrl-C again to stop at once")
                 self._show_devices_out()
@@ -292,8 +295,10 @@ class _House:
                 _show_branch(self._addresses, self._folder)
             else:
                 _show_where(self._addresses, self._folder, is_simulated=is_simulated)
+            self._service_manager.ready(f"the page is on {self._addresses.api or self._addresses.ingest}")
         while not self._children.is_stopping:
             self._children.tick()
+            self._service_manager.beat()
             self._look_after_mqtt()
             self._look_after_leaves()
 
@@ -439,7 +444,12 @@ class _House:
             environment["PLACELIBRE_SIMULATION_KEY_SHA256"] = sha256_of_secret(self._folder.simulation_key())
         log_file = self._folder.log_file(name)
         is_heard = name == "publisher"
-        return Program(name, this_command("run", name), environment, log_file, STAGE_SERVICES, is_heard=is_heard)
+        host = self._ports.host_of(name)
+        return Program(
+            *(name, this_command("run", name), environment, log_file, STAGE_SERVICES),
+            is_heard=is_heard,
+            answers_at=(HOST if host in EVERYWHERE else host, self._ports.of_service(name)),
+        )
 
     def _are_ready(self, waiting: dict[str, str]) -> bool:
         for name in tuple(waiting):
