@@ -26,6 +26,7 @@ COMMANDS: Final = (
     "bus",
     "audit",
     "purge",
+    "retention",
     "backup",
     "restore",
     "reconcile",

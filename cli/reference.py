@@ -32,10 +32,12 @@ from services.publisher import channels
 from services.publisher.channels.channel import Live
 from services.publisher.settings import Settings as PublisherSettings
 from shared.contracts import subjects
+from shared.contracts.audit import AuditEntry
 from shared.contracts.configuration import Channel, LibrariesFile
 from shared.contracts.permissions import SERVICES
 from shared.contracts.posts import Delivery, LivePost, PostIntent
 from shared.contracts.readings import READING, Configured, Pack, Tick
+from shared.contracts.retention import rows
 from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
 from shared.contracts.streams import BUCKETS, DURABLES, STREAMS
 from shared.runtime import metrics
@@ -57,6 +59,7 @@ MESSAGES: Final[tuple[type[BaseModel], ...]] = (
     PostIntent,
     Delivery,
     LivePost,
+    AuditEntry,
 )
 CHANNELS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
     "readings": (subjects.ANY_READINGS, Pack),
@@ -66,6 +69,7 @@ CHANNELS: Final[dict[str, tuple[str, type[BaseModel]]]] = {
     "posts": (subjects.ANY_POST, PostIntent),
     "status": (subjects.key_subject(subjects.STATUS, "*"), PublicStatus),
     "history": (subjects.key_subject(subjects.HISTORY, "*.*"), DayHistory),
+    "audit": (subjects.ANY_AUDIT, AuditEntry),
     "deliveries": (subjects.key_subject(subjects.DELIVERIES, "*.*.*"), Delivery),
 }
 """Every channel of the bus with a body of ours: its subjects and what one message is."""
@@ -81,6 +85,7 @@ def references() -> dict[str, str]:
         "openapi-api.json": _json(asyncio.run(_openapi(_api()))),
         "asyncapi.json": _json(_asyncapi()),
         "bus.md": GENERATED + _bus(),
+        "retention.md": GENERATED + _retention(),
         "metrics.md": GENERATED + _metrics(),
         "settings.md": GENERATED + _settings(),
         "commands.md": GENERATED + _commands(),
@@ -190,6 +195,24 @@ def _bus() -> str:
     lines += ["", "## Who may publish what", ""]
     for service, permissions in SERVICES.items():
         lines.append(f"- **{service}**: {', '.join(f'`{each}`' for each in permissions.publish)}")
+    return "\n".join(lines) + "\n"
+
+
+RETENTION: Final = """\
+The last column says what takes it out before its time. `placelibre retention` keeps some of it for a shorter one, down
+to the fourth column. docs/privacy.md says what it means."""
+
+
+def _retention() -> str:
+    lines = [
+        "# What is kept, and for how long",
+        "",
+        RETENTION,
+        "",
+        "| where | for what | kept | at the shortest | about people | ends with |",
+        "|---|---|---|---|---|---|",
+        *(f"| `{name}` | {' | '.join(rest)} |" for name, *rest in rows()),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -73,6 +73,7 @@ class Act(StrEnum):
     BACKED_UP = "backed_up"
     RESTORED = "restored"
     PURGED = "purged"
+    RETENTION_CHANGED = "retention_changed"
 
 
 class Outcome(StrEnum):

@@ -24,7 +24,17 @@ from nats.js.errors import APIError, NotFoundError
 
 from shared.contracts import subjects
 from shared.contracts.mqtt import MQTT_STREAMS, MqttStreamSpec
-from shared.contracts.streams import BUCKETS, DUPLICATE_WINDOW, DURABLES, STREAMS, BucketSpec, DurableSpec, StreamSpec
+from shared.contracts.retention import CHOSEN, fault_of
+from shared.contracts.streams import (
+    BUCKETS,
+    DAY,
+    DUPLICATE_WINDOW,
+    DURABLES,
+    STREAMS,
+    BucketSpec,
+    DurableSpec,
+    StreamSpec,
+)
 from shared.runtime.bus import Bus
 
 IMMUTABLE: Final = frozenset({"retention", "storage"})
@@ -100,8 +110,8 @@ def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
         num_replicas=replicas,
         allow_direct=True,
         allow_atomic=spec.has_atomic_batches,
-        deny_delete=spec.is_append_only or None,
-        deny_purge=spec.is_append_only or None,
+        deny_delete=spec.is_append_only,
+        deny_purge=spec.is_append_only,
     )
 
 
@@ -161,16 +171,29 @@ async def _ensure_stream(bus: Bus, wanted: StreamConfig, *, is_dry: bool) -> Pro
         if not is_dry:
             await bus.jetstream.add_stream(wanted)
         return Provisioned(name, "missing" if is_dry else "created")
+    chosen = _chosen_days(name, info.config)
+    if chosen:
+        wanted.max_age = chosen * DAY.total_seconds()
     drift = _drift(wanted, info.config)
     if not drift:
         return Provisioned(name, "as it should be")
     if is_dry:
         return Provisioned(name, "differs", drift)
+    if chosen:
+        wanted.metadata = {CHOSEN: str(chosen)}
     fixed = sorted(IMMUTABLE.intersection(drift))
     if fixed:
         raise ProvisioningFailed(f"stream {name}: {', '.join(fixed)} differs and cannot be changed while it holds data")
     await bus.jetstream.update_stream(wanted)
     return Provisioned(name, "updated", drift)
+
+
+def _chosen_days(name: str, found: StreamConfig) -> int:
+    """Return for how many days an operator wants a stream to keep things, 0 where nobody has said or may."""
+    said = (found.metadata or {}).get(CHOSEN, "")
+    days = int(said) if said.isdigit() else 0
+    is_fit = days and not fault_of(name.removeprefix(subjects.bucket_stream("")), days * DAY)
+    return days if is_fit else 0
 
 
 async def _ensure_durable(bus: Bus, spec: DurableSpec, replicas: int, *, is_dry: bool) -> Provisioned:
