@@ -9,6 +9,7 @@ the same statuses, changes and days again, is nothing said twice, has nobody bee
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -281,6 +282,7 @@ async def keeps_its_promise(
             assert applied(again.fold, name) == tally.total(), f"{name}: not what was acknowledged, each once"
         if server is not None:
             await said_once(bus, server)
+    newest_last(house.printed("publisher"))
     if onlooker is not None:
         await onlooker.stop()
         assert not onlooker.faults, onlooker.faults[:5]
@@ -416,6 +418,16 @@ async def said_once(bus: Bus, server: FakeMastodon) -> None:
     assert server.made == len(keys), f"{server.made} posts were made of {len(keys)}: {keys.most_common(3)}"
     dead = await bus.jetstream.stream_info(subjects.DEAD)
     assert dead.state.messages == 0, "something was given up on"
+
+
+def newest_last(lines: Sequence[str]) -> None:
+    """Assert that nothing was said on the console after something newer of the same library: it was superseded."""
+    said: dict[str, int] = {}
+    for line in lines:
+        found = re.search(r"  (\w+) · console · .* Notice (\d+)", line)
+        if found is not None:
+            assert int(found[2]) >= said.get(found[1], 0), f"said after Notice {said[found[1]]}: {line}"
+            said[found[1]] = int(found[2])
 
 
 @asynccontextmanager

@@ -16,6 +16,11 @@ Copy = dict[int, tuple[str, bytes]]
 """Subject and digest of each message by its sequence."""
 
 
+def digest_of(body: bytes) -> bytes:
+    """Return what stands for a body in a copy."""
+    return blake2b(body, digest_size=16).digest()
+
+
 async def copy_of(bus: Bus, stream: str) -> Copy:
     """Return what the node of this connection holds of a stream.
 
@@ -39,7 +44,6 @@ async def copy_of(bus: Bus, stream: str) -> Copy:
                     assert status == "204", headers
                     break
                 after = int(headers["Nats-Sequence"])
-                digest = blake2b(message.data + headers["Nats-Time-Stamp"].encode(), digest_size=16).digest()
-                found[after] = (headers["Nats-Subject"], digest)
+                found[after] = (headers["Nats-Subject"], digest_of(message.data))
     finally:
         await subscription.unsubscribe()

@@ -168,5 +168,7 @@ async def test_a_real_door_is_counted_exactly_though_the_aggregator_and_the_bus_
     assert wild.changes == calm.changes
     assert wild.days == calm.days
     assert len(calm.posts) > 100
-    # A day passes in a second here: what was in hand when the bus died is said after the next one. All are said, once.
+    # A day passes in a second here: what was in hand when the bus died is said after the next one. All are said, once:
+    # each statement of a playback has a slot of its own, so that none supersedes another (docs/faults.md). Where time
+    # is now, the older one is not said any more: `newest_last` in promise.py asks that after every fault.
     assert sorted(wild.posts) == sorted(calm.posts)
