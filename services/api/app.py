@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -136,6 +136,12 @@ async def explain(code: str) -> Response:
     return Response(json.dumps(body), media_type="application/json", headers={"Cache-Control": "public, max-age=3600"})
 
 
+def _ours(error: Mapping[str, Any]) -> Sequence[str | int]:
+    """Return where a fault is, without a name that the caller has made up."""
+    where: Sequence[str | int] = error["loc"]
+    return where[:-1] if error["type"] == "extra_forbidden" else where
+
+
 def _reason(error: Mapping[str, Any]) -> str:
     """Return what kind of fault it is, and what would be valid where that is a list: words of our own."""
     expected = error.get("ctx", {}).get("expected")
@@ -161,7 +167,7 @@ def _handle_errors(api: Api, renderer: Renderer) -> None:
         assert isinstance(error, RequestValidationError)
         # Where and what kind, never the value: an echo of the input is a way in.
         errors = [
-            {"where": ".".join(str(part) for part in each["loc"])[:80], "reason": _reason(each)}
+            {"where": ".".join(str(part) for part in _ours(each))[:80], "reason": _reason(each)}
             for each in error.errors()[:10]
         ]
         detail = f"{len(errors)} of the parameters cannot be used."

@@ -13,7 +13,8 @@ from typing import Final
 
 from starlette.types import Scope
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from shared.runtime.http_protocol import PatientProtocol
 
 EXTENSION: Final = "placelibre.connection"
 
@@ -67,7 +68,7 @@ def chunk_of(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
-class StreamingProtocol(HttpToolsProtocol):
+class StreamingProtocol(PatientProtocol):
     """uvicorn's HTTP/1.1, with a `Connection` among each request's ASGI extensions."""
 
     connection: Connection

@@ -5,6 +5,7 @@ The event stream leaves the road here, before the framework, because it stays op
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ BODY_BYTES_MAX: Final = 1024
 """Some clients send an empty JSON value along with a GET; nothing here reads it."""
 WRITABLE: Final = {"/v1/push/": 8 * 1024, "/ap/": 256 * 1024}
 """Where something may be sent, and the bytes it may have: push subscriptions, and what fediverse servers deliver."""
+BODY_S: Final = 15.0
+"""A few kilobytes over a poor line take less."""
 WRITING: Final = frozenset({"POST", "DELETE"})
 
 
@@ -95,6 +98,10 @@ class Front:
         elif is_head and app is not None:
             # A stream has no end to wait for.
             await Response(status_code=200, media_type="text/event-stream")(inner, receive, send_on)
+        elif is_write:
+            read = await _read(receive)
+            late = answer(PROBLEMS["body-too-slow"], "It did not arrive in time.", headers={"Connection": "close"})
+            await (late if read is None else self.other)(inner, read or receive, send_on)
         else:
             await (app or self.other)(inner, receive, send_on)
 
@@ -109,6 +116,29 @@ class Front:
         return answer(
             PROBLEMS["too-many-requests"], "This address asks more often than it may.", retry_after_s=retry_after_s
         )
+
+
+async def _read(receive: Receive) -> Receive | None:
+    """Return what gives the request's body again, once all of it is here; None if it does not come in time.
+
+    How many bytes come was said and judged before, and the server reads no more of them.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_S):
+            more = True
+            while more:
+                message = await receive()
+                body += message.get("body", b"")
+                more = message["type"] == "http.request" and message.get("more_body", False)
+    except TimeoutError:
+        return None
+    given = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+    async def replay() -> Message:
+        return given.pop() if given else await receive()
+
+    return replay
 
 
 def _policy(path: str) -> tuple[bytes, bytes]:

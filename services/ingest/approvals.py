@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.ingest.problems import PROBLEMS
+from services.ingest.problems import PROBLEMS, faults_of
 from services.ingest.routes import RETRY_AFTER_S, Door
 from services.ingest.senders import Sender
 from shared.contracts import subjects
@@ -57,8 +57,7 @@ async def _take(door: Door, request: Request) -> Response:
     try:
         asked = ApprovalRequest.model_validate_json(await request.body())
     except ValidationError as error:
-        where = ", ".join(sorted({".".join(map(str, each["loc"])) or "the body" for each in error.errors()}))
-        return answer(PROBLEMS["unreadable-body"], f"Wrong or missing: {where}.")
+        return answer(PROBLEMS["unreadable-body"], f"Wrong or missing: {faults_of(error)}.")
     is_staff = sender.key is not None and sender.key.role == "staff"
     if not is_staff or sender.library is None or sender.library.id != asked.library:
         return answer(PROBLEMS["forbidden"], f"Key {sender.key_id} may not decide on posts of {asked.library}.")

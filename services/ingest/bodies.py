@@ -126,11 +126,15 @@ def _one_by_one(items: Sequence[bytes | Fault]) -> Parsed:
 def explain(error: ValidationError) -> str:
     """Say what is wrong with an item by place and rule, without a word of its content."""
     reasons = []
-    for each in error.errors(include_input=False, include_url=False, include_context=False)[:5]:
+    for each in error.errors(include_input=False, include_url=False)[:5]:
         place = ".".join(str(part) for part in each["loc"][1:]) or ".".join(str(part) for part in each["loc"])
         words = each["msg"].removeprefix("Value error, ") + (
             TIME_EXAMPLE if each["type"].startswith(("datetime", "timezone")) else ""
         )
+        if each["type"] == "extra_forbidden":  # its name is the sender's
+            place, words = place.rpartition(".")[0], "a field that is not known here; /openapi.json has those that are"
+        elif each["type"] == "union_tag_invalid":  # pydantic's words quote what was sent
+            words = f"kind: one of {each['ctx']['expected_tags']}"
         reasons.append(f"{place}: {words}" if place else words)
     more = error.error_count() - len(reasons)
     return "; ".join(reasons) + (f"; and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from services.ingest.device_view import view
 from services.ingest.entrance import sender_of
 from services.ingest.pages.site import words_of
 from services.ingest.preview import Preview, preview
-from services.ingest.problems import PROBLEMS
+from services.ingest.problems import PROBLEMS, faults_of
 from services.ingest.quarantined import Waiting, bodies_of
 from services.ingest.routes import RETRY_AFTER_S, Door
 from services.ingest.senders import Sender
@@ -163,8 +163,7 @@ async def _claim(door: Door, request: Request) -> Response:
     try:
         asked = ClaimRequest.model_validate_json(await request.body())
     except ValidationError as error:
-        where = ", ".join(sorted({".".join(map(str, each["loc"])) or "the body" for each in error.errors()}))
-        return answer(PROBLEMS["unreadable-body"], f"Wrong or missing: {where}.")
+        return answer(PROBLEMS["unreadable-body"], f"Wrong or missing: {faults_of(error)}.")
     if not any(source.id == asked.source for source in library.sources):
         return answer(PROBLEMS["forbidden"], f"{library.id} has no source {asked.source}.")
     bus = _connected(door)

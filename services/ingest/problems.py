@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from pydantic import ValidationError
+
 from shared.runtime.problem import Problem, table
+
+FAULTS_NAMED: Final = 20
 
 AGAIN: Final = (
     "Send the same request again after the seconds in Retry-After. Readings with an id, a sequence or a time of their"
@@ -107,3 +111,13 @@ PROBLEMS: Final = table(
 
 BY_STATUS: Final = {404: "not-found", 405: "method-not-allowed", 500: "internal"}
 """What stands for an error that came with no more than an HTTP status."""
+
+
+def faults_of(error: ValidationError) -> str:
+    """Return which fields are wrong or missing, by our names for them: those of the sender's own making stay unsaid."""
+    named = set()
+    for each in error.errors(include_url=False, include_context=False, include_input=False):
+        ours = each["loc"][:-1] if each["type"] == "extra_forbidden" else each["loc"]
+        where = ".".join(map(str, ours))
+        named.add((f"an unknown field in {where}" if where else "an unknown field") if ours != each["loc"] else where)
+    return ", ".join(sorted(each or "the body" for each in named)[:FAULTS_NAMED])

@@ -6,12 +6,13 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from shared.runtime import pulse
+from shared.runtime.http_protocol import PatientProtocol
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -46,7 +47,7 @@ async def run(
     port: int,
     work: Sequence[Coroutine[Any, Any, None]] = (),
     *,
-    http: type[asyncio.Protocol] | Literal["httptools"] = "httptools",
+    http: type[asyncio.Protocol] = PatientProtocol,
 ) -> None:
     """Serve `app` and do `work` until SIGTERM or SIGINT, then stop both in good order.
 
@@ -78,9 +79,7 @@ async def run(
         raise ServiceFailed("background work ended; see the log line before this one")
 
 
-def config_of(
-    app: ASGIApp, host: str, port: int, http: type[asyncio.Protocol] | Literal["httptools"] = "httptools"
-) -> uvicorn.Config:
+def config_of(app: ASGIApp, host: str, port: int, http: type[asyncio.Protocol] = PatientProtocol) -> uvicorn.Config:
     """Return how every service serves.
 
     For whom a proxy asks is believed of the proxies that FORWARDED_ALLOW_IPS names (addresses and networks by commas),
