@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
 LOOK_UP_S: Final = 3.0
@@ -18,6 +18,9 @@ AT_ONCE: Final = 32
 """A look-up that nobody answers holds its thread for longer than anybody waits for it; these are for look-ups alone."""
 NAT64: Final = b"\x00\x64\xff\x9b" + bytes(8)
 """The first 96 bits of an IPv4 address as networks without IPv4 write it (RFC 6052)."""
+NOT_OURS_TO_ASK: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "fec0::/10")))
+"""Public by the standard library's word, and yet of somebody's own network: protocol assignments, among which a cloud
+has its metadata server, relays of 6to4, and what was site-local."""
 
 
 class NotPublic(Exception):  # noqa: N818  named for what is wrong with the address
@@ -63,4 +66,6 @@ def is_public(address: str) -> bool:
         inner = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
         if any(each is not None for each in inner):
             return all(each is None or is_public(str(each)) for each in inner)
+    if any(ip in network for network in NOT_OURS_TO_ASK):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from shared.runtime.public_address import NoSuchHost, NotPublic, public_address
+
 READ_TIMEOUT_S: Final = 8.0
 CONNECT_TIMEOUT_S: Final = 4.0
 WHOLE_TIMEOUT_S: Final = 10.0
@@ -26,8 +28,6 @@ WHOLE_TIMEOUT_S: Final = 10.0
 ANSWER_BYTES_MAX: Final = 256 * 1024
 """An account of Mastodon is some 5 kB; nobody's is near this."""
 ADDRESS_CHARACTERS_MAX: Final = 1024
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""Public by its form, and any address of IPv4 by what it leads to."""
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -136,25 +136,18 @@ class _Guarded(httpx.AsyncBaseTransport):
         return await self._transport.handle_async_request(request)
 
     async def _resolved(self, host: str, port: int, *, is_plain: bool) -> str:
+        if not is_plain and host not in LOOPBACK:
+            try:
+                return await public_address(host, port)
+            except NotPublic as error:
+                raise httpx.ConnectError("the name leads to a private address") from error
+            except NoSuchHost as error:
+                raise httpx.ConnectError("the name cannot be resolved") from error
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(each[4][0]) for each in found]
-        if is_plain:
-            if not all(ipaddress.ip_address(each).is_loopback for each in addresses):
-                raise httpx.ConnectError("plain HTTP is for this machine alone")
-        elif host not in LOOPBACK and not all(_is_public(each) for each in addresses):
-            raise httpx.ConnectError("the name leads to a private address")
+        if not all(ipaddress.ip_address(each).is_loopback for each in addresses):
+            raise httpx.ConnectError("this is for this machine alone")
         return addresses[0]
 
     async def aclose(self) -> None:
         await self._transport.aclose()
-
-
-def _is_public(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    is_public = found.is_global and not found.is_multicast
-    if isinstance(found, ipaddress.IPv4Address) or not is_public:
-        return is_public
-    inner = found.ipv4_mapped or found.sixtofour
-    if found in NAT64:
-        inner = ipaddress.IPv4Address(found.packed[-4:])
-    return inner is None or _is_public(str(inner))
