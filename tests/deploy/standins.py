@@ -141,6 +141,7 @@ def make_program(program: str) -> str:
         (folder / "Dockerfile").write_text(
             f"FROM {base}\n"
             "COPY bin/ /bin/\n"
+            "COPY tree/usr/share/ /usr/share/\n"  # Debian's Alertmanager reads its templates there
             f'RUN ["install", "-d", "-o", "{NOBODY}", "-g", "{NOBODY}", "/prometheus", "/alertmanager"]\n'
             f"USER {NOBODY}\n"
             f'ENTRYPOINT ["/bin/{next(iter(programs.values()))}"]\n'
