@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import subprocess
-import sys
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from typer.testing import CliRunner
 
+from cli.bus import app as bus
 from cli.bus_folder.rendering import LAME_DUCK_S, MAX_FILE_STORE_GB
 from services.aggregator.settings import Settings as AggregatorSettings
 from services.ingest.settings import Settings as IngestSettings
@@ -205,15 +206,8 @@ def made_by_bus_init(folder: Path, nodes: int) -> Path:
     arguments = ["--host", "nats", "--host", "nats.placelibre.svc", "--monitor-host", "0.0.0.0"]
     if nodes == 3:
         arguments += ["--nodes", "3", *(word for n in range(3) for word in ("--node", f"nats-{n}.nats-headless"))]
-    done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "bus", "init", str(folder), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=ROOT,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(bus, ["init", str(folder), *arguments])
+    assert done.exit_code == 0, done.output
     return folder
 
 

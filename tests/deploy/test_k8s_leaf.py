@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from cli.bus_server import nats_server
-from tests.conftest import ROOT, free_port
+from cli.leaf import app as leaf
+from tests.conftest import free_port
 from tests.deploy.manifests import built, environment, workloads
 
 
-def placelibre(*arguments: str, folder: Path) -> str:
-    command = [sys.executable, "-m", "cli.main", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert folder.exists()
-    return done.stdout
+def placelibre_leaf(*arguments: str) -> str:
+    done = CliRunner().invoke(leaf, arguments)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
 def test_the_pod_finds_what_leaf_gate_has_written(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    new = ("leaf", "new", "east", "--library", "east", "--address", "bus.library.example")
-    placelibre(*new, "--data", str(data), "--out", str(tmp_path / "east.leaf"), folder=data)
+    new = ("new", "east", "--library", "east", "--address", "bus.library.example")
+    placelibre_leaf(*new, "--data", str(data), "--out", str(tmp_path / "east.leaf"))
     pod = workloads(built("everything"))["carrier"]
     args = [str(data) if each == "/data" else each for each in pod.container("gate-configuration")["args"]]
-    assert "east" in placelibre(*args, "--port", str(free_port()), folder=data)
+    assert args[0] == "leaf"
+    assert "east" in placelibre_leaf(*args[1:], "--port", str(free_port()))
     carrier = environment(pod.container("carrier"))
     for path in (
         pod.container("gate")["command"][-1],
@@ -49,4 +50,4 @@ def test_the_carrier_finds_the_gate_where_leaf_gate_puts_it() -> None:
 
 
 def test_without_a_branch_the_gate_lets_nobody_in(tmp_path: Path) -> None:
-    assert "no branch yet" in placelibre("leaf", "gate", "--data", str(tmp_path), folder=tmp_path)
+    assert "no branch yet" in placelibre_leaf("gate", "--data", str(tmp_path))
