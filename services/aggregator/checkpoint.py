@@ -24,7 +24,8 @@ from shared.contracts.readings import Pack
 from shared.contracts.stored import read_stored
 from shared.domain.estimation.estimator import read, write
 from shared.domain.library_state import LibraryState
-from shared.runtime.bus import Bucket, Conflict
+from shared.runtime.bus import Bucket, BusUnavailable, Conflict
+from shared.runtime.clock import wait_s
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -32,6 +33,11 @@ log = logger(__name__)
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Half of what a message on our bus may hold."""
 SLOTS: Final = ("a", "b")
+TRIES: Final = 3
+"""To store a manifest over one of our own that came through late."""
+LOOKS: Final = 8
+LOOK_EVERY_S: Final = 0.25
+"""Two seconds for a replica that is behind; then the older checkpoint stands until the next one."""
 FORMAT: Final = 3
 """Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew. What an
 estimator is written down as (`estimation.written`) has no names in it: each change there is such a change."""
@@ -157,7 +163,7 @@ class Checkpoints:
     async def _look_for_others(self, number: int) -> None:
         """Look before writing: the slot that we do not use may be the newest of another writer."""
         entry = await self.bucket.get(subjects.checkpoint_key(number))
-        if entry is None or entry.revision == self.revisions[number]:
+        if entry is None or entry.revision <= self.revisions[number]:  # less: a replica that is behind has answered
             return
         found = Manifest.model_validate_json(entry.value)
         if found.writer != self.writer:
@@ -169,10 +175,34 @@ class Checkpoints:
     async def _publish(self, number: int, manifest: Manifest) -> None:
         key = subjects.checkpoint_key(number)
         value = manifest.model_dump_json().encode()
-        try:
-            self.revisions[number] = await self.bucket.update(key, value, revision=self.revisions[number])
-        except Conflict as conflict:
-            raise _another_writer(number) from conflict
+        for _ in range(TRIES):
+            try:
+                self.revisions[number] = await self.bucket.update(key, value, revision=self.revisions[number])
+            except Conflict:
+                await self._learn_of(number)
+            else:
+                return
+        raise BusUnavailable(f"the checkpoint of partition {number} is always changed meanwhile")
+
+    async def _learn_of(self, number: int) -> None:
+        """Take over the newer revision that a conflict has told of, where it is our own.
+
+        A write whose acknowledgement was lost may come through late, and any replica answers a read: one that is behind
+        does not know of it yet. So a conflict proves a second writer only once its manifest has been read.
+
+        Raises:
+            AnotherWriter: it is somebody else's.
+            BusUnavailable: no replica that was asked knows of it yet.
+        """
+        for _ in range(LOOKS):
+            entry = await self.bucket.get(subjects.checkpoint_key(number))
+            if entry is not None and entry.revision > self.revisions[number]:
+                if Manifest.model_validate_json(entry.value).writer != self.writer:
+                    raise _another_writer(number)
+                self.revisions[number] = entry.revision
+                return
+            await wait_s(LOOK_EVERY_S)
+        raise BusUnavailable(f"the checkpoint of partition {number} was changed, and nobody knows yet by whom")
 
     async def _body(self, number: int, manifest: Manifest) -> bytes | None:
         if manifest.format != FORMAT:

@@ -21,7 +21,7 @@ from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import READING, Configured, Pack, Tick
 from shared.contracts.status import PublicStatus
 from shared.domain.status import State
-from shared.runtime.bus import Bus, connected
+from shared.runtime.bus import Bucket, Bus, BusUnavailable, Entry, connected
 from shared.runtime.health import Readiness
 from shared.runtime.opening_hours import OsmOpeningHours
 from tests.conftest import settings_for
@@ -212,6 +212,60 @@ async def test_a_lost_acknowledgement_of_our_own_is_no_second_writer(operator: B
     checkpoints.revisions[3] = 0  # as if the acknowledgement had never come
     await checkpoints.save(partition)
     assert checkpoints.revisions[3] > stored
+
+
+class BehindBucket(Bucket):
+    """A bucket of which reads are answered by a replica that is behind, as often as `stale` holds answers."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        super().__init__(bus, name)
+        self.stale: list[Entry | None] = []
+
+    async def get(self, key: str) -> Entry | None:
+        return self.stale.pop(0) if self.stale else await super().get(key)
+
+
+async def test_a_late_write_of_our_own_that_a_replica_does_not_know_yet_is_no_second_writer(operator: Bus) -> None:
+    bucket = BehindBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    await checkpoints.save(partition)
+    before, known = await bucket.get("p3"), checkpoints.revisions[3]
+    partition.covered = 4
+    await checkpoints.save(partition)
+    checkpoints.revisions[3] = known  # as if the acknowledgement had never come
+    partition.covered = 5
+    bucket.stale = [before, before]  # at the look for others, and once after the conflict
+    await checkpoints.save(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 5
+
+
+async def test_a_replica_that_still_shows_a_writer_of_before_is_no_second_writer(operator: Bus) -> None:
+    bucket = BehindBucket(operator, subjects.CHECKPOINTS)
+    former = Checkpoints(bucket, OsmOpeningHours)
+    await former.save(await former.load(3))
+    theirs = await bucket.get("p3")
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    await checkpoints.save(partition)
+    bucket.stale = [theirs]
+    await checkpoints.save(partition)
+
+
+async def test_a_conflict_that_no_replica_can_explain_leaves_the_older_checkpoint(operator: Bus) -> None:
+    bucket = BehindBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    await checkpoints.save(partition)
+    before = await bucket.get("p3")
+    other = Checkpoints(bucket, OsmOpeningHours)
+    await other.save(await other.load(3))
+    bucket.stale = [before] * 100
+    with pytest.raises(BusUnavailable, match="nobody knows"):
+        await checkpoints.save(partition)
+    bucket.stale = [before]
+    with pytest.raises(AnotherWriter):
+        await checkpoints.save(partition)
 
 
 def test_a_library_that_comes_back_counts_its_revisions_on() -> None:
