@@ -1,0 +1,231 @@
+"""The auditor on a real bus, with its own user: what is lost or miscounted shows, and what is right does not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import zlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import REGISTRY
+from typer.testing import CliRunner
+
+from cli import reconcile as reconcile_command
+from cli.bus_server import BusServer
+from services.auditor.applied import covered
+from services.auditor.direct import read
+from services.auditor.reconcile import Reconciler
+from services.auditor.report import RECONCILIATION, Reconciliation, accept
+from services.auditor.settings import Settings
+from services.auditor.work import audit
+from shared.contracts import subjects
+from shared.contracts.readings import Tick
+from shared.runtime.bus import Bus, BusUnavailable, connected
+from shared.runtime.clock import now
+from shared.runtime.health import Readiness
+from tests.conftest import settings_for
+from tests.services.test_aggregator import config, pack, running
+
+NUMBER = subjects.partition_of("branch")
+
+
+def figure(name: str, **labels: str) -> float:
+    value = REGISTRY.get_sample_value(name, labels)
+    return math.nan if value is None else value
+
+
+@asynccontextmanager
+async def auditing(server: BusServer, folder: Path) -> AsyncIterator[Bus]:
+    """Run an auditor as its own user until the block ends."""
+    settings = Settings(
+        measure_every_s=0.1, reconcile_every_s=0.1, export_dir=folder, export_keep=0, nats_url=server.url
+    )
+    readiness = Readiness()
+    readiness.needs("figures", "not begun")
+    async with connected([server.url], settings_for(server, "auditor").nats_seed, "auditor", readiness) as bus:
+        task = asyncio.create_task(audit(bus, settings, readiness))
+        try:
+            async with asyncio.timeout(20):
+                while not readiness.is_ready and not task.done():
+                    await asyncio.sleep(0.02)
+            assert not task.done(), task.exception()
+            yield bus
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def send(bus: Bus, first: int, count: int) -> int:
+    """Let one person in after the other, each twice, and return the place of the last in the log."""
+    last = 0
+    for number in range(first, first + count):
+        one = {"kind": "gate_count", "library": "branch", "gate": "front", "entries": 1, "exits": 0}
+        reading = one | {"id": f"in-{number}", "boot": "a", "sequence": number, "time": now().isoformat()}
+        for _ in range(2):
+            last = await bus.publish(subjects.readings(NUMBER), pack(reading, at=now()))
+    return last
+
+
+@asynccontextmanager
+async def counted(operator: Bus, server: BusServer, people: int) -> AsyncIterator[None]:
+    """Have an aggregator count some people, and stop it once it has a checkpoint of all of them."""
+    await operator.bucket(subjects.LIBRARIES).put("branch", config().model_dump_json(by_alias=True).encode())
+    async with running(server) as readiness:
+        await until(lambda: readiness.is_ready)
+        last = await send(operator, 1, people)
+        async with asyncio.timeout(30):
+            while (await covered(operator)).get(NUMBER, 0) < last:
+                await asyncio.sleep(0.05)
+    yield
+
+
+async def test_what_was_applied_is_what_the_log_says(operator: Bus, bus_server: BusServer, tmp_path: Path) -> None:
+    async with counted(operator, bus_server, 30), auditing(bus_server, tmp_path) as bus:
+        await until(lambda: figure("placelibre_reconciled_timestamp_seconds") > 0)
+        report = await reported(bus)
+
+    (branch,) = report.libraries
+    assert (branch.is_right, branch.log_entries, branch.gates) == (True, 30, {"front": (30, 0)})
+    assert figure("placelibre_reconciliation_difference", what="entries") == 0
+
+
+async def reported(bus: Bus) -> Reconciliation:
+    async with asyncio.timeout(20):
+        while True:
+            entry = await bus.bucket(subjects.AUDITOR).get(RECONCILIATION)
+            if entry is not None:
+                report = Reconciliation.model_validate_json(entry.value)
+                if report.libraries:
+                    return report
+            await asyncio.sleep(0.02)
+
+
+async def test_a_flipped_count_in_a_checkpoint_shows_until_somebody_accepts_it(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    async with counted(operator, bus_server, 10):
+        await spoil(operator)
+        reconciler = Reconciler(operator, tmp_path / "recount.json.gz")
+        (branch,) = (await reconciler.compare(now())).libraries
+        assert (branch.is_right, branch.entries, branch.readings) == (False, -32, 0)
+        assert figure("placelibre_reconciliation_difference", what="entries") == 32
+
+        again = Reconciler(operator, tmp_path / "recount.json.gz")
+        await operator.publish(subjects.TICKS, Tick(at=now()).model_dump_json().encode())
+        await spoil(operator, by=0, further=1)
+        (branch,) = (await again.compare(now())).libraries
+        assert branch.entries == -32, "a restart of the auditor does not forget it"
+
+        (branch,) = (await again.compare(now(), anew_since=now())).libraries or (branch,)
+        await spoil(operator, by=0)
+        report = await again.compare(now())
+        assert all(each.is_right for each in report.libraries)
+
+
+async def spoil(bus: Bus, by: int = 32, further: int = 0) -> None:
+    """Change the entries of a library in its checkpoint, as a fault of the aggregator's would."""
+    bucket, key = bus.bucket(subjects.CHECKPOINTS), subjects.checkpoint_key(NUMBER)
+    entry = await bucket.get(key)
+    assert entry is not None
+    manifest = json.loads(entry.value)
+    chunk_key = f"{key}.{manifest['slot']}.0"
+    chunk = await bucket.get(chunk_key)
+    assert chunk is not None
+    content = json.loads(zlib.decompress(chunk.value))
+    content["libraries"][0]["state"]["totals"]["entries"] ^= by
+    body = zlib.compress(json.dumps(content).encode())
+    await bucket.put(chunk_key, body)
+    manifest |= {"sha256": sha256(body).hexdigest(), "covered": manifest["covered"] + further}
+    await bucket.put(key, json.dumps(manifest).encode())
+
+
+async def test_a_message_gone_from_the_log_is_told_over_a_restart_until_somebody_accepts_it(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    for _ in range(5):
+        await operator.publish(subjects.TICKS, Tick(at=now()).model_dump_json().encode())
+
+    def lost() -> float:
+        return figure("placelibre_bus_stream_lost_messages", stream=subjects.READINGS)
+
+    async with auditing(bus_server, tmp_path):
+        assert lost() == 0
+        await operator.jetstream.delete_msg(subjects.READINGS, 3)
+        await until(lambda: lost() == 1)
+    async with auditing(bus_server, tmp_path):
+        await until(lambda: lost() == 1)
+        code, said = await reconcile(bus_server)
+        assert (code, "READINGS: 1 messages are gone" in said) == (1, True)
+        await accept(operator, "ab")
+        await until(lambda: lost() == 0)
+    assert figure("placelibre_bus_stream_messages", stream=subjects.READINGS) == 4
+    assert figure("placelibre_bus_stream_limit_bytes", stream=subjects.READINGS) == 2048 * 1024 * 1024
+
+
+async def reconcile(server: BusServer, *arguments: str) -> tuple[int, str]:
+    options = ["--nats-url", server.url, "--seed-file", str(server.seed_file("operator"))]
+    async with asyncio.timeout(20):
+        while True:
+            answer = await asyncio.to_thread(CliRunner().invoke, reconcile_command.app, [*arguments, *options])
+            if "nothing has been compared" not in getattr(answer.exception, "what", ""):
+                return answer.exit_code, answer.output
+            await asyncio.sleep(0.1)
+
+
+async def test_keys_and_dead_letters_are_told(operator: Bus, bus_server: BusServer, tmp_path: Path) -> None:
+    ends = datetime(2031, 5, 1, tzinfo=UTC)
+    keys = [
+        {"id": "one", "sha256": "0" * 64, "device": "front", "role": "gate", "expires": ends + timedelta(days=9)},
+        {"id": "two", "sha256": "1" * 64, "device": "front", "role": "gate", "expires": ends},
+    ]
+    body = config(keys=keys).model_dump_json(by_alias=True).encode()
+    await operator.bucket(subjects.LIBRARIES).put("branch", body)
+    await operator.publish(subjects.dead_letter("publisher", "post"), b"x")
+
+    async with auditing(bus_server, tmp_path):
+        assert figure("placelibre_keys_expire_timestamp_seconds") == ends.timestamp()
+        assert figure("placelibre_dead_letters_kept", what="publisher.post") == 1
+        assert figure("placelibre_bus_consumer_pending", durable=subjects.CHANGES_DURABLE) == 0
+        assert figure("placelibre_bus_store_limit_bytes") > 1024**3
+
+
+async def test_the_auditor_can_write_nothing_but_its_own(operator: Bus, bus_server: BusServer) -> None:
+    del operator
+    seed = settings_for(bus_server, "auditor").nats_seed
+    async with connected([bus_server.url], seed, "auditor") as bus:
+        assert await bus.bucket(subjects.AUDITOR).put("note", b"x")
+        for subject in (subjects.TICKS, subjects.key_subject(subjects.HISTORY, "a"), subjects.change("branch")):
+            with pytest.raises(BusUnavailable):
+                await bus.publish(subject, b"{}", timeout_s=0.5)
+        with pytest.raises(Exception, match=r"[Tt]ime"):
+            await bus.client.request(f"$JS.API.STREAM.PURGE.{subjects.READINGS}", b"", timeout=0.5)
+
+
+async def test_a_log_is_read_from_a_place_to_a_place_whatever_is_missing_between(operator: Bus) -> None:
+    for number in range(700):
+        await operator.client.publish(subjects.TICKS, json.dumps({"number": number}).encode())
+    await operator.client.flush()
+    async with asyncio.timeout(20):
+        while await operator.last_sequence(subjects.READINGS) < 700:
+            await asyncio.sleep(0.02)
+    await operator.jetstream.delete_msg(subjects.READINGS, 600)
+
+    async def sequences(**span: Any) -> list[int]:
+        return [each.sequence async for piece in read(operator, subjects.READINGS, **span) for each in piece]
+
+    assert await sequences(after=0, until=700) == [*range(1, 600), *range(601, 701)]
+    assert await sequences(after=10, until=12) == [11, 12]
+    assert await sequences(after=700, until=900) == []
