@@ -84,10 +84,18 @@ fix: install ## Format and mend what can be mended by itself
 docs: install ## Write the generated references again (schemas, OpenAPI, metrics, settings, commands)
 	@$(BIN)/python -m cli.reference
 
+sbom: tools ## Write build/sbom.cdx.json: what a running Placelibre is made of, in CycloneDX, checked against its schema
+	@mkdir -p build
+	@.tools/bin/cyclonedx-py requirements --pyproject pyproject.toml --spec-version 1.6 --output-format JSON --output-reproducible --short-PURLs --validate --output-file build/sbom.cdx.json requirements-runtime.lock
+	@echo build/sbom.cdx.json
+
+audit-dependencies: tools ## Ask the advisory service about every locked version; a version that it does not know is an error
+	@.tools/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements-runtime.lock --requirement requirements-build.lock $(ARGS)
+
 lock: install ## Lock the dependencies anew, with hashes and without addresses
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra tracing --group dev pyproject.toml --output-file requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group pyproject.toml:tools --output-file tools.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra tracing --constraint requirements.lock pyproject.toml --output-file requirements-runtime.lock
 	@printf 'hatchling\nsetuptools\n' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements.lock - --output-file requirements-build.lock
 
-.PHONY: help install up test test-slow test-devices servers test-channels browser lighthouse faults mutations tools deploy-check containers check simulate bench accuracy fix docs lock
+.PHONY: help install up test test-slow test-devices servers test-channels browser lighthouse faults mutations tools deploy-check containers check simulate bench accuracy fix docs sbom audit-dependencies lock
