@@ -67,8 +67,8 @@ def licence_of(name: str) -> str:
         for each in metadata.get_all("Classifier") or ()
         if (name := each.rpartition(" :: ")[2]) in SAID_OTHERWISE and each.startswith("License")
     ]
-    [said, *_] = [*(metadata.get_all("License-Expression") or ()), ""]
-    [free, *_] = [*(metadata.get_all("License") or ()), ""]
+    said = "".join(metadata.get_all("License-Expression") or [])
+    free = "".join(metadata.get_all("License") or [])
     return said or " OR ".join(classified) or SAID_OTHERWISE.get(free, free)
 
 
