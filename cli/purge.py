@@ -18,6 +18,7 @@ from cli.purging.before import Cut, cut_off, what_is_older
 from cli.purging.erasing import AggregatorAway, Found, erase, erase_marks, forget, look
 from cli.purging.places import KEPT, Place, accounts_of, of_device, of_library, of_person
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json, warn
+from services.auditor.report import accept
 from services.ingest.device_overview import values_of
 from shared.contracts import subjects
 from shared.contracts.audit import Act, Outcome
@@ -231,7 +232,9 @@ def _run(
 
     async def work(bus: Bus) -> dict[str, int]:
         await note_act(bus, Act.PURGED, library=asked.library, subject=asked.what, outcome=Outcome.BEGUN)
+        begun_at = now()
         done = await do(bus, meant)
+        await accept(bus, "purge", since=begun_at)  # the auditor would tell of messages that are gone
         await note_act(bus, Act.PURGED, library=asked.library, subject=asked.what, details=_told(done))
         return done
 

@@ -109,10 +109,10 @@ class Book(BaseModel):
         self.losses = (self.losses + found)[-LOSSES_MAX:]
         return found
 
-    def accept(self, until: datetime) -> int:
+    def accept(self, until: datetime, since: datetime | None = None) -> int:
         """Forget the losses noticed up to a time: somebody knows of them. Return how many there were."""
         before = len(self.losses)
-        self.losses = [loss for loss in self.losses if loss.at > until]
+        self.losses = [loss for loss in self.losses if loss.at > until or (since is not None and loss.at < since)]
         return before - len(self.losses)
 
     def lost(self, stream: str) -> int:

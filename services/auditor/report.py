@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -23,6 +24,7 @@ class Accepted(BaseModel):
 
     at: AwareDatetime
     by: str
+    since: AwareDatetime | None = Field(default=None, description="Only what was noticed from then on; empty for all.")
     is_recount_anew: bool = Field(default=False, description="The counts begin anew from what has been applied.")
 
 
@@ -60,9 +62,12 @@ class MissingReadings(BaseModel):
     numbered: int
 
 
-async def accept(bus: Bus, by: str, *, is_recount_anew: bool = False) -> None:
-    """Tell the auditor that what is gone by now is known of, as after a purge. Raises BusUnavailable."""
-    note = Accepted(at=now(), by=by, is_recount_anew=is_recount_anew)
+async def accept(bus: Bus, by: str, *, since: datetime | None = None, is_recount_anew: bool = False) -> None:
+    """Tell the auditor that what is gone by now is known of; after a purge, what has gone since that began.
+
+    Raises BusUnavailable.
+    """
+    note = Accepted(at=now(), by=by, since=since, is_recount_anew=is_recount_anew)
     await bus.bucket(subjects.AUDITOR).put(ACCEPTED, note.model_dump_json().encode())
 
 

@@ -135,7 +135,8 @@ class _Auditor:
         if accepted is None:
             return
         # What was taken out on purpose is seen at the latest at the next look.
-        if self._book.accept(accepted.at + timedelta(seconds=2 * self._settings.measure_every_s)):
+        until = accepted.at + timedelta(seconds=2 * self._settings.measure_every_s)
+        if self._book.accept(until, accepted.since):
             log.info("losses_accepted", by=accepted.by)
             self._written_at = None
         if accepted.is_recount_anew:

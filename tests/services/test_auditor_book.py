@@ -96,6 +96,15 @@ def test_what_somebody_has_accepted_is_not_told_again() -> None:
     assert book.enter(sight(1, 901), NOON + timedelta(hours=1)) == []
 
 
+def test_a_purge_accepts_what_went_while_it_ran_and_nothing_else() -> None:
+    book = kept((sight(1, 1000), NOON), (sight(1, 1000, missing=2), NOON))
+    later = NOON + timedelta(hours=1)
+    book.enter(sight(1, 1000, missing=7), later)
+
+    assert book.accept(later, since=later - timedelta(minutes=1)) == 1
+    assert book.lost("LOG") == 2
+
+
 @pytest.mark.parametrize("is_bus_first", [True, False])
 def test_a_bus_put_back_with_its_own_book_is_found_out_by_the_copy_beside_it(*, is_bus_first: bool) -> None:
     on_bus, beside = kept((sight(1, 900), NOON)), kept((sight(1, 1000), NOON))
