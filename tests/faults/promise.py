@@ -320,8 +320,8 @@ class Again:
 
     fold: Fold
     changes: list[Change] = field(default_factory=list)
-    days: dict[str, bytes] = field(default_factory=dict)
-    """By the key in HISTORY."""
+    days: dict[str, DayHistory] = field(default_factory=dict)
+    """As of the message that had them stored, by the key in HISTORY."""
 
     def take(self, message: LogMessage) -> None:
         """Apply one more message."""
@@ -331,8 +331,8 @@ class Again:
             kept = self.fold.kept(library)
             assert kept is not None
             for date, day in outcome.days.items():
-                history = DayHistory.of(library, date, day, kept.library.time_zone)
-                self.days[subjects.history_key(library, date)] = history.model_dump_json().encode()
+                key = subjects.history_key(library, date)
+                self.days[key] = DayHistory.of(library, date, day, kept.library.time_zone)
 
 
 async def folded(bus: Bus, upto: int) -> Again:
@@ -402,13 +402,17 @@ async def same_in_public(bus: Bus, again: Again, library: str) -> None:
     }
     assert await changes_of(bus, library) == changes, f"{library}: the log gives other changes"
     history = bus.bucket(subjects.HISTORY)
-    days = {}
-    for key in await history.keys(f"{library}."):
+    keys = await history.keys(f"{library}.")
+    assert keys == sorted(key for key in again.days if key.startswith(f"{library}.")), f"{library}: other days"
+    for key in keys:
         entry = await history.get(key)
         assert entry is not None
-        days[key] = entry.value
-    expected = {key: day for key, day in again.days.items() if key.startswith(f"{library}.")}
-    assert days == expected, f"{library}: the log gives other days"
+        day, least = DayHistory.model_validate_json(entry.value), again.days[key]
+        most = DayHistory.of(library, least.date, kept.state.days[least.date], kept.library.time_zone)
+        assert day.samples == least.samples, f"{key}: the log gives another curve"
+        # A day is stored after the batch that it was due in, with what the rest of that batch has brought.
+        assert least.entries <= day.entries <= most.entries, f"{key}: the log gives other entries"
+        assert least.exits <= day.exits <= most.exits, f"{key}: the log gives other exits"
 
 
 async def said_once(bus: Bus, server: FakeMastodon) -> None:
