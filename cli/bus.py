@@ -16,6 +16,8 @@ from cli.bus_folder.folder import FOR_GROUP, PRIVATE, Access, BusFolder, Report
 from cli.bus_folder.rendering import AUTHORIZATION, MAX_FILE_STORE_GB, Layout, Node
 from cli.terminal import Trouble, command_app, examples, say, say_json
 from shared.runtime.bus import BusUnavailable
+from shared.runtime.clock import monotonic_s
+from shared.runtime.clock import wait_s as wait_on_the_clock
 from shared.runtime.provision import Provisioned, ProvisioningFailed, provision
 
 app = command_app()
@@ -26,6 +28,8 @@ HERE: Final = ("localhost", "127.0.0.1", "::1")
 """In every certificate: probes and operators on the server's own machine."""
 CLUSTER_SIZE: Final = 3
 """Of five servers two may go; nobody with one library needs that, and each write waits for three."""
+RETRY_EVERY_S: Final = 1.0
+"""A cluster elects its leader within some seconds of its start."""
 FolderArgument = Annotated[Path, typer.Argument(help="The folder of keys, certificates and configurations.")]
 HostOption = Annotated[
     list[str] | None,
@@ -222,9 +226,16 @@ def provision_bus(
 
 async def _provision(address: BusAddress, replicas: int, wait_s: float, *, is_dry: bool) -> list[Provisioned]:
     remedy = "see that --seed-file is the operator's, and start this again; what is there stays, and what it holds"
+    deadline = monotonic_s() + wait_s
     try:
         async with operator_bus(address, connect_timeout_s=max(wait_s, 1.0)) as bus:
-            return await provision(bus, replicas=replicas, is_dry=is_dry)
+            while True:
+                try:
+                    return await provision(bus, replicas=replicas, is_dry=is_dry)
+                except ProvisioningFailed as error:  # no answer is not a no: nothing is made anew because of it
+                    if not error.may_pass or monotonic_s() > deadline:
+                        raise
+                await wait_on_the_clock(RETRY_EVERY_S)
     except (ProvisioningFailed, BusUnavailable) as error:
         raise Trouble(str(error), remedy) from error
 

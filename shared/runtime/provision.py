@@ -19,8 +19,9 @@ from nats.js.api import (
     StorageType,
     StoreCompression,
     StreamConfig,
+    StreamInfo,
 )
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
 from shared.contracts import subjects
 from shared.contracts.mqtt import MQTT_STREAMS, MqttStreamSpec
@@ -46,6 +47,12 @@ nats-server 2.15 cannot read that block any more and stops writing the stream (d
 
 class ProvisioningFailed(Exception):  # noqa: N818  named for what happened to the operator
     """The bus refused a stream, a bucket or a durable; the message says which and why."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether there was no answer rather than a no: a cluster elects its leader, a server is still starting."""
+        cause = self.__cause__
+        return cause is not None and (not isinstance(cause, APIError) or isinstance(cause, ServiceUnavailableError))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +191,29 @@ async def _ensure_stream(bus: Bus, wanted: StreamConfig, *, is_dry: bool) -> Pro
     fixed = sorted(IMMUTABLE.intersection(drift))
     if fixed:
         raise ProvisioningFailed(f"stream {name}: {', '.join(fixed)} differs and cannot be changed while it holds data")
+    refuse_loss(wanted, info)
     await bus.jetstream.update_stream(wanted)
     return Provisioned(name, "updated", drift)
+
+
+def refuse_loss(wanted: StreamConfig, found: StreamInfo) -> None:
+    """Refuse a change that would take away what a stream holds, or copies of it that keep it safe.
+
+    Raises:
+        ProvisioningFailed: with what to do instead.
+    """
+    copies, asked = found.config.num_replicas or 1, wanted.num_replicas or 1
+    if asked < copies:
+        raise ProvisioningFailed(
+            f"stream {wanted.name} has {copies} copies and would have {asked}: say --replicas {copies}, or take the bus"
+            " apart by backup and restore"
+        )
+    limit = wanted.max_bytes or 0
+    if 0 < limit < found.state.bytes:
+        raise ProvisioningFailed(
+            f"stream {wanted.name} holds {found.state.bytes} bytes and would be limited to {limit}: nothing could be"
+            " added until enough of it is old; let it shrink first, or keep the version that made it larger"
+        )
 
 
 def _chosen_days(name: str, found: StreamConfig) -> int:

@@ -1,0 +1,200 @@
+"""`placelibre bus`: what it makes, what it leaves alone, and that the real server takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from nats.js.api import StreamConfig, StreamInfo, StreamState
+from typer.testing import CliRunner, Result
+
+from cli.bus import app
+from cli.bus_folder.certificates import ends_at, hosts_of
+from cli.bus_folder.folder import BusFolder
+from cli.terminal import Trouble
+from shared.contracts.permissions import SERVICES
+from shared.runtime.bus import connected
+from shared.runtime.health import Readiness
+from shared.runtime.provision import ProvisioningFailed, provision, refuse_loss
+from tests.tls_bus import TlsBus
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, list(arguments))
+
+
+def state(folder: Path) -> dict[str, bytes]:
+    return {str(each.relative_to(folder)): each.read_bytes() for each in folder.rglob("*") if each.is_file()}
+
+
+def test_it_makes_everything_once_and_overwrites_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "bus"
+    first = run("init", str(folder), "--host", "bus.library.example", "--json")
+    assert first.exit_code == 0, first.output
+    assert set(json.loads(first.stdout)["made"]) == set(state(folder))
+    before = state(folder)
+    assert {f"nkeys/{user}.nk" for user in SERVICES} <= set(before)
+    again = json.loads(run("init", str(folder), "--host", "bus.library.example", "--json").stdout)
+    assert (again["made"], again["outdated"], again["next"]) == ([], [], ["nothing"])
+    assert state(folder) == before
+    other = json.loads(run("init", str(folder), "--host", "other.library.example", "--json").stdout)
+    assert other["outdated"] == ["tls/server.pem does not name other.library.example"]
+    assert state(folder) == before
+
+
+def test_secrets_are_for_their_owner_alone_unless_the_group_is_let_in(tmp_path: Path) -> None:
+    for mode, files, folders in (("600", 0o600, 0o700), ("640", 0o640, 0o750)):
+        folder = tmp_path / mode
+        assert run("init", str(folder), "--mode", mode).exit_code == 0
+        made = {str(each.relative_to(folder)): stat.S_IMODE(each.stat().st_mode) for each in folder.rglob("*")}
+        assert stat.S_IMODE(folder.stat().st_mode) == folders
+        assert made.pop("tls/ca-key.pem") == 0o600  # nothing that runs needs it
+        assert {made.pop("tls/ca.pem"), made.pop("tls/server.pem")} == {0o644}
+        assert {made.pop("tls"), made.pop("nkeys")} == {folders}
+        assert set(made.values()) == {files}
+
+
+def test_rights_of_another_version_are_told_and_written_only_when_asked_for(tmp_path: Path) -> None:
+    folder = tmp_path / "bus"
+    run("init", str(folder))
+    path = folder / "authorization.conf"
+    right = path.read_text()
+    path.write_text(right.replace("readings.v1.*", "readings.v0.*"))
+    told = json.loads(run("init", str(folder), "--json").stdout)
+    assert told["outdated"] == ["authorization.conf holds other users or rights than this version has"]
+    assert "readings.v0" in path.read_text()
+    run("init", str(folder), "--update-rights")
+    assert path.read_text() == right
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--nodes", "2"), "2 servers make no bus"),
+        (("--nodes", "3", "--node", "a"), "1 names for 3 servers"),
+        (("--host", "no name"), "neither a name nor an address"),
+        (("--mode", "777"), "--mode 777 is none"),
+        (("--owner", "somebody"), "is no number"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+    result = run("init", str(tmp_path / "bus"), *arguments)
+    assert isinstance(result.exception, Trouble)
+    assert words in result.exception.what
+
+
+def test_a_renewed_certificate_keeps_its_names_and_its_authority(tmp_path: Path) -> None:
+    folder = tmp_path / "bus"
+    run("init", str(folder), "--host", "bus.library.example")
+    before = state(folder)
+    result = run("renew", str(folder), "--host", "192.0.2.7", "--json")
+    assert result.exit_code == 0, result.output
+    after = state(folder)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"tls/server.pem", "tls/server-key.pem"}
+    was, now_is = hosts_of(before["tls/server.pem"]), hosts_of(after["tls/server.pem"])
+    assert set(now_is) == {*was, "192.0.2.7"}
+    assert {"bus.library.example", "localhost", "127.0.0.1"} <= set(was)
+    assert ends_at(after["tls/server.pem"]) >= ends_at(before["tls/server.pem"])
+
+
+@pytest.fixture
+def bus(tmp_path: Path) -> Iterator[TlsBus]:
+    made = TlsBus(tmp_path, sync="2m")
+    made.start()
+    yield made
+    made.stop()
+
+
+async def test_both_keys_hold_until_the_change_is_finished(bus: TlsBus) -> None:
+    former, readiness = bus.seed("api"), Readiness()
+    folder = str(bus.folder.path)
+    async with connected([bus.url], former, "api", readiness, bus.tls()):
+        assert (await asyncio.to_thread(run, "rotate", folder, "api")).exit_code == 0
+        twice = await asyncio.to_thread(run, "rotate", folder, "api")
+        assert isinstance(twice.exception, Trouble)
+        bus.reload()
+        async with bus.as_user("api"):
+            assert bus.seed("api") != former
+        assert readiness.is_ready
+        assert (await asyncio.to_thread(run, "rotate", folder, "api", "--finish")).exit_code == 0
+        bus.reload()
+        async with asyncio.timeout(30):
+            while "does not know this key" not in readiness.waiting.get("bus", ""):
+                await asyncio.sleep(0.05)
+        async with bus.as_user("api"):
+            pass
+    assert "former" not in str(sorted(state(bus.folder.path)))
+
+
+def test_it_provisions_a_bus_that_is_there(bus: TlsBus) -> None:
+    to = ("--nats-url", bus.url, "--seed-file", str(bus.seed_file("operator")), "--ca-file", str(bus.ca_file), "--json")
+    missing = run("provision", *to, "--dry-run")
+    assert missing.exit_code == 1
+    assert {each["action"] for each in json.loads(missing.stdout)["done"]} == {"missing"}
+    made = run("provision", *to)
+    assert made.exit_code == 0, made.output
+    again = run("provision", *to, "--dry-run")
+    assert (again.exit_code, json.loads(again.stdout)["ok"]) == (0, True)
+    assert isinstance(run("provision", *to, "--replicas", "2").exception, Trouble)
+    assert isinstance(run("provision", *to, "--replicas", "3", "--wait", "1").exception, Trouble)
+
+
+def test_nothing_is_provisioned_that_would_lose_something() -> None:
+    def info(copies: int, size: int) -> StreamInfo:
+        return StreamInfo(
+            config=StreamConfig(name="READINGS", num_replicas=copies),
+            state=StreamState(messages=1, bytes=size, first_seq=1, last_seq=1, consumer_count=0),
+        )
+
+    wanted = StreamConfig(name="READINGS", num_replicas=1, max_bytes=1000)
+    refuse_loss(wanted, info(1, 1000))
+    with pytest.raises(ProvisioningFailed, match="has 3 copies and would have 1: say --replicas 3"):
+        refuse_loss(wanted, info(3, 10))
+    with pytest.raises(ProvisioningFailed, match="holds 1001 bytes and would be limited to 1000"):
+        refuse_loss(wanted, info(1, 1001))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_a_cluster_keeps_its_streams_while_a_node_is_down(tmp_path: Path) -> None:
+    bus = TlsBus(tmp_path, nodes=3, sync="2m")
+    try:
+        for number in range(3):
+            bus.start(number=number)
+        to = ("--nats-url", bus.url, "--seed-file", str(bus.seed_file("operator")), "--ca-file", str(bus.ca_file))
+        made = await asyncio.to_thread(run, "provision", *to, "--replicas", "3", "--wait", "90", "--json")
+        assert made.exit_code == 0, made.output
+        async with bus.as_user("operator") as line:
+            stored = await line.bucket("LIBRARIES").put("central", b"kept")
+            born = (await line.jetstream.stream_info("READINGS")).created
+        bus.processes.pop(1).kill()
+        again = await asyncio.to_thread(run, "provision", *to, "--replicas", "3", "--wait", "90", "--json")
+        assert again.exit_code == 0, again.output
+        assert {each["action"] for each in json.loads(again.stdout)["done"]} == {"as it should be"}
+        async with bus.as_user("operator") as line:
+            assert (await line.jetstream.stream_info("READINGS")).created == born
+            found = await line.bucket("LIBRARIES").get("central")
+            assert found is not None
+            assert (found.value, found.revision) == (b"kept", stored)
+            with pytest.raises(ProvisioningFailed, match="would have 1"):
+                await provision(line, replicas=1)
+        bus.processes.pop(2).kill()  # no majority: no answer, and nothing is made anew because of it
+        away = await asyncio.to_thread(run, "provision", *to, "--replicas", "3", "--wait", "5")
+        assert isinstance(away.exception, Trouble)
+        assert not [each for each in ("created", "updated") if each in away.output]
+    finally:
+        bus.stop()
+
+
+def test_keys_are_made_for_whoever_is_new(tmp_path: Path) -> None:
+    folder = BusFolder(tmp_path / "bus")
+    run("init", str(folder.path))
+    folder.seed_file("auditor").unlink()
+    told = json.loads(run("init", str(folder.path), "--json").stdout)
+    assert told["made"] == ["nkeys/auditor.nk"]
+    assert told["next"] == [f"write the rights of this version: placelibre bus init {folder.path} --update-rights"]
