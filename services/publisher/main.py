@@ -14,6 +14,7 @@ from services.publisher.announcer import Announcer
 from services.publisher.calendars import Calendars
 from services.publisher.channels.channel import Channel, Target
 from services.publisher.channels.means import Means
+from services.publisher.counted import Counted
 from services.publisher.delivery import Outbox
 from services.publisher.fediverse.carrier import Carrier
 from services.publisher.handlers import SERVICE, Queues, build
@@ -66,7 +67,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         carrier = Carrier(bus, libraries, holder=accounts.holder)
         outbox = Outbox(bus, accounts)
         readiness.needs("libraries", "not read yet")
-        tasks.create_task(follow(bus, Shelves((libraries, Tokens())), readiness))
+        tasks.create_task(follow(bus, Shelves((libraries, Tokens(), Counted())), readiness))
         tasks.create_task(announcer.follow_held(readiness))
         await watchdog.durables_present(bus, readiness)
         # A change that came before its library's configuration would be passed over.

@@ -13,6 +13,7 @@ from services.publisher.accounts import Accounts, Patience
 from services.publisher.awaited import FORGOTTEN_AFTER, Awaited, _Waiting
 from services.publisher.channels.channel import Channel, Target
 from services.publisher.channels.console import ConsoleChannel
+from services.publisher.counted import Counted
 from services.publisher.tokens import Tokens
 from shared.contracts.configuration import Channel as Configured
 from shared.contracts.configuration import LibraryConfig
@@ -63,6 +64,16 @@ def test_what_waits_for_staff_is_counted_until_it_goes_on_or_is_in_other_hands()
     awaited._waiting["other"] = _Waiting(at, at - FORGOTTEN_AFTER - timedelta(seconds=1))
     assert sample("placelibre_posts_awaiting_approval") == 0
     assert sample("placelibre_post_approval_awaited_seconds") == 0
+
+
+def test_counters_of_a_channel_are_there_before_the_first_failure() -> None:
+    name = "placelibre_post_deliveries_total"
+    assert sample(name, channel="slackbot", outcome="rejected") is None
+    Counted().put(speaking(new_library(), slackbot=date(2027, 1, 1)))
+    assert sample(name, channel="slackbot", outcome="rejected") == 0
+    assert sample(name, channel="slackbot", outcome="expired") == 0
+    assert sample("placelibre_post_decisions_total", channel="slackbot", decision="post") == 0
+    assert sample("placelibre_dead_letters_total", what="post") is not None
 
 
 async def test_an_account_that_is_refused_is_counted_once_and_until_it_works(operator: Bus) -> None:
