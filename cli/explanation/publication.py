@@ -9,6 +9,7 @@ from typing import Final
 
 from cli.explanation.past import Past
 from shared.contracts.status import PublicStatus, StatusChanged
+from shared.domain.small_numbers import in_bands
 
 
 class Comparison(StrEnum):
@@ -54,7 +55,7 @@ def compare(past: Past, published: StatusChanged | None) -> Publication:
     if published is None or change is None or status is None:
         return Publication(Comparison.NOT_KEPT)
     if published.at == change.at:
-        told, again = published.status, PublicStatus.of(change.status, {})
+        told, again = published.status, PublicStatus.of(in_bands(change.status, past.library.small_numbers_below), {})
         names = [name for name in PublicStatus.model_fields if name not in NUMBERED]
         pairs = [(name, getattr(told, name), getattr(again, name)) for name in names]
     else:

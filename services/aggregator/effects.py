@@ -6,9 +6,10 @@ Everything here is safe to do again: changes carry ids and numbers, statuses and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from services.aggregator.fold import Effects, Fold, Kept
@@ -17,8 +18,9 @@ from shared.contracts.desk import DeskRecord
 from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
 from shared.domain.advance import acts_moment
 from shared.domain.library_state import Day
+from shared.domain.small_numbers import in_bands
 from shared.domain.status import Change
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.bus import Bus, BusFull, BusUnavailable
 from shared.runtime.clock import wait_s
 from shared.runtime.logs import logger
@@ -26,6 +28,7 @@ from shared.runtime.wording import NO_WORDING, Wording, sentences_for
 
 log = logger(__name__)
 
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 AT_ONCE: Final = 64
 """Acknowledgements waited for at once."""
 RETRY_S: Final = (0.25, 0.5, 1.0, 2.0, 5.0)
@@ -41,12 +44,15 @@ class Pending:
     desks: set[str] = field(default_factory=set)
     days: dict[tuple[str, str], Day] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    traces: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """The headers of the message that changed a library last, by which a trace of it goes on."""
 
-    def add(self, effects: Effects) -> None:
-        """Take the effects of one more message."""
+    def add(self, effects: Effects, headers: Mapping[str, str] = NO_HEADERS) -> None:
+        """Take the effects of one more message, whose headers are given."""
         for library, outcome in effects.outcomes:
             self.removed.discard(library)
             if outcome.changes:
+                self.traces[library] = headers
                 self.changes.setdefault(library, []).extend(outcome.changes)
             if outcome.is_status_new:
                 self.statuses.add(library)
@@ -61,7 +67,10 @@ class Pending:
 
 async def make_public(bus: Bus, fold: Fold, pending: Pending) -> None:
     """Publish everything pending; come back only when the bus has all of it."""
-    await _all(_changes(bus, changes, _wording(fold, library)) for library, changes in pending.changes.items())
+    await _all(
+        _traced(pending.traces[library], _changes(bus, changes, _wording(fold, library), _below(fold, library)))
+        for library, changes in pending.changes.items()
+    )
     await _all(_status(bus, kept) for library in pending.statuses if (kept := fold.kept(library)) is not None)
     await _all(
         _day(bus, kept, date, day)
@@ -78,8 +87,19 @@ def _wording(fold: Fold, library: str) -> Wording:
     return NO_WORDING if kept is None else kept.library.wording
 
 
-async def _changes(bus: Bus, changes: list[Change], wording: Wording) -> None:
-    for change in changes:  # one after the other: a library's changes stay in order
+def _below(fold: Fold, library: str) -> int:
+    kept = fold.kept(library)
+    return 0 if kept is None else kept.library.small_numbers_below
+
+
+async def _traced(headers: Mapping[str, str], work: Awaitable[None]) -> None:
+    with tracing.span("tell of changes", headers):
+        await work
+
+
+async def _changes(bus: Bus, changes: list[Change], wording: Wording, below: int) -> None:
+    for each in changes:  # one after the other: a library's changes stay in order
+        change = replace(each, status=in_bands(each.status, below))
         body = StatusChanged.of(change, sentences_for(change.status, wording=wording)).model_dump_json().encode()
         headers = {
             "ce-specversion": "1.0",
@@ -91,14 +111,14 @@ async def _changes(bus: Bus, changes: list[Change], wording: Wording) -> None:
             "content-type": "application/json",
         }
         subject = subjects.change(change.library)
-        await persist(partial(bus.publish, subject, body, message_id=change.id, headers=headers))
+        await persist(partial(bus.publish, subject, body, message_id=change.id, headers=tracing.into(headers)))
         metrics.AGGREGATOR_CHANGES.inc()
 
 
 async def _status(bus: Bus, kept: Kept) -> None:
-    status = kept.state.status
-    if status is None:
+    if kept.state.status is None:
         return
+    status = in_bands(kept.state.status, kept.library.small_numbers_below)
     body = PublicStatus.of(status, sentences_for(status, wording=kept.library.wording)).model_dump_json().encode()
     await persist(partial(bus.bucket(subjects.STATUS).put, kept.library.id, body))
 
@@ -112,7 +132,8 @@ async def _desk(bus: Bus, kept: Kept) -> None:
 
 
 async def _day(bus: Bus, kept: Kept, date: str, day: Day) -> None:
-    body = DayHistory.of(kept.library.id, date, day, kept.library.time_zone).model_dump_json().encode()
+    whole = DayHistory.of(kept.library.id, date, day, kept.library.time_zone)
+    body = whole.in_bands(kept.library.capacity, kept.library.small_numbers_below).model_dump_json().encode()
     key = subjects.history_key(kept.library.id, date)
     try:
         await persist(partial(bus.bucket(subjects.HISTORY).put, key, body), is_essential=False)

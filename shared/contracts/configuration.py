@@ -24,6 +24,7 @@ from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.wording import fault_of_words
 from shared.domain.level import Level
 from shared.domain.library import INSIDE, OUTSIDE, ClockKind, OpeningHours, Says
+from shared.domain.small_numbers import BELOW_BY_DEFAULT
 
 LANGUAGES: Final = tuple(CATALOGS)
 SIMULATION_KEY_ID: Final = "simulation"
@@ -339,6 +340,11 @@ class LibraryConfig(Table):
     staff_inside: Annotated[int, Field(ge=0, le=10_000)] = Field(
         default=0, description="People whom gates and head-counts see all day, and who are not visitors."
     )
+    small_numbers_below: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=BELOW_BY_DEFAULT,
+        description="Where fewer people than this are inside, the public is told just that, and nobody learns whether"
+        " a certain person is there; 0 to tell every figure. Of simulated and recorded days every figure is told.",
+    )
     queue_possible: bool = Field(default=True, description="Whether people ever wait outside to get in.")
     last_entry_min: Annotated[int, Field(ge=0, le=240)] = Field(
         default=0, description="Nobody is let in for so many minutes before closing."
@@ -490,6 +496,7 @@ class LibraryConfig(Table):
             mean_stay=timedelta(minutes=self.mean_stay_min),
             door_rate_per_min=self.door_rate_per_min,
             staff_inside=self.staff_inside,
+            small_numbers_below=self.small_numbers_below if self.clock is ClockKind.WALL else 0,
             is_queue_possible=self.queue_possible,
             last_entry=timedelta(minutes=self.last_entry_min),
             travel_times=tuple(timedelta(minutes=each) for each in self.travel_times_min),

@@ -17,6 +17,7 @@ from shared.domain.estimation.journal import CorrectionKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.sight import moment
+from shared.domain.small_numbers import banded, whole
 from shared.domain.status import ReasonCode, State, Trend
 
 
@@ -32,15 +33,22 @@ class Estimate(Wire):
     value: int
     low: int
     high: int
+    below: int | None = Field(
+        default=None,
+        description="Fewer than this many, and how many is not told, for so few could be recognised; `value` is then"
+        " the most that it can be.",
+    )
 
     @classmethod
     def of(cls, estimate: occupancy.Estimate | None) -> Self | None:
         """Return the wire form, or None for no estimate."""
-        return None if estimate is None else cls(value=estimate.value, low=estimate.low, high=estimate.high)
+        if estimate is None:
+            return None
+        return cls(value=estimate.value, low=estimate.low, high=estimate.high, below=estimate.below)
 
     def to_domain(self) -> occupancy.Estimate:
         """Return the domain's value."""
-        return occupancy.Estimate(self.value, self.low, self.high)
+        return occupancy.Estimate(self.value, self.low, self.high, self.below)
 
 
 class Wait(Wire):
@@ -461,6 +469,40 @@ class DayHistory(Wire):
     def in_public(self) -> Self:
         """Return what anybody may see of it; who corrected a figure, and their words, are for staff alone."""
         return self.model_copy(update={"corrections": tuple(each.in_public() for each in self.corrections)})
+
+    def in_bands(self, capacity: int, below: int) -> Self:
+        """Return what the public is told of it where few people are not counted out; 0 for everything as it is.
+
+        A day's totals stay as they are once it has ended: they say how many came, not who is there.
+        """
+        if below == 0:
+            return self
+
+        def told(people: Estimate | None) -> Estimate | None:
+            return None if people is None else Estimate.of(banded(people.to_domain(), capacity, below))
+
+        samples = tuple(each.model_copy(update={"people": told(each.people)}) for each in self.samples)
+        most = float(min(below, capacity) - 1)
+        corrections = tuple(
+            each.model_copy(
+                update={
+                    name: most
+                    for name, figure in (("before", each.before), ("after", each.after), ("said", each.said))
+                    if figure is not None and figure < most + 1
+                }
+            )
+            for each in self.corrections
+        )
+        last, exact = (samples[-1].people, self.samples[-1].people) if samples else (None, None)
+        counts: dict[str, int] = {}
+        if last is not None and exact is not None and last.below is not None:  # they are inside now
+            inside = {"entries": 0, "exits": exact.value, "corrected_entries": 0, "corrected_exits": exact.value}
+            counts = {
+                name: whole(value + more, below)
+                for name, more in inside.items()
+                if (value := getattr(self, name)) is not None
+            }
+        return self.model_copy(update={"samples": samples, "corrections": corrections, **counts})
 
     @classmethod
     def of(cls, library: str, date: str, day: library_state.Day, zone: ZoneInfo) -> Self:

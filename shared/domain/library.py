@@ -193,6 +193,8 @@ class Library:
     door_rate_per_min: float = 20.0
     """How many people the door lets in per minute while there is room and a queue."""
     staff_inside: int = 0
+    small_numbers_below: int = 0
+    """Fewer people than this are told as fewer than this; 0 where every figure is told."""
     """People whom gates and head-counts see all day, and who are not visitors."""
     is_queue_possible: bool = True
     last_entry: timedelta = timedelta(0)

@@ -12,3 +12,5 @@ class Estimate:
     value: int
     low: int
     high: int
+    below: int | None = None
+    """Fewer than this many, and how many is not told; `value` is then the most that it can be."""

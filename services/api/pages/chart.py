@@ -292,7 +292,11 @@ def _rows(curve: Curve, teller: Teller, words: CurveWords) -> tuple[Row, ...]:
 def _people_words(sample: HistorySample | None, teller: Teller) -> str:
     if sample is None:
         return ""
-    return teller.catalog.pages.not_known if sample.people is None else teller.formats.number(sample.people.value)
+    if sample.people is None:
+        return teller.catalog.pages.not_known
+    if sample.people.below is not None:
+        return f"< {teller.formats.number(sample.people.below)}"
+    return teller.formats.number(sample.people.value)
 
 
 def _minutes(minutes: int | None, formats: Formats) -> str:

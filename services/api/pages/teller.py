@@ -91,11 +91,16 @@ class Teller:
         """Return people inside; `counted` is when staff last counted them, None if they never did."""
         number = self.formats.number
         return People(
-            inside=self.catalog.pages.people_inside(people.value).format(people=number(people.value)),
+            inside=self._inside(people),
             range="" if people.low == people.high else f"{number(people.low)}\u2013{number(people.high)}",
             between=self._between(people.low, people.high),
             counted="" if counted is None else self._counted(counted, now),
         )
+
+    def _inside(self, people: Estimate) -> str:
+        if people.below is not None:
+            return self.catalog.pages.people_fewer.format(people=self.formats.number(people.below))
+        return self.catalog.pages.people_inside(people.value).format(people=self.formats.number(people.value))
 
     def as_of(self, at: datetime, now: datetime) -> Moment:
         """Return of when figures are."""

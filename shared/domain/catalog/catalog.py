@@ -78,6 +78,8 @@ class PageWords:
     """{percent}"""
     people_inside: Counted
     """{people}: stands alone, with its number."""
+    people_fewer: str
+    """{people}: how few are not told more exactly; at least two."""
     counted_at: str
     """{time}: when staff counted the people, as is the next; both follow the number of people."""
     counted_on: str

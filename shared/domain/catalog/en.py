@@ -153,6 +153,7 @@ CATALOG: Final = Catalog(
         of_seats=lambda n: plural(n, "of {capacity} seat", "of {capacity} seats"),
         percent_taken="{percent} taken",
         people_inside=lambda n: plural(n, "{people} person inside", "{people} people inside"),
+        people_fewer="fewer than {people} people inside",
         counted_at="counted at {time}",
         counted_on="counted on {date} at {time}",
         between="between {low} and {high}",

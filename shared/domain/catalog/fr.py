@@ -153,6 +153,7 @@ CATALOG: Final = Catalog(
         of_seats=lambda n: plural(n, "sur {capacity} place", "sur {capacity} places"),
         percent_taken="{percent} d’occupation",
         people_inside=lambda n: plural(n, "{people} personne présente", "{people} personnes présentes"),
+        people_fewer="moins de {people} personnes présentes",
         counted_at="comptage à {time}",
         counted_on="comptage du {date} à {time}",
         between="entre {low} et {high}",

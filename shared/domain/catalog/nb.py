@@ -155,6 +155,7 @@ CATALOG: Final = Catalog(
         of_seats=lambda n: plural(n, "av {capacity} plass", "av {capacity} plasser"),
         percent_taken="{percent} opptatt",
         people_inside=lambda n: plural(n, "{people} person inne", "{people} personer inne"),
+        people_fewer="færre enn {people} personer inne",
         counted_at="talt kl. {time}",
         counted_on="talt {date} kl. {time}",
         between="mellom {low} og {high}",

@@ -153,6 +153,7 @@ CATALOG: Final = Catalog(
         of_seats=lambda n: plural(n, "van {capacity} plaats", "van de {capacity} plaatsen"),
         percent_taken="{percent} bezet",
         people_inside=lambda n: plural(n, "{people} persoon binnen", "{people} mensen binnen"),
+        people_fewer="minder dan {people} mensen binnen",
         counted_at="geteld om {time}",
         counted_on="geteld op {date} om {time}",
         between="tussen {low} en {high}",

@@ -175,6 +175,7 @@ CATALOG: Final = Catalog(
         people_inside=lambda n: plural(
             n, "{people} людина всередині", "{people} людини всередині", "{people} людей усередині"
         ),
+        people_fewer="усередині менше ніж {people}",
         counted_at="підрахунок: {time}",
         counted_on="підрахунок: {date}, {time}",
         between="від {low} до {high}",
