@@ -107,7 +107,8 @@ class DataFolder:
     def addresses(self) -> Addresses | None:
         """Return where the parts of the `up` that runs on this folder listen, None if none does."""
         try:
-            descriptor = os.open(self._lock_file, os.O_RDWR)
+            # For reading alone: who asks may be confined, as the unit of the nightly backup is.
+            descriptor = os.open(self._lock_file, os.O_RDONLY)
         except OSError:
             return None
         try:

@@ -82,7 +82,7 @@ def test_it_says_what_it_is_and_runs_as_nobody_in_particular(image: str) -> None
     config: dict[str, Any] = about["Config"]
     assert config["User"] == "10001:10001"
     assert config["Entrypoint"] == ["placelibre"]
-    assert config["Healthcheck"]["Test"][0] == "CMD"
+    assert about["Healthcheck"]["Test"][0] == "CMD"
     labels = config["Labels"]
     for name in ("title", "description", "licenses", "version", "revision"):
         assert labels[f"org.opencontainers.image.{name}"]
