@@ -91,6 +91,12 @@ class TlsBus:
         for process in self.processes.values():
             process.send_signal(signal.SIGHUP)
 
+    def kill(self, number: int) -> None:
+        """Kill one server with SIGKILL and wait until it is gone."""
+        process = self.processes.pop(number)
+        process.kill()
+        process.wait(20)
+
     def stop(self) -> None:
         """End every server."""
         for process in self.processes.values():

@@ -172,7 +172,7 @@ async def test_a_cluster_keeps_its_streams_while_a_node_is_down(tmp_path: Path) 
         async with bus.as_user("operator") as line:
             stored = await line.bucket("LIBRARIES").put("central", b"kept")
             born = (await line.jetstream.stream_info("READINGS")).created
-        bus.processes.pop(1).kill()
+        bus.kill(1)
         again = await asyncio.to_thread(run, "provision", *to, "--replicas", "3", "--wait", "90", "--json")
         assert again.exit_code == 0, again.output
         assert {each["action"] for each in json.loads(again.stdout)["done"]} == {"as it should be"}
@@ -183,7 +183,7 @@ async def test_a_cluster_keeps_its_streams_while_a_node_is_down(tmp_path: Path) 
             assert (found.value, found.revision) == (b"kept", stored)
             with pytest.raises(ProvisioningFailed, match="would have 1"):
                 await provision(line, replicas=1)
-        bus.processes.pop(2).kill()  # no majority: no answer, and nothing is made anew because of it
+        bus.kill(2)  # no majority: no answer, and nothing is made anew because of it
         away = await asyncio.to_thread(run, "provision", *to, "--replicas", "3", "--wait", "5")
         assert isinstance(away.exception, Trouble)
         assert not [each for each in ("created", "updated") if each in away.output]
