@@ -14,7 +14,9 @@ import typer
 from cli.bus_access import BusAddress, CaFileOption, operator_bus
 from cli.bus_folder.folder import FOR_GROUP, PRIVATE, Access, BusFolder, Report
 from cli.bus_folder.rendering import AUTHORIZATION, MAX_FILE_STORE_GB, Layout, Node
+from cli.operator_audit import note_act
 from cli.terminal import Trouble, command_app, examples, say, say_json
+from shared.contracts.audit import Act
 from shared.runtime.bus import BusUnavailable
 from shared.runtime.clock import monotonic_s
 from shared.runtime.clock import wait_s as wait_on_the_clock
@@ -231,7 +233,11 @@ async def _provision(address: BusAddress, replicas: int, wait_s: float, *, is_dr
         async with operator_bus(address, connect_timeout_s=max(wait_s, 1.0)) as bus:
             while True:
                 try:
-                    return await provision(bus, replicas=replicas, is_dry=is_dry)
+                    done = await provision(bus, replicas=replicas, is_dry=is_dry)
+                    changed = [f"{each.name}: {each.action}" for each in done if each.action != "as it should be"]
+                    if changed and not is_dry:
+                        await note_act(bus, Act.PROVISIONED, details=changed)
+                    return done  # noqa: TRY300  the way on is another try
                 except ProvisioningFailed as error:  # no answer is not a no: nothing is made anew because of it
                     if not error.may_pass or monotonic_s() > deadline:
                         raise

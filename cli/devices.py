@@ -20,6 +20,7 @@ from cli.gates.claims import Wishes, claim_for, counted, device_for, lines_again
 from cli.gates.sight import preview_of_box, sight
 from cli.gates.sources import make_source
 from cli.libraries_file import add_gate, add_table
+from cli.operator_audit import note_act
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from services.ingest import devices as device_formats
 from services.ingest.claiming import claim as write_claim
@@ -27,6 +28,7 @@ from services.ingest.claiming import fault_of_claim
 from services.ingest.claiming import release as write_release
 from services.ingest.device_view import preview_fields, title_of
 from services.ingest.preview import Preview
+from shared.contracts.audit import Act
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.devices import AnySource, Claim, Device
 from shared.domain.library import INSIDE, OUTSIDE
@@ -249,6 +251,7 @@ def claim(
         if fault:
             raise Trouble(f"it cannot be claimed so: {fault}", "see `placelibre devices` and libraries.toml")
         await write_claim(bus, wanted)
+        await note_act(bus, Act.DEVICE_CLAIMED, library=library, subject=wanted.device.id)
         return wanted, config, found, shown, box is not None
 
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
@@ -297,6 +300,7 @@ def release(
         if not row.is_claimed:
             raise Trouble(f"{row.key} stands in libraries.toml", "take it out there, then run `placelibre apply`")
         await write_release(bus, row.library.id, row.device.id)
+        await note_act(bus, Act.DEVICE_RELEASED, library=row.library.id, subject=row.device.id)
         return row.key
 
     say(f"{on_bus(bus_address(DataFolder(data), nats_url, seed_file, ca_file), do)} counts no more")
