@@ -97,10 +97,13 @@ class Book(BaseModel):
 
     pages: dict[str, Page] = Field(default_factory=dict)
     losses: list[Loss] = Field(default_factory=list)
+    looked_at: AwareDatetime | None = None
+    """When anything was entered last."""
 
     def enter(self, sight: Sight, now: datetime) -> list[Loss]:
         """Take in how a stream looks now; return what is newly found to be gone, which is remembered too."""
         page = self.pages.get(sight.name)
+        self.looked_at = now
         found = [] if page is None else [loss for loss in _losses(page, sight, now) if loss.messages > 0]
         if page is None and sight.rule is Rule.LOG and sight.missing:
             detail = f"{sight.missing} sequences between {sight.first} and {sight.last} have no message"
@@ -130,7 +133,9 @@ def merged(one: Book, other: Book) -> Book:
         if name not in pages or page.last > pages[name].last:
             pages[name] = page
     losses = {(loss.stream, loss.kind, loss.at): loss for loss in (*one.losses, *other.losses)}
-    return Book(pages=pages, losses=sorted(losses.values(), key=lambda loss: loss.at))
+    looks = [book.looked_at for book in (one, other) if book.looked_at is not None]
+    losses_in_order = sorted(losses.values(), key=lambda loss: loss.at)
+    return Book(pages=pages, losses=losses_in_order, looked_at=max(looks, default=None))
 
 
 def _losses(page: Page, sight: Sight, now: datetime) -> list[Loss]:

@@ -56,6 +56,9 @@ class _Auditor:
         self._folder = settings.export_dir
         self._book: Book | None = None
         self._written_at: datetime | None = None
+        self._began_at: datetime | None = None
+        self._away_since: datetime | None = None
+        """When the book was last entered before this process began."""
         self._accepted_at: datetime | None = None
         """When somebody last asked for the counts to begin anew."""
 
@@ -126,7 +129,9 @@ class _Auditor:
         bucket = self._bus.bucket(subjects.AUDITOR)
         if self._book is None:
             entry = await bucket.get(BOOK)
+            self._began_at = now()
             self._book = merged(_read_book(self._folder / BOOK_FILE), _parsed(None if entry is None else entry.value))
+            self._away_since = self._book.looked_at
         entry = await bucket.get(ACCEPTED)
         try:
             accepted = None if entry is None else Accepted.model_validate_json(entry.value)
@@ -136,6 +141,9 @@ class _Auditor:
             return
         # What was taken out on purpose is seen at the latest at the next look.
         until = accepted.at + timedelta(seconds=2 * self._settings.measure_every_s)
+        if self._away_since is not None and self._began_at is not None and self._away_since < accepted.at:
+            # It went while nobody looked, and is noticed at the first look after that.
+            until = max(until, self._began_at + timedelta(seconds=2 * self._settings.measure_every_s))
         if self._book.accept(until, accepted.since):
             log.info("losses_accepted", by=accepted.by)
             self._written_at = None

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from cli import reconcile as reconcile_command
 from cli.bus_server import BusServer
 from services.auditor.applied import covered
+from services.auditor.book import Book
 from services.auditor.direct import read
 from services.auditor.reconcile import Reconciler
 from services.auditor.report import RECONCILIATION, Reconciliation, accept
@@ -173,6 +174,25 @@ async def test_a_message_gone_from_the_log_is_told_over_a_restart_until_somebody
         await until(lambda: lost() == 0)
     assert figure("placelibre_bus_stream_messages", stream=subjects.READINGS) == 4
     assert figure("placelibre_bus_stream_limit_bytes", stream=subjects.READINGS) == 2048 * 1024 * 1024
+
+
+async def test_a_purge_while_the_auditor_is_away_is_no_loss(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    for _ in range(5):
+        await operator.publish(subjects.TICKS, Tick(at=now()).model_dump_json().encode())
+    async with auditing(bus_server, tmp_path):
+        pass
+    begun_at = now()
+    await operator.jetstream.delete_msg(subjects.READINGS, 3)
+    await accept(operator, "purge", since=begun_at)
+    await asyncio.sleep(0.4)  # longer than what is noticed a moment after is taken to be of the purge
+
+    def kept() -> Book:
+        return Book.model_validate_json((tmp_path / "book.json").read_bytes())
+
+    async with auditing(bus_server, tmp_path):
+        await until(lambda: kept().pages[subjects.READINGS].missing == 1 and not kept().losses)
 
 
 async def reconcile(server: BusServer, *arguments: str) -> tuple[int, str]:
