@@ -191,7 +191,9 @@ def before(
 
     async def do(bus: Bus) -> dict[str, int]:
         await note_act(bus, Act.PURGED, subject=asked.what, outcome=Outcome.BEGUN)
+        begun_at = now()
         await cut_off(bus, cuts)
+        await accept(bus, "purge", since=begun_at)
         await note_act(bus, Act.PURGED, subject=asked.what, details=_told(counts))
         return counts
 
