@@ -554,7 +554,7 @@ BAD_BODIES: list[tuple[dict[str, Any], str, str]] = [
     ({**broken(), "zone": "attic"}, "body.zone", "unknown_zone"),
     ({**broken(), "zone": "first", "want": "queue"}, "body", "zone_without_seats"),
     ({**broken(), "language": CANARY}, "body.language", "literal_error: one of 'en', 'fr', 'nb', 'nl' or 'uk'"),
-    ({**broken(), CANARY: 1}, f"body.{CANARY}", "extra_forbidden"),
+    ({**broken(), CANARY: 1}, "body", "extra_forbidden"),
 ]
 
 
