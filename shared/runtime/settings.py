@@ -19,7 +19,12 @@ MetricsFor = Literal["private", "everybody"]
 class ServiceSettings(BaseSettings):
     """Settings that all services share. Each may be set as PLACELIBRE_<NAME>, in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix="PLACELIBRE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="PLACELIBRE_",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # what is wrong may be a secret in the wrong place; the error names its setting
+    )
 
     nats_url: str = Field(
         default="nats://127.0.0.1:4222", description="The bus; several addresses of one cluster by commas."
