@@ -83,6 +83,9 @@ async def test_acts_on_staff_name_the_person_by_the_id_alone(operator: Bus) -> N
     ]
     stored = b"".join(each.body for each in await trail_of(operator))
     assert b"Evening" not in stored
+    said = " ".join(str(each.model_dump(exclude={"at", "before"})) for each in noted)  # hashes and times look like PINs
+    assert "4711" not in said
+    assert "8153" not in said
 
 
 async def test_writers_of_many_processes_make_one_chain(operator: Bus) -> None:
