@@ -96,7 +96,8 @@ async def test_a_house_lost_and_restored_comes_to_the_same_as_one_that_was_never
         await house.start(*SERVICES)
         await house.apply(LIBRARY)
         await send(house, bodies()[:BACKUP_AT])
-        said_before = house.printed("publisher")
+        said_before = (await look(house)).posts
+        assert said_before
         async with house.operator() as bus:
             before = await bus.last_sequence(subjects.READINGS)
             path, manifest = await export_under_load(house, tmp_path / "backups")
