@@ -22,8 +22,8 @@ class Service(StrEnum):
     PUBLISHER = "publisher"
     API = "api"
     CARRIER = "carrier"
-
     AUDITOR = "auditor"
+
 
 @app.command(epilog=examples("PLACELIBRE_NATS_SEED_FILE=.placelibre/bus/nkeys/api.nk placelibre run api"))
 def run(service: Annotated[Service, typer.Argument(help="Which one.")]) -> None:

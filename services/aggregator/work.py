@@ -14,7 +14,7 @@ from services.aggregator.fold import Fold, MalformedMessage, Partition
 from services.aggregator.settings import Settings
 from shared.contracts import subjects
 from shared.contracts.readings import Tick
-from shared.runtime import metrics
+from shared.runtime import metrics, tracing
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import monotonic_s, now, wait_s
 from shared.runtime.health import Readiness
@@ -146,7 +146,8 @@ class _Reader:
 
     async def _apply(self, message: LogMessage, pending: Pending) -> None:
         try:
-            effects = self._fold.apply(message.subject, message.data, message.sequence)
+            with tracing.span("apply readings", message.headers):
+                effects = self._fold.apply(message.subject, message.data, message.sequence)
         except MalformedMessage as fault:
             metrics.AGGREGATOR_MALFORMED.inc()
             log.error("message_malformed", sequence=message.sequence, reason=str(fault))  # noqa: TRY400
@@ -162,7 +163,7 @@ class _Reader:
                 log.warning("dead_letter_not_stored", sequence=message.sequence, reason=str(error))
 
         else:
-            pending.add(effects)
+            pending.add(effects, message.headers)
             for library in effects.given_up:
                 log.error("readings_without_a_library", library=library, sequence=message.sequence)
 

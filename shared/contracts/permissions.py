@@ -170,7 +170,6 @@ SERVICES: Final[dict[str, Permissions]] = {
         ),
         subscribe=_inbox("carrier"),
     ),
-    "operator": Permissions(publish=(">",), subscribe=(">",)),
     "auditor": Permissions(
         publish=(
             "$JS.API.INFO",
@@ -181,5 +180,6 @@ SERVICES: Final[dict[str, Permissions]] = {
         ),
         subscribe=_inbox("auditor"),
     ),
+    "operator": Permissions(publish=(">",), subscribe=(">",)),
 }
 """`operator` provisions, applies configuration and looks for trouble; no service runs as it."""

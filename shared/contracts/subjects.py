@@ -37,8 +37,8 @@ DEVICES: Final = "DEVICES"
 POSITIONS: Final = "POSITIONS"
 STAFF: Final = "STAFF"
 DESK: Final = "DESK"
-
 AUDITOR: Final = "AUDITOR"
+
 ANY_READINGS: Final = "readings.v1.*"
 TICKS: Final = "ticks.v1"
 CONFIGURED_ANY: Final = "configured.v1.*"
