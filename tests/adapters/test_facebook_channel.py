@@ -26,7 +26,7 @@ from tests.fakes.http_server import listening
 
 class Facebook(ServedWorld[FakeFacebook]):
     type = "facebook"
-    options = {"page": PAGE}  # noqa: RUF012  as World says
+    options = {"page_id": PAGE}  # noqa: RUF012  as World says
 
     @property
     def secret(self) -> str:
@@ -107,7 +107,7 @@ class TestFacebook(ChannelSuite):
         assert isinstance(await channel.look_up(bench.intent()), Blocked)
         api.token = token
         target = bench.world.target
-        gone = Target(target.channel, target.account, target.server, {"page": "99999"})
+        gone = Target(target.channel, target.account, target.server, {"page_id": "99999"})
         assert isinstance(await CHANNEL.make(gone, bench.means).look_up(bench.intent()), NotSent)
 
     async def test_a_token_of_a_person_is_noticed(self, bench: Bench, api: FakeFacebook) -> None:
@@ -116,7 +116,7 @@ class TestFacebook(ChannelSuite):
         (finding,) = await bench.channel().inspect()
         assert "Page access token" in finding
 
-    @pytest.mark.parametrize("options", [{}, {"page": "our-library"}, {"page": PAGE, "version": "25"}])
+    @pytest.mark.parametrize("options", [{}, {"page_id": "our-library"}, {"page_id": PAGE, "version": "25"}])
     async def test_options_are_checked(self, bench: Bench, options: dict[str, object]) -> None:
         with pytest.raises(Misconfigured, match="facebook"):
             CHANNEL.make(Target("facebook", "bib", "", options), bench.means)

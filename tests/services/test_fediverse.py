@@ -162,10 +162,10 @@ async def test_without_the_bus_it_says_to_come_again(bus_server: BusServer, clie
         assert (response.status_code, response.headers["retry-after"]) == (503, "30")
 
 
-def test_only_the_publisher_the_api_and_the_operator_may_see_the_private_keys() -> None:
+def test_only_who_signs_the_operator_and_who_backs_up_may_see_the_private_keys() -> None:
     for service, permissions in SERVICES.items():
         may_see = any("KV_ACTORS" in each or each == ">" for each in permissions.publish + permissions.subscribe)
-        assert may_see == (service in {"publisher", "api", "operator"}), service
+        assert may_see == (service in {"publisher", "api", "operator", "auditor"}), service
 
 
 # What strangers deliver

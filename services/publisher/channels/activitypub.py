@@ -299,7 +299,7 @@ CHANNEL: Final = ChannelType(
     options=ActivityPubOptions,
     needs_server=True,
     credentials="none: the account's key is made at its first use and kept in the bucket ACTORS, which only the API,"
-    " the publisher and the operator may read",
+    " the publisher, the auditor for backups, and the operator may read",
     limits="none of our own; followers' servers show what they like",
     lost_reply="none can be lost: a post is one record of the bus, and each follower's server is told of it until it"
     " has answered, always under the same ids",

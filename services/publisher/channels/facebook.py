@@ -53,7 +53,7 @@ USAGE: Final = "X-Business-Use-Case-Usage"
 class FacebookOptions(Options):
     """Which Page, and by which version of the Graph API."""
 
-    page: Annotated[str, Field(pattern=r"^\d{5,20}$")] = Field(
+    page_id: Annotated[str, Field(pattern=r"^\d{5,20}$")] = Field(
         description="The Page's id, a number; under About, Page transparency."
     )
     version: Annotated[str, Field(pattern=r"^v\d{2,3}\.\d$")] = Field(
@@ -97,7 +97,7 @@ class FacebookChannel(Channel):
     def __init__(self, server: str, options: FacebookOptions, token: SecretStr, client: httpx.AsyncClient) -> None:
         """Use `client`, which has its timeouts set and follows no redirects."""
         self._base = f"{server}/{options.version}"
-        self._page = options.page
+        self._page = options.page_id
         self._token = token
         self._client = client
 
