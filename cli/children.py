@@ -55,6 +55,7 @@ class Program:
     """Done before each start; an OSError of it counts as a program that cannot be started."""
     answers_at: tuple[str, int] | None = None
     """Host and port of its /livez; one that is silent there for long is killed, and started again as any other."""
+    is_answering_by_tls: bool = False
 
 
 @dataclass(slots=True)
@@ -95,7 +96,9 @@ class Children:
 
     def add(self, program: Program) -> None:
         """Start a program and keep it running from now on."""
-        liveness = None if program.answers_at is None else Liveness(program.answers_at, self.patience)
+        liveness = None
+        if program.answers_at is not None:
+            liveness = Liveness(program.answers_at, self.patience, is_tls=program.is_answering_by_tls)
         self.children[program.name] = Child(program, Waiting(monotonic_s()), liveness=liveness)
         self._advance(self.children[program.name])
 

@@ -29,6 +29,8 @@ class Addresses(BaseModel):
     pid: int
     nats: str
     ingest: str
+    ingest_certificate: str = ""
+    """The file with the certificate that ingest shows; empty where it serves plain HTTP."""
     api: str = ""
     aggregator: str = ""
     publisher: str = ""

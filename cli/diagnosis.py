@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from math import nan
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 from cli import judgement, service_figures
 from cli.gates.sight import sight
 from cli.judgement import Finding, look, ok, wrong
-from cli.probe import what_is_missing
+from cli.probe import UNVERIFIED, what_is_missing
 from cli.service_figures import Figures
 from cli.service_list import Service
 from services.auditor.figures import certificate_until
@@ -230,8 +231,8 @@ def of_services(
     A branch has no auditor of its own: the centre's counts what it sends.
     """
     versions: dict[str, str] = {}
-    asked = [(each, what_is_missing(each.address)) for each in services]
-    texts = {each.address: _metrics(each.address) for each, _ in asked}
+    asked = [(each, what_is_missing(each.address, _verified(each))) for each in services]
+    texts = {each.address: _metrics(each) for each, _ in asked}
     expired = next((_expired(texts[each.address]) for each, _ in asked if each.kind == "auditor"), nan)
     for each, missing in asked:
         if missing is not None:
@@ -281,9 +282,14 @@ def _expired(text: str | None) -> float:
     return nan if text is None else Figures.of(text).value("placelibre_statuses", age="expired")
 
 
-def _metrics(address: str) -> str | None:
+def _verified(service: Service) -> ssl.SSLContext | bool:
+    return UNVERIFIED if service.is_of_this_machine else True
+
+
+def _metrics(service: Service) -> str | None:
     try:
-        answer = httpx.get(f"{address}/metrics", timeout=METRICS_TIMEOUT_S, trust_env=False)
+        address = f"{service.address}/metrics"
+        answer = httpx.get(address, timeout=METRICS_TIMEOUT_S, trust_env=False, verify=_verified(service))
         answer.raise_for_status()
         Figures.of(answer.text)
     except (httpx.HTTPError, ValueError):
@@ -298,6 +304,7 @@ def _of_metrics(name: str, metrics: str, figures: Figures, here: datetime, expir
         yield from service_figures.of_reader(figures, expired)
     if name == "ingest":
         yield from judgement.of_sources(metrics)
+        yield from service_figures.of_ingest(figures, here)
     if name == "aggregator":
         yield from judgement.of_lag(metrics)
         delay = "placelibre_reading_to_status_seconds"

@@ -7,10 +7,13 @@ one thread, so each question is a socket that is looked at again at the next tic
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
+import ssl
 from dataclasses import dataclass, field
 from typing import Final
 
+from cli.probe import UNVERIFIED
 from cli.supervisor import PATIENCE, Patience, is_hung
 
 ASK_EVERY_S: Final = 10.0
@@ -37,6 +40,7 @@ class Liveness:
     """Host and port at which it serves /livez."""
     patience: Patience = PATIENCE
     ask_every_s: float = ASK_EVERY_S
+    is_tls: bool = False
     _starts: int = 0
     _since_s: float = 0.0
     _answered_s: float | None = None
@@ -74,12 +78,15 @@ class Liveness:
 
     def _follow(self, question: _Question, now_s: float) -> None:
         try:
+            if self.is_tls and not isinstance(question.socket, ssl.SSLSocket):
+                _see_connected(question.socket)
+                question.socket = UNVERIFIED.wrap_socket(question.socket, do_handshake_on_connect=False)
             if not question.is_sent:
                 # Raises BlockingIOError until the connection stands, and another OSError if it is refused.
                 question.socket.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 question.is_sent = True
             answer = question.socket.recv(64)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             if now_s - question.asked_s > ANSWER_S:
                 self.give_up()
             return
@@ -95,3 +102,16 @@ class Liveness:
         if self._question is not None:
             self._question.socket.close()
             self._question = None
+
+
+def _see_connected(asking: socket.socket) -> None:
+    """Return once a connection stands. Raises BlockingIOError while it is being made, another OSError if refused."""
+    refused = asking.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if refused:
+        raise OSError(refused, "the connection is refused")
+    try:
+        asking.getpeername()
+    except OSError as error:
+        if error.errno == errno.ENOTCONN:
+            raise BlockingIOError from error
+        raise

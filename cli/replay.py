@@ -152,7 +152,8 @@ def _play(
         raise Trouble(f"the key {file} cannot be read: {error.strerror}", "give --key-file") from error
     total = len(recording.readings)
     columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    sender = Sender(url, key, tell=warn)
+    shown = addresses.ingest_certificate if addresses is not None and not to else ""
+    sender = Sender(url, key, tell=warn, certificate=Path(shown) if shown else None)
     with closing(sender), Progress(*columns, console=ERR, disable=not ERR.is_terminal, transient=True) as progress:
         task = progress.add_task("sending", total=total)
         for body in _paced(recording, speed):

@@ -49,4 +49,5 @@ def run(service: Annotated[Service, typer.Argument(help="Which one.")]) -> None:
 
 
 def _fault(where: tuple[int | str, ...], what: str) -> str:
-    return f"PLACELIBRE_{'.'.join(map(str, where)).upper()}: {what.removeprefix('Value error, ')}"
+    said = what.removeprefix("Value error, ")
+    return f"PLACELIBRE_{'.'.join(map(str, where)).upper()}: {said}" if where else said  # of several it names them

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import httpx
@@ -40,6 +42,8 @@ class Sender:
     key: str
     tell: Callable[[str], None]
     first_wait_s: float = FIRST_WAIT_S
+    certificate: Path | None = None
+    """That which ingest shows, in PEM: it is the only one trusted then, and under whatever name it is reached."""
     sent: Sent = field(default_factory=Sent)
     _client: httpx.Client = field(init=False)
 
@@ -47,8 +51,7 @@ class Sender:
         """Make the client; nothing is sent yet. Raises Trouble for what is no address: it would never answer."""
         if not self.url.startswith(("http://", "https://")):
             raise Trouble(f"{self.url!r} is no address of ingest", "write it like http://127.0.0.1:8001")
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
-        self._client = httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=False)
+        self._client = self._connection()
 
     def send(self, readings: Sequence[WireFields]) -> None:
         """Send readings in their order and return once all are stored, however long that takes.
@@ -63,6 +66,11 @@ class Sender:
         """Close the connection."""
         self._client.close()
 
+    def _connection(self) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        verify: ssl.SSLContext | bool = True if self.certificate is None else _only(self.certificate)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=False, verify=verify)
+
     def _send_body(self, body: bytes) -> None:
         wait_s, trouble_since = self.first_wait_s, None
         while True:
@@ -70,6 +78,9 @@ class Sender:
                 response = self._client.post("/v1/readings", content=body)
             except httpx.TransportError as error:
                 reason = f"{self.url} does not answer ({type(error).__name__})"
+                if self.certificate is not None:  # it may have been renewed
+                    self._client.close()
+                    self._client = self._connection()
             else:
                 if response.status_code not in PASSING:
                     self._note(response)
@@ -92,6 +103,20 @@ class Sender:
         for row in receipt["readings"]:
             if "remark" in row:
                 self.sent.remarks[row["remark"]] = self.sent.remarks.get(row["remark"], 0) + 1
+
+
+def _only(certificate: Path) -> ssl.SSLContext:
+    """Return what trusts the first certificate of a file and nothing else. Raises Trouble if there is none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # there is one certificate that is right, whatever it is called
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        end = "-----END CERTIFICATE-----"
+        context.load_verify_locations(cadata=certificate.read_text().partition(end)[0] + end)
+    except (OSError, UnicodeDecodeError, ssl.SSLError) as error:
+        remedy = "name the file that `placelibre up` has as --ingest-certificate"
+        raise Trouble(f"{certificate} holds no certificate in PEM that can be read", remedy) from error
+    return context
 
 
 def _title(response: httpx.Response) -> str:

@@ -30,6 +30,7 @@ COUNTED_AGAIN_S: Final = 1800.0
 EXPORT_S: Final = 26 * 3600.0
 UNTRUE_S: Final = 900.0
 AWAITED_S: Final = 1800.0
+CERTIFICATE: Final = "placelibre_certificate_expires_timestamp_seconds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,13 @@ def of_publisher(figures: Figures, now: datetime) -> Iterator[Finding]:
         )
 
 
+def of_ingest(figures: Figures, now: datetime) -> Iterator[Finding]:
+    """Judge ingest's own certificate, where it has one."""
+    until = figures.value(CERTIFICATE, what="ingest")
+    remedy = "put the renewed one and its key into the same files; ingest takes them within seconds"
+    yield from _ending("certificate ingest", until, now, "devices that look at it send nothing any more", remedy)
+
+
 def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
     """Judge what the auditor has measured: counts, losses, exports, store, replicas, certificates."""
     at = now.timestamp()
@@ -179,7 +187,7 @@ def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
         if count > 0:
             meaning = "with one node more away the bus refuses"
             yield look(f"stream {stream}", f"{count:.0f} replicas behind", meaning, "bring the node that is away back")
-    for what, until in sorted(figures.each("placelibre_certificate_expires_timestamp_seconds", "what").items()):
+    for what, until in sorted(figures.each(CERTIFICATE, "what").items()):
         remedy = "`placelibre bus renew FOLDER`, then SIGHUP to the bus"
         yield from _ending(f"certificate {what}", until, now, "no service connects to the bus again", remedy)
 

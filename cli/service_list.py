@@ -22,6 +22,8 @@ class Service:
     kind: str
     name: str
     address: str
+    is_of_this_machine: bool = False
+    """One that `placelibre up` has started here; its certificate is of another name than that by which we ask."""
 
 
 def services_of(wanted: str) -> list[Service]:
@@ -44,7 +46,7 @@ def services_of(wanted: str) -> list[Service]:
 
 def of_addresses(addresses: dict[str, str]) -> list[Service]:
     """Return the services of a `placelibre up` by their names."""
-    return [Service(name, name, address) for name, address in addresses.items()]
+    return [Service(name, name, address, is_of_this_machine=True) for name, address in addresses.items()]
 
 
 def _named(lines: Iterable[str]) -> Iterator[Service]:

@@ -66,6 +66,9 @@ def simulate(
     list_all: Annotated[bool, typer.Option("--list", help="List the scenarios, a line each.")] = False,
     to: Annotated[str, typer.Option(help="Send it to this ingest instead, day after day.")] = "",
     key_file: Annotated[Path | None, typer.Option(help="The simulation's key, for --to.")] = None,
+    to_certificate: Annotated[
+        Path | None, typer.Option(help="The certificate that this ingest shows, if no public authority has signed it.")
+    ] = None,
     api: Annotated[str, typer.Option(help="Where to ask which day came last, for --to.")] = "http://127.0.0.1:8000",
     speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second, for --to.")] = 60,
     past: Annotated[
@@ -109,7 +112,7 @@ def simulate(
     first = _date(day)
     try:
         if to:
-            sender = _sender(to, key_file)
+            sender = _sender(to, key_file, to_certificate)
             begin = first_common_day(libraries, first or _next_day(api, libraries))
             if past:
                 _fill_beside(past, seed, begin, data, _bus_options(nats_url, seed_file, ca_file))
@@ -180,14 +183,14 @@ def _fill_beside(past: int, seed: int, before: date, data: Path, bus: list[str])
     subprocess.Popen(this_command("simulate", *days, "--data", str(data), *bus), stdin=subprocess.DEVNULL)
 
 
-def _sender(to: str, key_file: Path | None) -> Sender:
+def _sender(to: str, key_file: Path | None, certificate: Path | None) -> Sender:
     if key_file is None:
         raise Trouble("--to needs a key", "give --key-file .placelibre/keys/simulation.key")
     try:
         key = key_file.read_text().strip()
     except OSError as error:
         raise Trouble(f"the key {key_file} cannot be read: {error.strerror}", "give another --key-file") from error
-    return Sender(to, key, tell=_note)
+    return Sender(to, key, tell=_note, certificate=certificate)
 
 
 def _date(text: str) -> date | None:

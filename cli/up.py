@@ -24,7 +24,7 @@ from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
 from cli.leaf_bus import LEAF_PORT, LeafGate, LeafListener, LeafRemote, Register, host_and_port, read_key
 from cli.mqtt_users import MqttUsers, listener_users
-from cli.probe import what_is_missing
+from cli.probe import UNVERIFIED, what_is_missing
 from cli.service_manager import ServiceManager
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
 from services.publisher import channels
@@ -32,6 +32,8 @@ from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.domain.library import ClockKind
 from shared.runtime.bus import BusFull, BusUnavailable, Conflict
+from shared.runtime.clock import now
+from shared.runtime.https import OwnCertificate, UnusableCertificate
 from shared.runtime.provision import ProvisioningFailed, provision
 from shared.runtime.provision_leaf import provision_leaf
 from shared.runtime.settings import inherited_environment
@@ -68,6 +70,8 @@ class Ports:
     auditor_port: int
     ingest_host: str = HOST
     """Where devices reach ingest; everything else is reached from this machine only."""
+    ingest_certificate: OwnCertificate | None = None
+    """What it shows there; None for plain HTTP."""
 
     def host_of(self, name: str) -> str:
         """Return the address on which a service listens."""
@@ -80,7 +84,8 @@ class Ports:
 
 
 FOR_LEAVES: Final = ("carrier_port", "gate_port")
-ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name not in {*FOR_LEAVES, "ingest_host"})
+ALWAYS_TAKEN: Final = tuple(name for name in Ports.__slots__ if name.endswith("port") and name not in FOR_LEAVES)
+LOOPBACK: Final = frozenset({HOST, "localhost", "::1"})
 EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
 
 
@@ -89,6 +94,7 @@ EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
         "placelibre up",
         "placelibre up --config libraries.toml --data /var/lib/placelibre",
         "placelibre up --port 8080 --nats-port 4333",
+        "placelibre up --ingest-host 0.0.0.0 --ingest-certificate chain.pem --ingest-key key.pem",
         "placelibre up --leaf-key east.leaf",
     )
 )
@@ -124,6 +130,14 @@ def up(
     ingest_host: Annotated[
         str, typer.Option(help="Where devices reach ingest: this machine's address in their network, or 0.0.0.0.")
     ] = HOST,
+    ingest_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            help="A certificate chain, in PEM: readings are sent by HTTPS, and not without. Renewed, it is"
+            " taken within seconds."
+        ),
+    ] = None,
+    ingest_key: Annotated[Path | None, typer.Option(help="The certificate's private key.")] = None,
     mqtt_port: Annotated[
         int | None,
         typer.Option(
@@ -158,11 +172,8 @@ def up(
         *(port, ingest_port, aggregator_port, publisher_port, nats_port, nats_monitor_port, carrier_port, gate_port),
         auditor_port,
         ingest_host,
+        _ingest_certificate(ingest_host, ingest_certificate, ingest_key),
     )
-    if ingest_host not in {HOST, "localhost", "::1"}:
-        warn(
-            "ingest takes readings from the network now, without TLS: secret addresses and keys can be read on the way"
-        )
     folder = DataFolder(data.absolute())
     mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
     if leaf_of or leaf_key is not None:
@@ -230,6 +241,7 @@ class _House:
             nats=self._bus.url,
             monitor=f"http://{HOST}:{ports.nats_monitor_port}",
             leaf=bus.centre.key.leaf if bus.centre else "",
+            ingest_certificate=str(ports.ingest_certificate.certificate) if ports.ingest_certificate else "",
             **{name: self._address_of(name) for name in self._services},
         )
 
@@ -241,7 +253,8 @@ class _House:
 
     def _address_of(self, service: str) -> str:
         host = self._ports.host_of(service)
-        return f"http://{HOST if host in EVERYWHERE else host}:{self._ports.of_service(service)}"
+        scheme = "https" if service == "ingest" and self._ports.ingest_certificate is not None else "http"
+        return f"{scheme}://{HOST if host in EVERYWHERE else host}:{self._ports.of_service(service)}"
 
     @contextmanager
     def stopped_at_the_end(self) -> Iterator[None]:
@@ -276,6 +289,7 @@ class _House:
             *("--key-file", str(self._folder.simulation_key_file), "--config", str(config), "--speed", str(speed)),
             *("--past", str(PAST_DAYS), "--nats-url", self._bus.url),
             *("--seed-file", str(self._folder.seed_file("operator"))),
+            *(("--to-certificate", shown) if (shown := self._addresses.ingest_certificate) else ()),
         )
         environment = inherited_environment()
         log_file = self._folder.log_file("simulation")
@@ -442,6 +456,10 @@ class _House:
             environment["PLACELIBRE_LEAF"] = self._bus.centre.key.leaf
         if name == "ingest" and not self._is_branch:
             environment["PLACELIBRE_SIMULATION_KEY_SHA256"] = sha256_of_secret(self._folder.simulation_key())
+        certificate = self._ports.ingest_certificate if name == "ingest" else None
+        if certificate is not None:
+            environment["PLACELIBRE_CERTIFICATE_FILE"] = str(certificate.certificate)
+            environment["PLACELIBRE_KEY_FILE"] = str(certificate.key)
         log_file = self._folder.log_file(name)
         is_heard = name == "publisher"
         host = self._ports.host_of(name)
@@ -449,11 +467,12 @@ class _House:
             *(name, this_command("run", name), environment, log_file, STAGE_SERVICES),
             is_heard=is_heard,
             answers_at=(HOST if host in EVERYWHERE else host, self._ports.of_service(name)),
+            is_answering_by_tls=certificate is not None,
         )
 
     def _are_ready(self, waiting: dict[str, str]) -> bool:
         for name in tuple(waiting):
-            reason = what_is_missing(self._addresses.of_services()[name])
+            reason = what_is_missing(self._addresses.of_services()[name], UNVERIFIED)
             if reason is None:
                 del waiting[name]
                 if self._is_verbose:
@@ -477,19 +496,49 @@ def _hear(text: str) -> None:
         say(text)
 
 
-def _mqtt_listener(host: str, port: int, certificate: Path | None, key: Path | None) -> MqttListener:
+def _ingest_certificate(host: str, certificate: Path | None, key: Path | None) -> OwnCertificate | None:
+    pair = _pair("--ingest-certificate", certificate, "--ingest-key", key)
+    if pair is None:
+        if host not in LOOPBACK:
+            warn(
+                "ingest takes readings from the network now, without TLS: secret addresses and keys can be read on the"
+                " way; --ingest-certificate and --ingest-key end that"
+            )
+        return None
+    try:
+        made = OwnCertificate(*pair, "ingest")
+    except UnusableCertificate as error:
+        remedy = "give --ingest-certificate the chain and --ingest-key its key, both in PEM"
+        raise Trouble(str(error), remedy) from error
+    if made.until <= now():
+        warn(
+            f"the certificate {made.certificate} has expired on {made.until.date()}: devices that look at it send"
+            " nothing; put the renewed one and its key into the same files, ingest takes them within seconds"
+        )
+    return made
+
+
+def _pair(
+    certificate_option: str, certificate: Path | None, key_option: str, key: Path | None
+) -> tuple[Path, Path] | None:
+    """Return a certificate's file and its key's, None for neither. Raises Trouble if there is only one, or no file."""
     if (certificate is None) != (key is None):
         raise Trouble(
-            "a certificate needs its key, and a key its certificate", "give both --mqtt-certificate, --mqtt-key"
+            "a certificate needs its key, and a key its certificate", f"give both {certificate_option}, {key_option}"
         )
     for each in (certificate, key):
         if each is not None and not each.is_file():
-            raise Trouble(f"there is no file {each}", "give --mqtt-certificate and --mqtt-key the files in PEM")
-    if certificate is None or key is None:
-        if host not in {HOST, "localhost", "::1"}:
+            raise Trouble(f"there is no file {each}", f"give {certificate_option} and {key_option} the files in PEM")
+    return None if certificate is None or key is None else (certificate.absolute(), key.absolute())
+
+
+def _mqtt_listener(host: str, port: int, certificate: Path | None, key: Path | None) -> MqttListener:
+    pair = _pair("--mqtt-certificate", certificate, "--mqtt-key", key)
+    if pair is None:
+        if host not in LOOPBACK:
             warn("without --mqtt-certificate whoever listens in on the network reads the passwords of MQTT devices")
         return MqttListener(port, host)
-    return MqttListener(port, host, certificate.absolute(), key.absolute())
+    return MqttListener(port, host, *pair)
 
 
 def _seen(register: Register) -> tuple[int, frozenset[str]]:

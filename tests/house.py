@@ -16,6 +16,7 @@ from typing import Any, Final
 import httpx
 
 from cli.bus_server import BusServer
+from cli.probe import UNVERIFIED
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.status import PublicStatus, StatusChanged
@@ -38,6 +39,7 @@ class House:
         self.home = home
         self.server = BusServer(home / "bus", free_port(), free_port(), sync="always")
         self.ports = {name: free_port() for name in SERVICES}
+        self.schemes = dict.fromkeys(SERVICES, "http")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment = environment
         self.trees: dict[str, Path] = {}
@@ -78,7 +80,7 @@ class House:
 
     async def ready(self, name: str) -> None:
         """Wait until a service says that it is ready."""
-        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(READY_S):
+        async with httpx.AsyncClient(trust_env=False, verify=UNVERIFIED) as client, asyncio.timeout(READY_S):
             while not await self._is_ready(client, name):
                 process = self.processes.get(name)
                 assert process is None or process.poll() is None, f"{name} ended: {self.log(name)}"
@@ -92,7 +94,7 @@ class House:
 
     def url(self, name: str) -> str:
         """Return a service's address."""
-        return f"http://127.0.0.1:{self.ports[name]}"
+        return f"{self.schemes[name]}://127.0.0.1:{self.ports[name]}"
 
     def log(self, name: str) -> str:
         """Return what a service has logged."""
@@ -128,7 +130,7 @@ class House:
 
     async def metric(self, service: str, name: str, **labels: str) -> float:
         """Return a metric of a service; 0 if it has none yet."""
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=UNVERIFIED) as client:
             try:
                 text = (await client.get(f"{self.url(service)}/metrics")).text
             except httpx.TransportError:

@@ -140,7 +140,8 @@ async def serve(settings: Settings) -> None:
         async with connected(settings.nats_servers, settings.nats_seed, "ingest", readiness, settings.nats_tls) as bus:
             await with_devices(bus, door, readiness)
 
-    await service.run(create_app(door, readiness), settings.host, settings.port, [work()])
+    app, certificate = create_app(door, readiness), settings.certificate()
+    await service.run(app, settings.host, settings.port, [work()], certificate=certificate)
 
 
 def main() -> None:

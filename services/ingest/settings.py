@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from shared.runtime.https import OwnCertificate
 from shared.runtime.settings import Port, ServiceSettings
 
 
@@ -19,6 +20,14 @@ class Settings(ServiceSettings):
     )
     max_device_body_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = Field(
         default=4 * 1024 * 1024, description="The largest body of a device taken; some send a picture with each count."
+    )
+    certificate_file: Path | None = Field(
+        default=None,
+        description="Ingest's own certificate chain, in PEM, the server's first: readings are taken by HTTPS (TLS 1.2"
+        " and newer) and not without. A renewed one is taken within seconds.",
+    )
+    key_file: Path | None = Field(
+        default=None, description="The certificate's private key, in PEM, without a password."
     )
     leaf: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9-]{0,30})?$")] = Field(
         default="", description="The branch this is, which fetches the sources of its own; empty at the centre."
@@ -64,3 +73,16 @@ class Settings(ServiceSettings):
         description="The hash of the key with which a simulation or a playback may set the time of libraries whose"
         " clock is simulated or recorded; empty: nobody may.",
     )
+
+    @model_validator(mode="after")
+    def _has_certificate_and_key(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("PLACELIBRE_CERTIFICATE_FILE and PLACELIBRE_KEY_FILE go together; set both or neither")
+        self.certificate()  # it does not start with files that nobody could connect by
+        return self
+
+    def certificate(self) -> OwnCertificate | None:
+        """Return ingest's own certificate, loaded; None where it serves plain HTTP. Raises UnusableCertificate."""
+        if self.certificate_file is None or self.key_file is None:
+            return None
+        return OwnCertificate(self.certificate_file, self.key_file, "ingest")

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from shared.runtime import pulse
 from shared.runtime.http_protocol import PatientProtocol
+from shared.runtime.https import OwnCertificate
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -48,15 +49,20 @@ async def run(
     work: Sequence[Coroutine[Any, Any, None]] = (),
     *,
     http: type[asyncio.Protocol] = PatientProtocol,
+    certificate: OwnCertificate | None = None,
 ) -> None:
     """Serve `app` and do `work` until SIGTERM or SIGINT, then stop both in good order.
 
-    `http` may be a protocol of the service's own, made from uvicorn's.
+    `http` may be a protocol of the service's own, made from uvicorn's. With a certificate it serves by TLS alone.
 
     Raises:
         ServiceFailed: a piece of work failed or ended by itself; the process should exit and be restarted.
     """
     config = config_of(app, host, port, http)
+    if certificate is not None:
+        context = certificate.context
+        config.ssl_context_factory = lambda *_: context
+        work = (*work, certificate.follow())
     if config.forwarded_allow_ips == "*":
         log.warning("forwarded_from_anybody", advice="name the proxies in FORWARDED_ALLOW_IPS: senders can be anybody")
     server = _Server(config)
