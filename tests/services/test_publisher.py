@@ -448,6 +448,23 @@ async def test_a_change_that_breaks_the_handler_is_put_aside_and_holds_up_nobody
     assert "broke off" in (letter.headers or {})["placelibre-reason"]
 
 
+async def test_an_error_that_passes_loses_no_change(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    decide, broken = Announcer.on_change, ["once"]
+
+    async def breaks_once(announcer: Announcer, event: StatusChanged, stored_at: datetime) -> None:
+        if broken:
+            raise Killed(broken.pop(), stored_at)
+        await decide(announcer, event, stored_at)
+
+    monkeypatch.setattr(Announcer, "on_change", breaks_once)
+    async with scene.publisher():
+        await scene.tell(change_of(scene.library, 2, FEW, now()))
+        await scene.settled()
+    assert sorted(language for language, _ in scene.texts()) == ["en", "fr"]
+    letters = await scene.operator.jetstream.stream_info(subjects.DEAD)
+    assert letters.state.messages == 0
+
+
 class Breaking(Announcer):
     """Breaks off over every change."""
 
@@ -469,6 +486,7 @@ class Message:
 
     sequence: int
     answers: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def raw_message(self) -> SimpleNamespace:
