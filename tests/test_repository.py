@@ -91,6 +91,16 @@ def test_every_path_named_in_a_page_exists(path: Path) -> None:
         assert (ROOT / name).exists(), name
 
 
+def test_compose_is_called_by_one_name_and_its_other_one_is_explained_once() -> None:
+    # docs/deploy.md says how podman-compose differs; whoever follows a page must not meet two commands for one thing.
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"),
+    ]
+    assert [page.name for page in pages if "podman-compose" in page.read_text(encoding="utf-8")] == ["deploy.md"]
+
+
 def test_every_make_target_has_a_sentence_and_every_named_one_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = set(makefile.partition(".PHONY:")[2].split())

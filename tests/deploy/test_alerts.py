@@ -106,6 +106,13 @@ def test_every_alert_has_its_section_in_the_runbook() -> None:
     assert {each for each in headings if each.startswith("Placelibre")} == alerts().keys()
 
 
+def test_what_an_operator_is_told_to_look_for_in_a_log_is_what_the_code_writes_there() -> None:
+    code = "".join(path.read_text() for part in ("shared", "services", "cli") for path in (ROOT / part).rglob("*.py"))
+    for page in (*RULES, RUNBOOK):
+        for name in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page.read_text(encoding="utf-8")):
+            assert re.search(rf"\b{name}\b", code), f"{page.name}: {name}"
+
+
 def test_every_metric_and_label_of_a_rule_is_one_of_ours_or_of_prometheus() -> None:
     known = known_series(metrics)
     used: set[str] = set()
