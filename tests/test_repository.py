@@ -101,6 +101,18 @@ def test_compose_is_called_by_one_name_and_its_other_one_is_explained_once() -> 
     assert [page.name for page in pages if "podman-compose" in page.read_text(encoding="utf-8")] == ["deploy.md"]
 
 
+@pytest.mark.parametrize("path", tracked(".md"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_test_that_a_page_relies_on_is_there_and_tests_something(path: Path) -> None:
+    # A promise (SECURITY.md, docs/threat-model.md, docs/faults.md, docs/decisions) is worth what its test is.
+    for name, function in re.findall(r"(?<![\w/])(tests/[\w./-]*\w)(?:::(\w+))?", path.read_text(encoding="utf-8")):
+        file = ROOT / name
+        assert file.exists(), name
+        if file.name.startswith("test_"):
+            text = file.read_text(encoding="utf-8")
+            assert re.search(r"^(async )?def test_", text, re.MULTILINE), name
+            assert not function or f"def {function}(" in text, f"{name}::{function}"
+
+
 def test_every_make_target_has_a_sentence_and_every_named_one_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = set(makefile.partition(".PHONY:")[2].split())
