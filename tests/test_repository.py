@@ -109,7 +109,7 @@ def test_every_test_that_a_page_relies_on_is_there_and_tests_something(path: Pat
         assert file.exists(), name
         if file.name.startswith("test_"):
             text = file.read_text(encoding="utf-8")
-            assert re.search(r"^(async )?def test_", text, re.MULTILINE), name
+            assert re.search(r"^ *(async )?def test_", text, re.MULTILINE), name
             assert not function or f"def {function}(" in text, f"{name}::{function}"
 
 
