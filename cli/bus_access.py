@@ -15,8 +15,10 @@ from pydantic import SecretStr
 
 from cli.data_folder import DataFolder
 from cli.terminal import Trouble
+from cli.whose_seed import refuse_a_service
 from shared.runtime import logs
 from shared.runtime.bus import Bus, BusUnavailable, Conflict, connected
+from shared.runtime.bus_line import BusGivenUp
 from shared.runtime.bus_tls import UntrustedBus, tls_context
 from shared.runtime.health import Readiness
 
@@ -77,7 +79,8 @@ async def operator_bus(address: BusAddress, connect_timeout_s: float = CONNECT_T
     """Connect as the operator.
 
     Raises:
-        Trouble: the seed or the authority cannot be read, the bus does not answer, or one does not trust the other.
+        Trouble: the seed or the authority cannot be read, the bus does not answer, one does not trust the other, or the
+            bus has sent the operator away.
     """
     logs.configure("cli", "error", "console")
     seed = None
@@ -93,17 +96,21 @@ async def operator_bus(address: BusAddress, connect_timeout_s: float = CONNECT_T
     except UntrustedBus as error:
         raise Trouble(str(error), "give the bus's authority with --ca-file") from error
     readiness = Readiness()
-    async with AsyncExitStack() as stack:
-        try:
-            async with asyncio.timeout(connect_timeout_s):
-                bus = await stack.enter_async_context(connected(servers, seed, "operator", readiness, tls))
-        except (TimeoutError, OSError, nats.errors.Error) as error:
-            why = str(error) or readiness.waiting.get("bus") or "no answer"
-            raise Trouble(
-                f"the bus at {address.url} does not let the operator in: {why}",
-                "see that it runs, that --seed-file is the operator's, and that --ca-file is of its authority",
-            ) from error
-        yield bus
+    try:
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(connect_timeout_s):
+                    bus = await stack.enter_async_context(connected(servers, seed, "operator", readiness, tls))
+            except (TimeoutError, OSError, nats.errors.Error) as error:
+                why = str(error) or readiness.waiting.get("bus") or "no answer"
+                raise Trouble(
+                    f"the bus at {address.url} does not let the operator in: {why}",
+                    "see that it runs, that --seed-file is the operator's, and that --ca-file is of its authority",
+                ) from error
+            await refuse_a_service(bus, address.seed_file)
+            yield bus
+    except BusGivenUp as error:
+        raise Trouble(f"the bus at {address.url} was lost: {error}", "try again") from error
 
 
 def on_bus(address: BusAddress, work: Callable[[Bus], Awaitable[_Answer]], *, remedy: str = "try again") -> _Answer:

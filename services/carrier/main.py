@@ -16,6 +16,7 @@ from shared.contracts import subjects
 from shared.contracts.leaf import CONFIGURED_FROM_THE_CENTRE, Leaf, Leaves, inbox_of, state_key
 from shared.runtime import logs, metrics, service
 from shared.runtime.bus import Bus, BusUnavailable, connected
+from shared.runtime.bus_line import BusGivenUp
 from shared.runtime.clock import heed_cancellation, now, wait_s
 from shared.runtime.health import Readiness, health_app
 from shared.runtime.logs import logger
@@ -82,9 +83,15 @@ class Leafs:
     async def _carry(self, leaf: Leaf) -> None:
         # A connection for each leaf: what it may say at the gate are answers to this one's questions.
         user = inbox_of(leaf.token).removeprefix("_INBOX_")
-        async with connected([self._settings.gate_url], self._gate_seed, user) as gate:
-            carrier = self._carriers[leaf.name] = Carrier(leaf, self._bus, gate, self._wanted)
-            await carrier.run()
+        while True:
+            try:
+                async with connected([self._settings.gate_url], self._gate_seed, user) as gate:
+                    carrier = self._carriers[leaf.name] = Carrier(leaf, self._bus, gate, self._wanted)
+                    await carrier.run()
+            except BusGivenUp:  # told in the log; the other leaves are none the worse for it
+                await wait_s(LOOK_S)
+            else:
+                return
 
     def _observe(self) -> None:
         states = [each.state for each in self._carriers.values()]

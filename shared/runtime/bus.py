@@ -9,7 +9,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from secrets import token_hex
@@ -22,8 +22,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from pydantic import SecretStr
 
 from shared.contracts import subjects
-from shared.runtime import metrics
-from shared.runtime.bus_tls import SILENT, why_not
+from shared.runtime.bus_line import BusGivenUp, Line, cut, drop_socket
 from shared.runtime.clock import heed_cancellation, monotonic_s, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.logs import logger
@@ -39,6 +38,8 @@ ACK_TIMEOUT_S: Final = 5.0
 """An acknowledgement may wait for the election of a stream's leader (4.7 s measured)."""
 RETRY_EVERY_S: Final = 0.25
 API_TIMEOUT_S: Final = 5.0
+CLOSE_S: Final = 1.0
+"""Without a farewell there is nothing to wait for but, in nats-py, a handshake that was broken off: that for ever."""
 WRONG_LAST_SEQUENCE: Final = 10071
 FULL_CODES: Final = frozenset({10077, 10023, 10047, 10028})
 """Maximum bytes or messages reached, insufficient storage, storage or memory limits exceeded."""
@@ -284,61 +285,6 @@ def connect_options(
     return options
 
 
-class _Line:
-    """One connection and what becomes of it: readiness, metrics and the log are kept told."""
-
-    def __init__(self, ready: Readiness, *, is_tls: bool) -> None:
-        self.client = Client()
-        self._is_tls = is_tls
-        self.bus: Bus | None = None
-        self._ready = ready
-        self._is_standing = False
-        self._refusals: set[str] = set()
-        """Reasons told since the last connection; each attempt brings the same one."""
-
-    def is_up(self) -> None:
-        """Note a connection that stands."""
-        self._is_standing = True
-        metrics.BUS_CONNECTED.set(1)
-        self._refusals.clear()
-        self._ready.has("bus")
-
-    async def on_error(self, error: Exception) -> None:
-        """Note a fault; one that somebody has to mend is told once."""
-        metrics.BUS_ERRORS.inc()
-        if self.client.is_connecting or self.client.is_reconnecting:
-            _drop_socket(self.client)  # an attempt has failed; the next one takes a new socket
-            # After a handshake that failed nats-py would wait for ever for the end of a socket that nobody reads.
-            self.client._transport = None  # noqa: SLF001  there is no other way to it
-        log.debug("bus_error", error=repr(error))
-        reason = why_not(error)
-        if self._is_tls and isinstance(error, TimeoutError) and self.client.is_connecting:
-            reason = SILENT  # a server without TLS waits for us to speak, as we wait for it
-        if reason is not None:
-            self._ready.needs("bus", reason)
-            if reason not in self._refusals:
-                self._refusals.add(reason)
-                log.warning("bus_refused", reason=reason)
-        heed_cancellation()  # nats-py waits in a way that may swallow it
-
-    async def on_disconnect(self) -> None:
-        """Note a connection that is lost; nats-py also calls this where an attempt is given up."""
-        if not self._is_standing:
-            return
-        self._is_standing = False
-        metrics.BUS_CONNECTED.set(0)
-        self._ready.needs("bus", "the connection is lost; trying again")
-        log.warning("bus_disconnected")
-
-    async def on_reconnect(self) -> None:
-        """Note a connection that has come back."""
-        metrics.BUS_RECONNECTS.inc()
-        self.is_up()
-        log.info("bus_reconnected")
-        if self.bus is not None:
-            self.bus.reconnected()
-
-
 @asynccontextmanager
 async def connected(
     servers: list[str],
@@ -350,10 +296,14 @@ async def connected(
     """Connect, waiting for a bus that is away, keep `readiness` told, and drain at the end.
 
     A bus that refuses us, or that we do not trust, is waited for as well: its certificate may be put right meanwhile.
+
+    Raises:
+        BusGivenUp: the client has given up though the bus can be reached; the body is cancelled first. A service lets
+            it end the process, so that its supervisor makes a new one.
     """
     ready = readiness or Readiness()
     ready.needs("bus", f"no connection yet to {', '.join(_without_credentials(each) for each in servers)}")
-    line = _Line(ready, is_tls=tls is not None)
+    line = Line(ready, servers, is_tls=tls is not None)
     client = line.client
     try:
         await client.connect(
@@ -364,32 +314,58 @@ async def connected(
         )
         heed_cancellation()
     except BaseException:  # given up while connecting: a socket may be open already, and nobody else will close it
-        await client.close()
-        _drop_socket(client)
+        await _abandon(client)
+        drop_socket(client)
         raise
-    bus = line.bus = Bus(client, service)
+    bus = Bus(client, service)
+    line.tell_reconnected = bus.reconnected
     line.is_up()
     log.info("bus_connected", is_tls=tls is not None)
     try:
-        yield bus
+        async with _guarded(line):
+            yield bus
     finally:
         try:
             async with asyncio.timeout(API_TIMEOUT_S):
                 await client.drain()
         except (nats.errors.Error, TimeoutError, OSError):
-            await client.close()
+            await _abandon(client)
         finally:
-            _drop_socket(client)
+            drop_socket(client)
 
 
-def _drop_socket(client: Client) -> None:
-    """Close a client's socket at once, whatever waits to be sent.
+@asynccontextmanager
+async def _guarded(line: Line) -> AsyncIterator[None]:
+    """Run the body for as long as the client is of use. Raises BusGivenUp."""
+    limit = asyncio.timeout(None)  # ends the body from without, and tells a cancellation of ours from another's
 
-    nats-py leaves it open where an attempt to connect fails or is given up, and where a line is cut while it closes.
-    """
-    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001  there is no other way to it
-    if writer is not None:
-        writer.transport.abort()
+    async def watch() -> str:
+        why = await line.guard()
+        log.error("bus_given_up", reason=why)
+        limit.reschedule(asyncio.get_running_loop().time())
+        return why
+
+    watching = None
+    try:
+        async with limit:
+            watching = asyncio.create_task(watch())
+            yield
+    except TimeoutError as error:
+        if watching is None or not limit.expired():
+            raise
+        raise BusGivenUp(watching.result()) from error
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+
+async def _abandon(client: Client) -> None:
+    """Close a client without a farewell: the other side may be gone, and TLS would wait for its answer."""
+    cut(client)
+    with suppress(nats.errors.Error, OSError):
+        async with asyncio.timeout(CLOSE_S):
+            await client.close()
 
 
 def _without_credentials(url: str) -> str:
