@@ -194,8 +194,15 @@ def rotate(
 )
 def provision_bus(
     *,
-    nats_url: Annotated[str, typer.Option("--nats-url", help="The bus; several addresses of one cluster by commas.")],
-    seed_file: Annotated[Path, typer.Option("--seed-file", help="The operator's nkey seed.")],
+    nats_url: Annotated[
+        str,
+        typer.Option(
+            "--nats-url", envvar="PLACELIBRE_NATS_URL", help="The bus; several addresses of one cluster by commas."
+        ),
+    ],
+    seed_file: Annotated[
+        Path, typer.Option("--seed-file", envvar="PLACELIBRE_NATS_SEED_FILE", help="The operator's nkey seed.")
+    ],
     ca_file: CaFileOption = None,
     replicas: Annotated[int, typer.Option(help=f"Copies of everything: 1, or {CLUSTER_SIZE} in a cluster.")] = 1,
     dry_run: Annotated[

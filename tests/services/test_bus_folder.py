@@ -12,7 +12,9 @@ import pytest
 from nats.js.api import StreamConfig, StreamInfo, StreamState
 from typer.testing import CliRunner, Result
 
+from cli import audit
 from cli.bus import app
+from cli.bus_access import BusAddress, operator_bus
 from cli.bus_folder.certificates import ends_at, hosts_of
 from cli.bus_folder.folder import BusFolder
 from cli.terminal import Trouble
@@ -142,6 +144,33 @@ def test_it_provisions_a_bus_that_is_there(bus: TlsBus) -> None:
     assert (again.exit_code, json.loads(again.stdout)["ok"]) == (0, True)
     assert isinstance(run("provision", *to, "--replicas", "2").exception, Trouble)
     assert isinstance(run("provision", *to, "--replicas", "3", "--wait", "1").exception, Trouble)
+
+
+def test_the_environment_names_the_bus_and_the_seed_of_a_service_is_told_from_the_operator_s(
+    bus: TlsBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLACELIBRE_NATS_URL", bus.url)
+    monkeypatch.setenv("PLACELIBRE_NATS_CA_FILE", str(bus.ca_file))
+    monkeypatch.setenv("PLACELIBRE_NATS_SEED_FILE", str(bus.seed_file("operator")))
+    assert run("provision").exit_code == 0
+    for service in ("ingest", "carrier", "auditor"):
+        monkeypatch.setenv("PLACELIBRE_NATS_SEED_FILE", str(bus.seed_file(service)))
+        refused = run("provision", "--wait", "30").exception
+        assert isinstance(refused, Trouble)
+        assert f"is of the service {service}" in refused.what
+        assert "--seed-file" in refused.remedy
+        assert isinstance(CliRunner().invoke(audit.app, []).exception, Trouble)
+
+
+def test_every_user_is_known_by_what_it_hears(bus: TlsBus) -> None:
+    async def told(user: str) -> str:
+        try:
+            async with operator_bus(BusAddress(bus.url, bus.seed_file(user), bus.ca_file)):
+                return "operator"
+        except Trouble as trouble:
+            return trouble.what.partition("of the service ")[2].partition(",")[0]
+
+    assert [asyncio.run(told(user)) for user in SERVICES] == list(SERVICES)
 
 
 def test_nothing_is_provisioned_that_would_lose_something() -> None:
