@@ -340,3 +340,48 @@ async def test_while_the_bus_is_away_nobody_gives_up() -> None:
         await way.open()
         assert "authentication expired" in (await body).lower()
         await way.close()
+
+
+async def test_what_another_task_complains_of_takes_nothing_from_an_attempt_under_way() -> None:
+    is_asked, may_answer = asyncio.Event(), asyncio.Event()
+    number = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal number
+        number += 1
+        writer.write(PLAIN)
+        while line := await reader.readline():
+            if not line.startswith(b"PING"):
+                continue
+            if number == 2:
+                is_asked.set()
+                await may_answer.wait()
+            writer.write(b"PONG\r\n")
+            if number == 1:
+                break
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    url = f"nats://{HOST}:{server.sockets[0].getsockname()[1]}"
+    try:
+        async with connected([url], None, "operator") as bus, asyncio.timeout(LONG_S):
+            await is_asked.wait()
+            await bus.client._error_cb(nats.errors.FlushTimeoutError())
+            may_answer.set()
+            while not bus.is_connected:
+                await asyncio.sleep(0.02)
+            assert number == 2
+    finally:
+        server.close()
+
+
+@pytest.mark.slow
+async def test_a_farewell_that_nobody_answers_does_not_hold_anything_up(over_tls: There) -> None:
+    async with on_its_way(over_tls, Random(1)) as (way, bus, readiness):
+        way.is_hole = True
+        await bus.client.force_reconnect()
+        async with asyncio.timeout(20):  # asyncio would wait for 30 s
+            while readiness.is_ready:
+                await asyncio.sleep(0.05)
+        way.is_hole = False
+        await answers(bus, readiness)
