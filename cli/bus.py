@@ -14,9 +14,8 @@ import typer
 from cli.bus_access import BusAddress, CaFileOption, operator_bus
 from cli.bus_folder.folder import FOR_GROUP, PRIVATE, Access, BusFolder, Report
 from cli.bus_folder.rendering import AUTHORIZATION, MAX_FILE_STORE_GB, Layout, Node
-from cli.operator_audit import note_act
+from cli.operator_audit import note_provisioned
 from cli.terminal import Trouble, command_app, examples, say, say_json
-from shared.contracts.audit import Act
 from shared.runtime.bus import BusUnavailable
 from shared.runtime.clock import monotonic_s
 from shared.runtime.clock import wait_s as wait_on_the_clock
@@ -241,9 +240,8 @@ async def _provision(address: BusAddress, replicas: int, wait_s: float, *, is_dr
             while True:
                 try:
                     done = await provision(bus, replicas=replicas, is_dry=is_dry)
-                    changed = [f"{each.name}: {each.action}" for each in done if each.action != "as it should be"]
-                    if changed and not is_dry:
-                        await note_act(bus, Act.PROVISIONED, details=changed)
+                    if not is_dry:
+                        await note_provisioned(bus, done)
                     return done  # noqa: TRY300  the way on is another try
                 except ProvisioningFailed as error:  # no answer is not a no: nothing is made anew because of it
                     if not error.may_pass or monotonic_s() > deadline:

@@ -13,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cli import diagnosis, judgement
-from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, operator_bus
+from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, bus_address, operator_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.judgement import Severity
 from cli.leaf_bus import LEAF_PORT, LeafGate, LeafKey, LeafListener, Register, host_and_port, new_seed, write_secret
+from cli.operator_audit import note_beside_a_file
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
+from shared.contracts.audit import Act
 from shared.contracts.leaf import Leaf, LeafState
 from shared.runtime.bus import BusUnavailable
 from shared.runtime.clock import now
@@ -52,12 +54,17 @@ def new(
     address: Annotated[str, typer.Option(help="Where the branch reaches this machine: host, or host:port.")],
     out: Annotated[Path | None, typer.Option(help="The file for its key; <name>.leaf if left out.")] = None,
     data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Let a branch connect. Its key is written once, into a file for the branch; nothing else knows the secret.
 
-    It holds at once where `placelibre up` runs on --data, else from its next start on.
+    It holds at once where `placelibre up` runs on --data, else from its next start on. It stands in the audit trail if
+    the bus runs, and the operator's seed is here.
     """
-    register = Register(DataFolder(data.absolute()).bus_home)
+    folder = DataFolder(data.absolute())
+    register = Register(folder.bus_home)
     if register.read().named(name) is not None:
         raise Trouble(
             f"there is a leaf {name} already", f"choose another name, or `placelibre leaf remove {name}` first"
@@ -82,6 +89,8 @@ def new(
     except OSError as error:
         raise Trouble(f"{file} cannot be written: {error.strerror}", "name another file with --out") from error
     register.add(made)
+    trail = _trail(folder, nats_url, seed_file, ca_file)
+    note_beside_a_file(trail, Act.LEAF_ADDED, subject=name, details=[f"library {each}" for each in made.libraries])
     say(f"The branch {name} may connect now, and bring readings of {', '.join(made.libraries)}.\n")
     say(f"Bring {file} to the branch, as you would a password, delete it here, and run there:\n")
     say(f"  placelibre up --leaf-key {file.name} --data /var/lib/placelibre\n")
@@ -94,9 +103,13 @@ def libraries(
     library: Annotated[list[str], typer.Argument(help="All libraries of which it may bring readings.")],
     *,
     data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
 ) -> None:
     """Say anew which libraries a branch has. Its key stays as it is."""
-    register = Register(DataFolder(data.absolute()).bus_home)
+    folder = DataFolder(data.absolute())
+    register = Register(folder.bus_home)
     known = _known(register, name)
     try:
         changed = Leaf.model_validate(known.model_dump() | {"libraries": tuple(dict.fromkeys(library))})
@@ -104,15 +117,28 @@ def libraries(
         wrong = ", ".join(repr(each["input"]) for each in error.errors())
         raise Trouble(f"{wrong} cannot be used", "give the libraries' ids") from error
     register.add(changed)
+    details = [f"library {each}: removed" for each in known.libraries if each not in changed.libraries]
+    details += [f"library {each}: added" for each in changed.libraries if each not in known.libraries]
+    trail = _trail(folder, nats_url, seed_file, ca_file)
+    note_beside_a_file(trail, Act.LEAF_CHANGED, subject=name, details=details)
     say(f"The branch {name} may bring readings of {', '.join(changed.libraries)}.")
 
 
 @app.command(epilog=examples("placelibre leaf remove east"))
-def remove(name: NameArgument, *, data: DataOption = DATA) -> None:
+def remove(
+    name: NameArgument,
+    *,
+    data: DataOption = DATA,
+    nats_url: NatsUrlOption = None,
+    seed_file: SeedFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
     """Let a branch connect no more. What it has brought stays; what it still holds stays with it."""
-    register = Register(DataFolder(data.absolute()).bus_home)
+    folder = DataFolder(data.absolute())
+    register = Register(folder.bus_home)
     _known(register, name)
     register.remove(name)
+    note_beside_a_file(_trail(folder, nats_url, seed_file, ca_file), Act.LEAF_REMOVED, subject=name)
     say(f"The branch {name} may connect no more; nothing is fetched from it any more.")
 
 
@@ -166,6 +192,14 @@ def list_leaves(
     if url is None:
         say("`placelibre up` is not running here: nothing is known of how they are doing.")
     _show(leaves, states)
+
+
+def _trail(folder: DataFolder, nats_url: str | None, seed_file: Path | None, ca_file: Path | None) -> BusAddress | None:
+    """Return the bus whose audit trail is meant; None if there is none just now."""
+    try:
+        return bus_address(folder, nats_url, seed_file, ca_file)
+    except Trouble:
+        return None
 
 
 async def _states(address: BusAddress, names: list[str]) -> dict[str, LeafState]:

@@ -7,14 +7,19 @@ is the operator; neither the machine nor its address is noted.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 from collections.abc import Iterable
 
-from cli.terminal import warn
+from cli.bus_access import BusAddress, operator_bus
+from cli.terminal import Trouble, warn
 from shared.contracts.audit import Act, Outcome, Role
+from shared.contracts.mqtt import MQTT_STREAMS
+from shared.contracts.streams import STREAMS
 from shared.runtime.audit import AuditTrail
 from shared.runtime.bus import Bus
+from shared.runtime.provision import Provisioned
 
 WRITER = "operator"
 
@@ -44,3 +49,37 @@ async def note_act(
         act, Role.OPERATOR, who=name, library=library, subject=subject, outcome=outcome, details=details
     ):
         warn("it was done, but the audit trail could not take it down: see `placelibre doctor`")
+
+
+async def note_provisioned(bus: Bus, done: Iterable[Provisioned]) -> None:
+    """Note what was made or changed on the bus, if anything was; what is in memory alone is made anew at each start."""
+    volatile = {each.name for each in STREAMS if each.is_in_memory} | {each.name for each in MQTT_STREAMS}
+    changed = [
+        f"{each.name}: {each.action}"
+        for each in done
+        if each.action != "as it should be" and each.name.partition("/")[0] not in volatile
+    ]
+    if changed:
+        await note_act(bus, Act.PROVISIONED, details=changed)
+
+
+def note_beside_a_file(address: BusAddress | None, act: Act, *, subject: str, details: Iterable[str] = ()) -> None:
+    """Note what was done to a file of this machine, on the bus of `address`; say so where that cannot be.
+
+    The act stands either way: it holds from the next start of the bus on, and whoever takes a key back must not wait
+    for a bus that is down.
+    """
+
+    async def note(where: BusAddress) -> None:
+        async with operator_bus(where) as bus:
+            await note_act(bus, act, subject=subject, details=details)
+
+    reason = "no bus runs on this folder, and none was named with --nats-url"
+    if address is not None:
+        try:
+            asyncio.run(note(address))
+        except Trouble as trouble:
+            reason = str(trouble)
+        else:
+            return
+    warn(f"it was done, and does not stand in the audit trail: {reason}")

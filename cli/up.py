@@ -24,6 +24,7 @@ from cli.children import Children, Program, this_command
 from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
 from cli.leaf_bus import LEAF_PORT, LeafGate, LeafListener, LeafRemote, Register, host_and_port, read_key
 from cli.mqtt_users import MqttUsers, listener_users
+from cli.operator_audit import note_provisioned
 from cli.probe import UNVERIFIED, what_is_missing
 from cli.service_manager import ServiceManager
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
@@ -403,6 +404,7 @@ class _House:
                         _tell("the centre has not sent the configuration yet; until it has, nobody's key is known here")
                     return
                 made = await provision(bus)
+                await note_provisioned(bus, made)
                 changes = await plan(bus, libraries, is_pruned=False)
                 await carry_out(bus, changes)
         except ProvisioningFailed as error:

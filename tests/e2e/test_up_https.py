@@ -58,4 +58,12 @@ def test_simulation_doctor_and_supervisor_reach_ingest_by_tls_and_devices_verify
     )
     assert "service ingest: ready" in doctor.stdout
     assert "/metrics cannot be read" not in doctor.stdout
+    trail = subprocess.run(
+        [sys.executable, "-m", "cli.main", "audit", "--data", str(up.folder)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert trail.stdout.count("provisioned") == 1  # by the first start
     assert up.interrupt() == 0

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 from nats.js.errors import APIError
+from typer.testing import CliRunner
 
 from cli.applying import carry_out, plan
 from cli.audit import trail_of
 from cli.bus_server import BusServer
-from cli.operator_audit import note_act, operator_name
+from cli.leaf import app as leaf_app
+from cli.operator_audit import note_act, note_provisioned, operator_name
 from cli.staffing.people import add_person, invite, remove_person, renew_pin
 from shared.contracts import subjects
 from shared.contracts.audit import DETAILS_MAX, Act, AuditEntry, Outcome, Role, Stored, breaks, hash_of, shortened
@@ -21,6 +24,7 @@ from shared.contracts.configuration import LibraryConfig
 from shared.runtime import metrics
 from shared.runtime.audit import AuditTrail
 from shared.runtime.bus import Bus, connected
+from shared.runtime.provision import Provisioned, provision
 from tests.conftest import settings_for
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -86,6 +90,50 @@ async def test_acts_on_staff_name_the_person_by_the_id_alone(operator: Bus) -> N
     said = " ".join(str(each.model_dump(exclude={"at", "before"})) for each in noted)  # hashes and times look like PINs
     assert "4711" not in said
     assert "8153" not in said
+
+
+async def test_branches_that_come_change_and_go_are_noted_with_their_libraries(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    data, key = ("--data", str(tmp_path)), str(tmp_path / "east.leaf")
+    to = ("--nats-url", bus_server.url, "--seed-file", str(bus_server.seed_file("operator")))
+    for arguments in (
+        ("new", "east", "--library", "east", "--address", "192.0.2.7", "--out", key),
+        ("libraries", "east", "annexe"),
+        ("remove", "east"),
+    ):
+        done = await asyncio.to_thread(CliRunner().invoke, leaf_app, [*arguments, *data, *to])
+        assert done.exit_code == 0, done.output
+        assert "audit" not in done.output
+    noted = await entries(operator)
+    assert [(each.act, each.subject, each.details) for each in noted] == [
+        (Act.LEAF_ADDED, "east", ("library east",)),
+        (Act.LEAF_CHANGED, "east", ("library east: removed", "library annexe: added")),
+        (Act.LEAF_REMOVED, "east", ()),
+    ]
+    assert {each.who for each in noted} == {operator_name()}
+
+
+async def test_a_branch_is_put_out_without_a_bus_too_and_it_is_said_that_nobody_noted_it(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    new = ("new", "east", "--library", "east", "--address", "192.0.2.7", "--out", str(tmp_path / "east.leaf"))
+    done = await asyncio.to_thread(CliRunner().invoke, leaf_app, [*new, "--data", str(tmp_path)])
+    assert (done.exit_code, "does not stand in the audit trail: no bus" in done.output) == (0, True)
+    of_a_service = ("--nats-url", bus_server.url, "--seed-file", str(bus_server.seed_file("carrier")))
+    remove = ["remove", "east", "--data", str(tmp_path), *of_a_service]
+    gone = await asyncio.to_thread(CliRunner().invoke, leaf_app, remove)
+    assert (gone.exit_code, "of the service carrier" in gone.output) == (0, True)
+    assert await entries(operator) == []
+
+
+async def test_what_provisioning_makes_is_noted_but_for_what_every_start_makes_anew(operator: Bus) -> None:
+    await note_provisioned(operator, await provision(operator))
+    assert await entries(operator) == []  # all was as it should be
+    made = [Provisioned("READINGS", "created"), Provisioned("DEVICE_BODIES", "created")]
+    await note_provisioned(operator, [*made, Provisioned("DEVICE_BODIES/ingest-device-bodies", "created")])
+    [noted] = await entries(operator)
+    assert (noted.act, noted.details) == (Act.PROVISIONED, ("READINGS: created",))
 
 
 async def test_writers_of_many_processes_make_one_chain(operator: Bus) -> None:
