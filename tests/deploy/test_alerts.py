@@ -48,6 +48,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @needs_promtool
 @pytest.mark.parametrize("rules", RULES, ids=lambda each: each.stem)
 def test_the_alerts_of_a_topic_fire_when_they_should_and_stay_quiet_else(rules: Path) -> None:

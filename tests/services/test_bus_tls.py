@@ -194,6 +194,7 @@ def test_a_file_of_no_use_ends_a_service_at_its_start(
         tls_context(path)
 
 
+@pytest.mark.slow
 def test_a_command_says_why_it_is_not_let_in(bus: TlsBus, tmp_path: Path) -> None:
     async def work(line: Bus) -> bool:
         return line.is_connected
