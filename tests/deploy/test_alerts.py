@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+@cache
 def alerts() -> dict[str, dict[str, Any]]:
     found = [rule for path in RULES for group in read(path)["groups"] for rule in group["rules"]]
     assert len({each["alert"] for each in found}) == len(found)
