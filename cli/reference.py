@@ -16,7 +16,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from cli import main as command_line
+from cli import command_line
 from cli.device_reference import devices_page
 from cli.key_table import key_table
 from services.aggregator.settings import Settings as AggregatorSettings

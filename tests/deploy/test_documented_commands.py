@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 import typer.main
 
-from cli.main import app
+from cli.command_line import app
 from tests.conftest import ROOT
 
 PAGES: Final = sorted(

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.command_line import app
 from tests.conftest import ROOT
 
 UNITS: Final = ROOT / "deploy" / "systemd"

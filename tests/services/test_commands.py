@@ -9,7 +9,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import COMMANDS, app
+from cli.command_line import COMMANDS, app
 from tests.conftest import ROOT
 
 
