@@ -81,6 +81,7 @@ async def publish(bus: Bus, settings: Settings, readiness: Readiness) -> None:
         )
         tasks.create_task(notifier.run())
         broker = build(settings.nats_servers, settings.nats_seed, Queues(bus, announcer, outbox), settings.nats_tls)
+        await watchdog.opened(broker)
         async with broker:
             await broker.start()
             readiness.has("queues")

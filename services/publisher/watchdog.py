@@ -6,6 +6,7 @@ good looks like one that is busy with it. Both are cured by a restart, so the wa
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import nats.errors
@@ -16,11 +17,13 @@ from nats.js.errors import NotFoundError
 from shared.contracts import subjects
 from shared.contracts.streams import DURABLES
 from shared.runtime.bus import Bus
-from shared.runtime.clock import monotonic_s, wait_s
+from shared.runtime.clock import heed_cancellation, monotonic_s, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.pulse import Work, turned
 
 CHECK_EVERY_S: Final = 5.0
+OPEN_S: Final = 10.0
+"""An attempt to connect takes 9 s at the most, unless it hangs."""
 STUCK_S: Final = 60.0
 """Without a delivery for this long, while messages wait and none is in hand, nobody is pulling."""
 
@@ -35,6 +38,24 @@ async def durables_present(bus: Bus, readiness: Readiness) -> None:
         while await _info(bus, stream, durable) is None:
             readiness.needs("queues", f"{stream}/{durable} is not there; provision the bus")
             await wait_s(1.0)
+
+
+async def opened(broker: NatsBroker) -> None:
+    """Connect the queues, anew where an attempt hangs. Raises QueuesStopped.
+
+    Over TLS nats-py waits for ever after a first handshake that failed, and FastStream has no hold on its client.
+    """
+    begun = monotonic_s()
+    while True:
+        heed_cancellation()
+        try:
+            async with asyncio.timeout(OPEN_S):
+                await broker.connect()
+        except TimeoutError as error:
+            if monotonic_s() - begun > STUCK_S:
+                raise QueuesStopped("the queues cannot be opened") from error
+        else:
+            return
 
 
 async def guard(bus: Bus, broker: NatsBroker) -> None:
