@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import ssl
+import sys
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -12,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from shared.runtime import pulse
-from shared.runtime.http_protocol import PatientProtocol
+from shared.runtime.http_protocol import HEAD_S, PatientProtocol
 from shared.runtime.https import OwnCertificate
 from shared.runtime.logs import logger
 
@@ -20,6 +23,8 @@ log = logger(__name__)
 
 GRACE_S: Final = 5
 """How long open requests may take after a stop is asked for; an event stream would otherwise hold it for ever."""
+FAREWELL_S: Final = 2
+"""How long the other side of a TLS connection may take to say goodbye, of which nothing depends."""
 STOP_S: Final = 15
 """How long background work may take to finish what it has in hand."""
 
@@ -29,7 +34,39 @@ class ServiceFailed(Exception):  # noqa: N818  it says what happened, to a super
 
 
 class _Server(uvicorn.Server):
-    """uvicorn raises a signal again once it has stopped serving, which would end the process before its work does."""
+    """uvicorn raises a signal again once it has stopped serving, which would end the process before its work does.
+
+    It also gives strangers a whole minute for a TLS handshake, and has no word for less.
+    """
+
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
+        """Serve by TLS alone where there is a context."""
+        super().__init__(config)
+        self._tls = tls
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        config = self.config
+        try:
+            listening = await asyncio.get_running_loop().create_server(
+                lambda: config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn itself makes them
+                    config=config, server_state=self.server_state, app_state=self.lifespan.state
+                ),
+                host=config.host,
+                port=config.port,
+                ssl=self._tls,
+                ssl_handshake_timeout=HEAD_S,
+                ssl_shutdown_timeout=FAREWELL_S,
+                backlog=config.backlog,
+            )
+        except OSError as error:
+            log.error("cannot_listen", host=config.host, port=config.port, reason=str(error))  # noqa: TRY400  it says all
+            sys.exit(1)
+        self.servers.append(listening)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -60,12 +97,10 @@ async def run(
     """
     config = config_of(app, host, port, http)
     if certificate is not None:
-        context = certificate.context
-        config.ssl_context_factory = lambda *_: context
         work = (*work, certificate.follow())
     if config.forwarded_allow_ips == "*":
         log.warning("forwarded_from_anybody", advice="name the proxies in FORWARDED_ALLOW_IPS: senders can be anybody")
-    server = _Server(config)
+    server = _Server(config, None if certificate is None else certificate.context)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)

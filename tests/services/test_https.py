@@ -31,6 +31,7 @@ from cli.up import _ingest_certificate
 from services.ingest.settings import Settings
 from shared.contracts import subjects
 from shared.runtime.clock import now
+from shared.runtime.http_protocol import HEAD_S
 from shared.runtime.https import OwnCertificate, UnusableCertificate, ends_at
 from tests.conftest import free_port
 from tests.house import House
@@ -298,6 +299,9 @@ async def test_who_does_not_trust_it_who_sees_it_expired_and_who_speaks_plainly_
                 await stranger.post(f"https://{HOST}:{port}/v1/readings", json=_reading(0))
             with pytest.raises(httpx.TransportError):
                 await stranger.post(f"http://{HOST}:{port}/v1/readings", json=_reading(0))
+        with socket.create_connection((HOST, port), timeout=4 * HEAD_S) as silent:
+            # Who says nothing holds a connection for as long as without TLS, and not for the minute that is usual.
+            assert await asyncio.to_thread(silent.recv, 1) == b""
         assert _handshake(maker.trust(), port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
         assert _handshake(maker.trust(), port, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
     finally:
