@@ -326,7 +326,7 @@ def test_the_bus_knows_how_much_memory_and_disk_it_has(variant: str) -> None:
 def test_the_bus_is_never_restarted_for_want_of_a_quorum(variant: str) -> None:
     container = workloads(built(variant))["nats"].container("nats")
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz?js-enabled-only=true"
-    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz?js-server-only=true"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz?js-meta-only=true"
     assert container["startupProbe"]["httpGet"]["path"] == "/healthz"
     startup = container["startupProbe"]
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 600, "a year of history takes a while to read"
