@@ -32,6 +32,8 @@ DEFAULT_SYNC: Final = "2m"
 RAW_AT_ONCE: Final = 4
 ON_ONE_SUBJECT: Final = 1000
 """Fewer than QUARANTINE keeps of one subject: what is missing has been lost, and not aged."""
+READ_S: Final = 60.0
+"""To read what is there, which is a few thousand messages."""
 
 pytestmark = [
     pytest.mark.faults,
@@ -106,6 +108,12 @@ async def in_the_log(bus: Bus) -> dict[str, set[int]]:
     return found
 
 
+async def still_has_its_streams(bus: Bus) -> None:
+    """Assert that the streams are there at all: who reads one that is gone waits for it."""
+    names = {each.config.name for each in await bus.jetstream.streams_info()}
+    assert names >= {subjects.READINGS, subjects.QUARANTINE}, f"whole streams are lost, left is {names}"
+
+
 @asynccontextmanager
 async def raw_load(house: House) -> AsyncIterator[Raw]:
     raw = Raw(house)
@@ -138,7 +146,8 @@ async def test_ten_power_cuts_lose_nothing_that_was_acknowledged(tmp_path: Path)
                         promised = {name: tally.acknowledged for name, tally in load.tallies.items()}
                         promised_raw = set(raw.acknowledged)
                         await come_back(house, store)
-                        async with house.operator() as bus:
+                        async with house.operator() as bus, asyncio.timeout(READ_S):
+                            await still_has_its_streams(bus)
                             log, present = await in_the_log(bus), await raw.present(bus)
                         for name, count in promised.items():
                             assert log[name] >= set(range(count)), f"cut {cut}: {name} has lost readings"
