@@ -57,6 +57,8 @@ class Verdict:
     broken: str
     is_noticed: bool
     seen: str
+    why: tuple[str, ...] = ()
+    """What each test has said: the first line of its failure."""
 
 
 def function_of(test: str) -> str:
@@ -172,7 +174,8 @@ def judged(mutant: Mutant, after: Run) -> Verdict:
         else:
             is_noticed = False
             seen.append(f"NOT {name}: {dict(outcomes) or after.output[-300:]}")
-    return Verdict(mutant.name, mutant.guarantee, mutant.broken, is_noticed, "; ".join(seen))
+    why = tuple(after.reasons.get(function_of(test), "") for test in mutant.tests)
+    return Verdict(mutant.name, mutant.guarantee, mutant.broken, is_noticed, "; ".join(seen), why)
 
 
 def tried(mutants: Sequence[Mutant]) -> Iterator[Verdict]:

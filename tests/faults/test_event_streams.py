@@ -36,10 +36,10 @@ MARGIN_S: Final = 20.0
 ROUND_S: Final = 2.0
 ROUNDS_BEFORE: Final = 5
 ROUNDS_AFTER: Final = 10
-LATE_S: Final = 10.0
+LATE_S: Final = 20.0
 """From the bus's storing of a status until the last of a thousand readers has it or a newer one. It is a fraction of a
 second on a machine that does nothing but this."""
-ANSWER_S: Final = 10.0
+ANSWER_S: Final = 20.0
 END_S: Final = 20.0
 """For the api to end with all streams open: its grace for requests is 5 s, and what is left is a busy machine's."""
 
