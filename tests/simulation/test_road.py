@@ -85,8 +85,10 @@ def tidy_log(scenarios: dict[str, Scenario], libraries: dict[str, Library], seed
     return [readings for _, readings in steps(days, speed=0)]
 
 
-def troubled(log: Sequence[list[WireFields]], rng: Random) -> list[list[WireFields]]:
-    """Return the log as a bad network would deliver it: some readings late, some twice, some out of order."""
+def troubled(
+    log: Sequence[list[WireFields]], rng: Random, late: tuple[int, int, int] = (1, 5, 30)
+) -> list[list[WireFields]]:
+    """Return the log as a bad network would deliver it: some readings late, by so many steps, twice, out of order."""
     result: list[list[WireFields]] = [[] for _ in range(len(log) + 40)]
     for number, step in enumerate(log):
         clock = [reading for reading in step if reading["kind"] == "clock"]
@@ -94,7 +96,7 @@ def troubled(log: Sequence[list[WireFields]], rng: Random) -> list[list[WireFiel
         rng.shuffle(seen)
         result[number] = clock + result[number]
         for reading in seen:
-            delay = rng.choice([0] * 18 + [1, 5, 30])
+            delay = rng.choice([0] * 18 + [*late])
             result[number + delay].append(reading)
             if rng.random() < 0.08:
                 result[number + delay + rng.choice([0, 2, 9])].append(reading)
