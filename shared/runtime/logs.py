@@ -41,6 +41,7 @@ def configure(service: str, level: Level, form: Literal["json", "console"]) -> N
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(_is_news)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(LEVELS[level])
@@ -48,6 +49,12 @@ def configure(service: str, level: Level, form: Literal["json", "console"]) -> N
     for chatty in ("uvicorn.access", "httpx", "httpcore", "nats", "faststream"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # nats-py starts TLS in a way of which asyncio complains whenever the bus ends a connection, twice a second while it
+    # refuses us; what is lost and why is told by our own lines.
+    return not (record.name == "asyncio" and "eof_received() has no effect" in str(record.msg))
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
@@ -13,10 +14,11 @@ from typing import Final
 
 import nats.errors
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from cli.bus_server import BusServer
-from shared.runtime import bus_line
+from shared.runtime import bus_line, logs
 from shared.runtime.bus import Bus, connected
 from shared.runtime.bus_line import BusGivenUp
 from shared.runtime.health import Readiness
@@ -385,3 +387,33 @@ async def test_a_farewell_that_nobody_answers_does_not_hold_anything_up(over_tls
                 await asyncio.sleep(0.05)
         way.is_hole = False
         await answers(bus, readiness)
+
+
+async def test_asyncio_s_complaint_about_tls_does_not_fill_the_log(
+    over_tls: There, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Heard(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            words.append(record.getMessage())
+
+    words: list[str] = []
+    root, of_asyncio, heard = logging.getLogger(), logging.getLogger("asyncio"), Heard()
+    before, level, as_it_was = root.handlers, root.level, structlog.get_config()
+    try:
+        logs.configure("api", "warning", "json")
+        of_asyncio.addHandler(heard)
+        of_asyncio.warning("something else")
+        async with on_its_way(over_tls, Random(1)) as (way, bus, readiness):
+            way.end()
+            async with asyncio.timeout(LONG_S):
+                while readiness.is_ready:
+                    await asyncio.sleep(0.02)
+            await answers(bus, readiness)
+    finally:
+        of_asyncio.removeHandler(heard)
+        root.handlers, root.level = before, level
+        structlog.configure(**as_it_was)
+    said = capsys.readouterr().err
+    assert any("eof_received" in each for each in words)
+    assert "something else" in said
+    assert "eof_received" not in said
