@@ -41,7 +41,7 @@ from tests.fakes.mortal_bus import Death, Killed, MortalBus
 from tests.fakes.push_service import Browser, FakePushService
 from tests.services.api_running import RunningApi, eventually, running_api
 
-HASTY = Patience(send_s=0.4, lease_s=1.0, unknown_wait_s=0.01, retry_min_s=0.01, retry_max_s=0.05)
+HASTY = Patience(send_s=1.2, lease_s=2.0, unknown_wait_s=0.01, retry_min_s=0.01, retry_max_s=0.05)
 CONTACT = "mailto:it@library.example"
 WEBPUSH = Channel.model_validate({"type": "webpush", "contact": CONTACT})
 SEQUENCES = int(os.environ.get("FAULT_SEQUENCES", "2"))
@@ -153,8 +153,8 @@ async def scene(operator: Bus, bus_server: BusServer) -> AsyncIterator[Scene]:
     async with AsyncExitStack() as stack:
         service = await stack.enter_async_context(listening(FakePushService()))
         api = await stack.enter_async_context(running_api(bus_server, now, push_services_here=True))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=api.url))
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=httpx.Timeout(0.25, connect=2.0)))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=api.url, timeout=30))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=httpx.Timeout(1.0, connect=5.0)))
         scene = Scene(operator, bus_server, service, client, http, api, new_library())
         scene.libraries.put(configuration(scene.library, WEBPUSH))
         await scene.show(100)
