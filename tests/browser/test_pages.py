@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright, expect
@@ -63,7 +64,7 @@ async def put(operator: Bus, status: PublicStatus) -> None:
 @pytest.fixture
 async def api(operator: Bus, bus_server: BusServer) -> AsyncIterator[RunningApi]:
     await put(operator, current())
-    today = now().date().isoformat()
+    today = now().astimezone(ZoneInfo("Europe/Paris")).date().isoformat()  # the day of the library, not of this machine
     curve = day("tilleuls", today, [5, 40, None, 90, 105])
     await operator.bucket(subjects.HISTORY).put(f"tilleuls.{today}", curve.model_dump_json().encode())
     async with running_api(bus_server, now) as running:
