@@ -29,6 +29,7 @@ ICON_SIZES: Final = (192, 512)
 """What Android asks of a page before it offers to install it."""
 ICON_FILES: Final = {"icon": "icon.svg", "maskable": "icon-maskable.svg"}
 WORKER: Final = "staff-sw.js"
+WORKER_POLICY: Final = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 NOT_OF_THE_TABLET: Final = {"devices.css", "devices.js", WORKER}
 """Files that the tablet does not need without a connection."""
 ONE_DAY: Final = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
@@ -45,7 +46,13 @@ def router() -> APIRouter:
     @routes.get("/staff/sw.js")
     async def service_worker(request: Request) -> Response:
         """Return the worker; it lies below the page it serves, so it has to be allowed a level up."""
-        headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Service-Worker-Allowed": "/staff"}
+        headers = {
+            "Cache-Control": "no-cache",
+            "X-Content-Type-Options": "nosniff",
+            "Service-Worker-Allowed": "/staff",
+            # A worker fetches under the policy that its own script came with, not under its page's.
+            "Content-Security-Policy": WORKER_POLICY,
+        }
         return worker().respond(request, headers)
 
     @routes.get("/staff/manifest.webmanifest")
