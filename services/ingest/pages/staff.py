@@ -29,7 +29,9 @@ ICON_SIZES: Final = (192, 512)
 """What Android asks of a page before it offers to install it."""
 ICON_FILES: Final = {"icon": "icon.svg", "maskable": "icon-maskable.svg"}
 WORKER: Final = "staff-sw.js"
-WORKER_POLICY: Final = "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+WORKER_POLICY: Final = (
+    "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 NOT_OF_THE_TABLET: Final = {"devices.css", "devices.js", WORKER}
 """Files that the tablet does not need without a connection."""
 ONE_DAY: Final = {"Cache-Control": "public, max-age=86400", "X-Content-Type-Options": "nosniff"}
