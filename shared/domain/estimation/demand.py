@@ -17,6 +17,8 @@ PRIORITY_SHARE: Final = 0.03
 WEIGHT_MEMORY: Final = 0.97
 """Evidence for a member of the bank fades by this per look, so that habits may change."""
 AHEAD_STEP_MIN: Final = 5.0
+LOG_DEMAND_MOST: Final = 7.0
+"""A thousand people a minute: more come to no door, and the exponential stays finite."""
 LEAST_WEIGHT: Final = 1e-3
 
 
@@ -50,7 +52,7 @@ class Member:
         dQ/dt = demand · exp(-(Q / exits) / put_off) - reneging · Q - admissions
         """
         slope = -1.0 / (exits_per_min * self.put_off_min)
-        joining = exp(min(self.log_demand, 7.0) + slope * self.queue) * minutes
+        joining = exp(min(self.log_demand, LOG_DEMAND_MOST) + slope * self.queue) * minutes
         self.queue += joining - RENEGING_PER_MIN * minutes * self.queue - admitted
         self.log_demand += trend * minutes
         by_queue = 1.0 + slope * joining - RENEGING_PER_MIN * minutes
@@ -159,15 +161,23 @@ class Demand:
         While there is room people go in at the door's rate at most, and then one for each that leaves.
         """
         queues = rooms = 0.0
+        # Conditions in place of min and max: for each status this loop is run thousands of times, and calls cost most.
         for member in self.members:
             queue, free, left = member.queue, room, minutes
+            demand = min(member.log_demand, LOG_DEMAND_MOST)
             while left > 0:
-                step = min(left, AHEAD_STEP_MIN)
+                step = left if left < AHEAD_STEP_MIN else AHEAD_STEP_MIN
                 pace = door_per_min if free > 0 else exits_per_min
-                joining = exp(min(member.log_demand, 7.0) - queue / (pace * member.put_off_min))
-                entering = min(queue / step + joining, pace)
-                free = max(free + step * (exits_per_min - entering), 0.0)
-                queue = max(queue + step * (joining - RENEGING_PER_MIN * queue - entering), 0.0)
+                joining = exp(demand - queue / (pace * member.put_off_min))
+                entering = queue / step + joining
+                if entering > pace:
+                    entering = pace
+                free += step * (exits_per_min - entering)
+                if free < 0.0:
+                    free = 0.0
+                queue += step * (joining - RENEGING_PER_MIN * queue - entering)
+                if queue < 0.0:
+                    queue = 0.0
                 left -= step
             queues += member.weight * queue
             rooms += member.weight * free

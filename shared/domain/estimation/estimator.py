@@ -76,6 +76,7 @@ class Estimator:
     def __post_init__(self) -> None:
         """Begin without anything worked out."""
         self._tip: Core | None = None
+        self._passed_to: int | None = None
         self._stands: list[Core] = []
         self._recent: list[Core] = []
 
@@ -136,8 +137,14 @@ class Estimator:
             self._redo_from(max(int(first // MINUTE_S), self.window.start))
 
     def pass_to(self, at: float) -> None:
-        """Let time pass: what is older than the window is settled from now on."""
-        self._tip_at(int(at // MINUTE_S))
+        """Let time pass: what is older than the window is settled from now on.
+
+        The window moves by whole stands, so a time up to which it has passed already moves nothing: a pack of late
+        readings is not worked out anew for each of them.
+        """
+        minute = int(at // MINUTE_S)
+        if self._passed_to is None or minute > self._passed_to:
+            self._tip_at(minute)
 
     def answer(self, at: float) -> Answer:
         """Return what is known at a time; times before the window are answered as of its beginning."""
@@ -212,6 +219,7 @@ class Estimator:
                 self._recent.append(tip.copy())
         del self._recent[:-RECENT_MIN]
         self._tip = tip
+        self._passed_to = minute if self._passed_to is None else max(minute, self._passed_to)
         limit = minute - WINDOW_MIN
         if self._stands and self._stands[0].minute <= limit:
             while len(self._stands) > 1 and self._stands[1].minute <= limit:

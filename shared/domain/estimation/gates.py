@@ -75,7 +75,7 @@ class GateWatch:
 
     def copy(self) -> GateWatch:
         """Return an independent copy."""
-        return replace(self, lanes=(replace(self.lanes[0]), replace(self.lanes[1])))
+        return replace(self, lanes=(self.lanes[0].copy(), self.lanes[1].copy()))
 
 
 @dataclass(slots=True)
