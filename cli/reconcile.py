@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -11,11 +13,12 @@ from rich.table import Table
 
 from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.data_folder import DATA, DataFolder, DataOption
-from cli.operator_audit import operator_name
+from cli.operator_audit import note_act, operator_name
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
 from services.auditor.book import Book
 from services.auditor.report import BOOK, RECONCILIATION, Compared, Reconciliation, accept
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 
@@ -106,16 +109,31 @@ def _show(report: Reconciliation, libraries: list[Compared]) -> None:
 
 
 async def _read(bus: Bus) -> tuple[Reconciliation | None, Book]:
-    bucket = bus.bucket(subjects.AUDITOR)
-    report, book = await bucket.get(RECONCILIATION), await bucket.get(BOOK)
+    report = await bus.bucket(subjects.AUDITOR).get(RECONCILIATION)
+    book = await book_of(bus)
+    with _of_this_version():
+        return None if report is None else Reconciliation.model_validate_json(report.value), book
+
+
+async def book_of(bus: Bus) -> Book:
+    """Return the auditor's book of the streams, an empty one before its first look. Raises BusUnavailable, Trouble."""
+    book = await bus.bucket(subjects.AUDITOR).get(BOOK)
+    with _of_this_version():
+        return Book() if book is None else Book.model_validate_json(book.value)
+
+
+@contextmanager
+def _of_this_version() -> Iterator[None]:
     try:
-        return (
-            None if report is None else Reconciliation.model_validate_json(report.value),
-            Book() if book is None else Book.model_validate_json(book.value),
-        )
+        yield
     except ValidationError as error:
         raise Trouble("what the auditor has written is of another version", "let both be of the same one") from error
 
 
 async def _accept(bus: Bus) -> None:
+    """Let the auditor say no more of what it has found; what that was stays in the trail. Raises BusUnavailable."""
+    report, book = await _read(bus)
+    gone = [f"{name}: {book.lost(name)} messages gone" for name in sorted({each.stream for each in book.losses})]
+    differing = [f"{each.library}: differs" for each in (report.libraries if report else ()) if not each.is_right]
     await accept(bus, operator_name(), is_recount_anew=True)
+    await note_act(bus, Act.DIFFERENCES_ACCEPTED, details=[*gone, *differing])

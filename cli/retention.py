@@ -79,12 +79,14 @@ async def choose(bus: Bus, name: str, days: int) -> None:
     """Keep things for so long from now on. Raises BusUnavailable."""
     try:
         config = (await bus.jetstream.stream_info(stream_of(name))).config
+        before = int((config.max_age or 0) // 86_400)
         config.max_age = days * 86_400.0
         config.metadata = {**(config.metadata or {}), CHOSEN: str(days)}
         await bus.jetstream.update_stream(config)
     except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
         raise BusUnavailable(f"{name}: {error}") from error
-    await note_act(bus, Act.RETENTION_CHANGED, subject=name)
+    details = [f"from {f'{before} days' if before else 'for ever'} to {days} days"]
+    await note_act(bus, Act.RETENTION_CHANGED, subject=name, details=details)
 
 
 def stream_of(name: str) -> str:

@@ -187,7 +187,7 @@ async def _enrol(door: Door, body: bytes) -> Response:
         return _come_back()
     if library is None or enrolled is None:
         known = "" if library is None else library.id  # what else was sent may be anything
-        await door.audit.refuse(Act.TABLET_ENROLLED, Role.NOBODY, library=known)
+        await door.audit.note(Act.TABLET_ENROLLED, Role.NOBODY, library=known, outcome=Outcome.REFUSED)
         return answer(PROBLEMS["invitation-over"], UNKNOWN_CODE)
     log.info("tablet_enrolled", library=library.id, tablet=enrolled.tablet.id)
     await door.audit.note(
@@ -238,11 +238,7 @@ async def _note_sign_in(
         case WrongPin():
             role, outcome = Role.TABLET, Outcome.REFUSED
         case Locked():
-            locked = Outcome.LOCKED
-            await door.audit.refuse(
-                Act.SIGNED_IN, Role.TABLET, who=who, library=library, subject=tablet.id, outcome=locked
-            )
-            return
+            role, outcome = Role.TABLET, Outcome.LOCKED
     await door.audit.note(Act.SIGNED_IN, role, who=who, library=library, subject=tablet.id, outcome=outcome)
 
 

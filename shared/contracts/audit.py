@@ -5,21 +5,26 @@ addresses, and of what was changed the names of the keys, not their values. What
 with its author and stands in the log and in DESK; it is not told here again.
 
 One chain per writer (a service, or the operator's commands): each entry carries the SHA-256 of the one before, as
-stored, and the next number. Whoever changes or takes out an entry breaks it. Who may write as a writer can still cut
-the end off by making the whole stream anew; the last hash, noted elsewhere, shows that too.
+stored, its time, and the next number. Whoever changes an entry or takes one out breaks it, at the beginning too. Who
+may write as a writer can still cut the end off, or begin anew with an empty stream; the last hash, noted elsewhere,
+shows that too.
+
+What a newer version writes may be an act that this one does not know: it is shown by its name, and the chain goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from pydantic import AwareDatetime, Field, ValidationError
 
 from shared.contracts.status import Wire
+from shared.contracts.stored import read_stored
 
 DETAILS_MAX: Final = 64
 """Of one entry; a configuration with more changes says how many it leaves out."""
@@ -74,6 +79,10 @@ class Act(StrEnum):
     RESTORED = "restored"
     PURGED = "purged"
     RETENTION_CHANGED = "retention_changed"
+    DIFFERENCES_ACCEPTED = "differences_accepted"
+    BUS_KEY_CHANGED = "bus_key_changed"
+    BUS_RIGHTS_WRITTEN = "bus_rights_written"
+    BUS_CERTIFICATE_RENEWED = "bus_certificate_renewed"
 
 
 class Outcome(StrEnum):
@@ -89,22 +98,33 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-class AuditEntry(Wire):
-    """One act. Empty fields do not apply to it."""
+Name = Annotated[str, Field(max_length=DETAIL_LENGTH)]
+
+
+class Link(Wire):
+    """What makes a chain of a writer's entries; it stays readable whatever else a newer version writes."""
 
     at: AwareDatetime
     number: int = Field(ge=1, description="Counts the entries of its writer.")
     before: str = Field(
         pattern=r"^([0-9a-f]{64})?$", description="SHA-256 of its writer's entry before, as stored; empty of the first."
     )
-    role: Role
+    before_at: AwareDatetime | None = Field(
+        default=None, description="`at` of its writer's entry before: whether that may have reached its age."
+    )
+
+
+class AuditEntry(Link):
+    """One act. Empty fields do not apply to it."""
+
+    role: Role | Name = Field(union_mode="left_to_right")
     who: str = Field(
         default="",
         max_length=128,
         description="The person's id that staff chose, the key's or the tablet's id, or the operator's log-in name.",
     )
-    act: Act
-    outcome: Outcome
+    act: Act | Name = Field(union_mode="left_to_right", description="A newer version may know more.")
+    outcome: Outcome | Name = Field(union_mode="left_to_right")
     library: str = Field(default="", max_length=63)
     subject: str = Field(
         default="", max_length=160, description="What it was done to: a device, a person's id, a post, a leaf."
@@ -116,21 +136,32 @@ class AuditEntry(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An entry as the stream holds it; `entry` is None where it cannot be read."""
+    """An entry as the stream holds it.
+
+    `entry` is None where this version cannot read all of it, `link` where not even its place in the chain can be read.
+    """
 
     writer: str
     sequence: int
     body: bytes
     entry: AuditEntry | None
+    link: Link | None
 
     @classmethod
     def of(cls, subject: str, sequence: int, body: bytes) -> Stored:
         """Return what a message of the stream holds."""
-        try:
-            entry = AuditEntry.model_validate_json(body)
-        except ValidationError:
-            entry = None
-        return cls(subject.rpartition(".")[2], sequence, body, entry)
+        entry = _read(AuditEntry, body)
+        return cls(subject.rpartition(".")[2], sequence, body, entry, entry or _read(Link, body))
+
+
+_Read = TypeVar("_Read", bound=Link)
+
+
+def _read(model: type[_Read], body: bytes) -> _Read | None:
+    try:
+        return read_stored(model, body)
+    except ValidationError:
+        return None
 
 
 def hash_of(body: bytes) -> str:
@@ -138,23 +169,26 @@ def hash_of(body: bytes) -> str:
     return sha256(body).hexdigest()
 
 
-def breaks(stored: Iterable[Stored]) -> Iterator[str]:
+def breaks(stored: Iterable[Stored], *, kept_since: datetime | None = None) -> Iterator[str]:
     """Yield a sentence for each place at which a writer's chain does not hold.
 
-    `stored` is in the stream's order. The first of each writer is taken as it is: what was before has aged out.
+    `stored` is in the stream's order. Nothing written at `kept_since` or later can have aged out; without it the first
+    of each writer is taken as it is.
     """
     last: dict[str, Stored] = {}
     for each in stored:
         before = last.get(each.writer)
         last[each.writer] = each
         where = f"{each.writer}, sequence {each.sequence}"
-        if each.entry is None:
+        if each.link is None:
             yield f"{where}: cannot be read"
         elif before is None:
-            continue
-        elif before.entry is not None and each.entry.number != before.entry.number + 1:
-            yield f"{where}: number {each.entry.number} follows {before.entry.number}; entries between them are gone"
-        elif each.entry.before != hash_of(before.body):
+            gone = each.link.before_at
+            if gone is not None and kept_since is not None and gone >= kept_since:
+                yield f"{where}: the entries before number {each.link.number} are gone, the last of {gone:%Y-%m-%d}"
+        elif before.link is not None and each.link.number != before.link.number + 1:
+            yield f"{where}: number {each.link.number} follows {before.link.number}; entries between them are gone"
+        elif each.link.before != hash_of(before.body):
             yield f"{where}: the entry before it is not the one that it was written after"
 
 

@@ -77,8 +77,8 @@ SHORTEST: Final[dict[str, timedelta]] = {
     subjects.HISTORY: 2 * DAY,
     subjects.DELIVERIES: 3 * DAY,
     subjects.FEEDS: DAY,
-    subjects.AUDIT: 30 * DAY,
 }
+"""Not AUDIT: a command that shortens the trail would be one that empties it."""
 WHY_NOT_SHORTER: Final[dict[str, str]] = {
     subjects.READINGS: "an aggregator may be away over a weekend, readings may be a day late, and what has aged out"
     " before it was applied is lost",
@@ -88,7 +88,6 @@ WHY_NOT_SHORTER: Final[dict[str, str]] = {
     subjects.HISTORY: "yesterday's late readings still change yesterday",
     subjects.DELIVERIES: "what it remembers keeps a post from going out twice after an outage",
     subjects.FEEDS: "a feed that is read once a day must not miss anything",
-    subjects.AUDIT: "nobody looks for what went wrong within days",
 }
 
 

@@ -30,8 +30,9 @@ RACES: Final = 8
 RACE_S: Final = 0.05
 WITHIN_S: Final = 2.0
 """So long an act waits for its entry at most: a person stands before the tablet."""
-REFUSALS_EVERY_S: Final = 60.0
-"""Refusals that anybody can cause make one entry a minute, of one kind: a flood must not fill a year's trail."""
+ANYBODYS_EVERY_S: Final = 60.0
+"""What anybody can cause makes one entry a minute of one kind: a flood must not fill a year's trail. That is what
+somebody with nothing valid tries, and tries while none is taken; wrong PINs end in the latter."""
 
 
 @dataclass(slots=True)
@@ -41,7 +42,7 @@ class AuditTrail:
     writer: str
     bus: Bus | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _last_refusal_s: dict[tuple[Act, str, str], float] = field(default_factory=dict)
+    _last_of_kind_s: dict[tuple[Act, str, str], float] = field(default_factory=dict)
     """By act, library and tablet: as many as there are."""
     _swallowed: dict[tuple[Act, str, str], int] = field(default_factory=dict)
 
@@ -56,7 +57,15 @@ class AuditTrail:
         outcome: Outcome = Outcome.DONE,
         details: Iterable[str] = (),
     ) -> bool:
-        """Write an entry; say whether it is stored. Never raises for the bus's sake."""
+        """Write an entry; say whether it is stored. Never raises for the bus's sake.
+
+        What anybody can bring about again and again makes one entry a minute, which says how many went before it.
+        """
+        if role is Role.NOBODY or outcome is Outcome.LOCKED:
+            missed = self._missed((act, library, subject))
+            if missed is None:
+                return False
+            details = (f"{missed} more of these since the entry before",) if missed else ()
         entry = AuditEntry(
             at=now(),
             number=1,
@@ -83,26 +92,14 @@ class AuditTrail:
         log.error("audit_entry_not_stored", reason=reason, entry=fields)
         return False
 
-    async def refuse(
-        self,
-        act: Act,
-        role: Role,
-        *,
-        who: str = "",
-        library: str = "",
-        subject: str = "",
-        outcome: Outcome = Outcome.REFUSED,
-    ) -> None:
-        """Write what anybody can bring about again and again, once a minute at most, with how often it was since."""
-        key, at_s = (act, library, subject), monotonic_s()
-        last_s = self._last_refusal_s.get(key)
-        if last_s is not None and at_s - last_s < REFUSALS_EVERY_S:
-            self._swallowed[key] = self._swallowed.get(key, 0) + 1
-            return
-        self._last_refusal_s[key] = at_s
-        missed = self._swallowed.pop(key, 0)
-        details = (f"{missed} more of these since the entry before",) if missed else ()
-        await self.note(act, role, who=who, library=library, subject=subject, outcome=outcome, details=details)
+    def _missed(self, kind: tuple[Act, str, str]) -> int | None:
+        """Return how many of a kind made no entry since the last that did; None where this one makes none either."""
+        at_s, last_s = monotonic_s(), self._last_of_kind_s.get(kind)
+        if last_s is not None and at_s - last_s < ANYBODYS_EVERY_S:
+            self._swallowed[kind] = self._swallowed.get(kind, 0) + 1
+            return None
+        self._last_of_kind_s[kind] = at_s
+        return self._swallowed.pop(kind, 0)
 
     async def _append(self, bus: Bus, entry: AuditEntry) -> None:
         """Add to the writer's chain. Raises BusUnavailable, BusFull, Conflict."""
@@ -112,8 +109,8 @@ class AuditTrail:
                 await wait_s(RACE_S * attempt)
             last = await _last(bus, subject)
             if last is not None:
-                number = last.entry.number + 1 if last.entry else 1
-                entry = entry.model_copy(update={"number": number, "before": hash_of(last.body)})
+                number, at = (last.link.number + 1, last.link.at) if last.link else (1, None)
+                entry = entry.model_copy(update={"number": number, "before": hash_of(last.body), "before_at": at})
             headers = {"Nats-Expected-Last-Subject-Sequence": str(last.sequence if last else 0)}
             try:
                 body = entry.model_dump_json(exclude_defaults=True).encode()

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nats.js.errors import APIError
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from cli.applying import carry_out, plan
-from cli.audit import trail_of
+from cli.audit import app as audit_app
+from cli.audit import examined, trail_of
 from cli.bus_server import BusServer
 from cli.leaf import app as leaf_app
 from cli.operator_audit import note_act, note_provisioned, operator_name
+from cli.reconcile import app as reconcile_app
+from cli.retention import choose
 from cli.staffing.people import add_person, invite, remove_person, renew_pin
+from cli.terminal import Trouble
+from services.auditor.book import Book, Loss, LossKind
+from services.auditor.figures import Figures
+from services.auditor.report import BOOK
 from shared.contracts import subjects
 from shared.contracts.audit import DETAILS_MAX, Act, AuditEntry, Outcome, Role, Stored, breaks, hash_of, shortened
 from shared.contracts.configuration import LibraryConfig
 from shared.runtime import metrics
 from shared.runtime.audit import AuditTrail
 from shared.runtime.bus import Bus, connected
+from shared.runtime.clock import now
 from shared.runtime.provision import Provisioned, provision
 from tests.conftest import settings_for
 
@@ -154,6 +163,79 @@ async def test_nobody_takes_an_entry_out_the_operator_neither(operator: Bus) -> 
     assert len(await trail_of(operator)) == 1
 
 
+@pytest.mark.parametrize("limits", [{"max_msgs": 1, "discard": "old"}, {"max_msgs_per_subject": 1, "discard": "old"}])
+async def test_a_limit_that_was_lowered_and_put_back_shows(operator: Bus, limits: dict[str, Any]) -> None:
+    """The operator may change the stream's limits, and so drop the beginning; nothing but a sign is left to us."""
+    for _ in range(5):
+        await note_act(operator, Act.PROVISIONED)
+    config = (await operator.jetstream.stream_info(subjects.AUDIT)).config
+    await operator.jetstream.update_stream(replace(config, **limits))
+    await operator.jetstream.update_stream(config)
+    await note_act(operator, Act.PROVISIONED)
+    _, [fault] = await examined(operator)
+    assert "the entries before number 5 are gone" in fault
+
+
+async def test_a_trail_that_was_emptied_shows_in_the_auditor_s_book(operator: Bus) -> None:
+    figures, book = Figures(operator), Book()
+
+    async def look() -> None:
+        for sight in await figures.measure(now()):
+            book.enter(sight, now())
+        await operator.bucket(subjects.AUDITOR).put(BOOK, book.model_dump_json().encode())
+
+    for _ in range(3):
+        await note_act(operator, Act.PROVISIONED)
+    await look()
+    await note_act(operator, Act.PROVISIONED)
+    assert (await examined(operator))[1] == []
+    await operator.jetstream.delete_stream(subjects.AUDIT)
+    await note_provisioned(operator, await provision(operator))
+    await look()
+    trail, [fault] = await examined(operator)
+    assert "entries are gone" in fault
+    assert [each.entry and each.entry.details for each in trail] == [("AUDIT: created",)]
+
+
+async def test_silencing_the_alarms_of_loss_is_noted_with_what_they_said(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    loss = Loss(stream="READINGS", kind=LossKind.HOLE, messages=7, at=AT, detail="a hole")
+    await operator.bucket(subjects.AUDITOR).put(BOOK, Book(losses=[loss]).model_dump_json().encode())
+    to = ("--nats-url", bus_server.url, "--seed-file", str(bus_server.seed_file("operator")), "--data", str(tmp_path))
+    done = await asyncio.to_thread(CliRunner().invoke, reconcile_app, ["--accept", *to])
+    assert done.exit_code == 0, done.output
+    [noted] = await entries(operator)
+    assert (noted.act, noted.who) == (Act.DIFFERENCES_ACCEPTED, operator_name())
+    assert noted.details == ("READINGS: 7 messages gone",)
+
+
+async def test_a_shorter_time_is_noted_with_both(operator: Bus) -> None:
+    await choose(operator, subjects.READINGS, 7)
+    [noted] = await entries(operator)
+    assert (noted.subject, noted.details) == (subjects.READINGS, ("from 30 days to 7 days",))
+
+
+async def test_what_is_shown_fits_a_screen_and_nothing_is_said_of_days_to_come(
+    operator: Bus, bus_server: BusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = ("--nats-url", bus_server.url, "--seed-file", str(bus_server.seed_file("operator")), "--data", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+
+    async def shown(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, audit_app, [*arguments, *to])
+
+    await note_provisioned(operator, [Provisioned(f"STREAM-{number}", "created") for number in range(40)])
+    told = (await shown()).output
+    assert "and 37 more" in " ".join(told.split())
+    assert len(told.splitlines()) < 20
+    assert len(json.loads((await shown("--json")).stdout)["entries"][0]["details"]) == 40
+    assert "nothing is on record of bpi since 1d" in (await shown("--since", "1d", "--library", "bpi")).output
+    ahead = (await shown("--since", "2126-01-01")).exception
+    assert isinstance(ahead, Trouble)
+    assert "still to come" in ahead.what
+
+
 async def test_a_service_writes_its_own_trail_and_no_other(operator: Bus, bus_server: BusServer) -> None:
     seed = settings_for(bus_server, "ingest").nats_seed
     async with connected([bus_server.url], seed, "ingest") as ingest:
@@ -163,13 +245,15 @@ async def test_a_service_writes_its_own_trail_and_no_other(operator: Bus, bus_se
 
 
 def chain(*who: str) -> list[Stored]:
+    """Return entries of one writer, a day apart."""
     stored: list[Stored] = []
     for number, name in enumerate(who, start=1):
         before = hash_of(stored[-1].body) if stored else ""
         entry = AuditEntry(
-            at=AT,
+            at=AT + timedelta(days=number),
             number=number,
             before=before,
+            before_at=AT + timedelta(days=number - 1) if stored else None,
             role=Role.STAFF,
             who=name,
             act=Act.SIGNED_IN,
@@ -181,7 +265,38 @@ def chain(*who: str) -> list[Stored]:
 
 
 def test_a_chain_whose_beginning_has_aged_out_holds() -> None:
-    assert not list(breaks(chain("ab", "cd", "ef")[1:]))
+    rest = chain("ab", "cd", "ef")[1:]
+    assert not list(breaks(rest))
+    assert not list(breaks(rest, kept_since=AT + timedelta(days=1, hours=1)))  # the first was a little older than that
+
+
+def test_a_chain_whose_beginning_was_taken_out_does_not_hold() -> None:
+    [fault] = breaks(chain("ab", "cd", "ef")[1:], kept_since=AT)
+    assert "the entries before number 2 are gone, the last of 2026-11-23" in fault
+
+
+FUTURE: tuple[dict[str, Any], ...] = (
+    {"act": "tablet_painted"},
+    {"act": "tablet_painted", "role": "painter", "outcome": "dried"},
+    {"act": "tablet_painted", "colour": "blue"},
+    {"act": "x" * 500, "details": {"colour": "blue"}},
+)
+
+
+@pytest.mark.parametrize("said", FUTURE)
+async def test_the_chain_goes_on_over_what_a_newer_version_has_written(operator: Bus, said: dict[str, Any]) -> None:
+    """An upgrade, a step back, and an upgrade again: to neither version is the trail broken."""
+    await note_act(operator, Act.PROVISIONED)
+    [first] = await trail_of(operator)
+    assert first.entry is not None
+    newer = json.loads(first.entry.model_dump_json()) | {"number": 2, "before": hash_of(first.body)} | said
+    await operator.publish(subjects.audit("operator"), json.dumps(newer).encode())
+    await note_act(operator, Act.PURGED)
+    trail = await trail_of(operator)
+    assert [each.link and each.link.number for each in trail] == [1, 2, 3]
+    assert not list(breaks(trail, kept_since=AT))
+    shown = trail[1].entry
+    assert shown is None or shown.act == "tablet_painted"
 
 
 def test_a_taken_out_or_altered_entry_breaks_the_chain() -> None:
@@ -203,10 +318,10 @@ def test_details_stay_within_their_limits_and_say_what_they_leave_out() -> None:
 async def test_a_flood_of_refusals_makes_one_entry_a_minute(operator: Bus) -> None:
     pen = AuditTrail("ingest", operator)
     for _ in range(50):
-        await pen.refuse(Act.TABLET_ENROLLED, Role.NOBODY, library="bpi")
+        await pen.note(Act.TABLET_ENROLLED, Role.NOBODY, library="bpi", outcome=Outcome.REFUSED)
     assert len(await entries(operator)) == 1
-    pen._last_refusal_s = dict.fromkeys(pen._last_refusal_s, -1000.0)
-    await pen.refuse(Act.TABLET_ENROLLED, Role.NOBODY, library="bpi")
+    pen._last_of_kind_s = dict.fromkeys(pen._last_of_kind_s, -1000.0)
+    await pen.note(Act.TABLET_ENROLLED, Role.NOBODY, library="bpi", outcome=Outcome.REFUSED)
     assert (await entries(operator))[-1].details == ("49 more of these since the entry before",)
 
 

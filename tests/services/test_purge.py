@@ -218,8 +218,8 @@ async def test_a_library_that_is_gone_leaves_no_trace_and_the_others_as_they_wer
             await house.caught_up()
             assert set(await named(bus, GONE)) == {subjects.AUDIT}
             assert (await status_of(bus, STAYS)).entries_today == before.entries_today
-            acts = [each.entry for each in await trail_of(bus) if each.entry and each.entry.act.value == "purged"]
-            assert [each.outcome.value for each in acts] == ["begun", "done", "begun", "done"]
+            acts = [each.entry for each in await trail_of(bus) if each.entry and each.entry.act == "purged"]
+            assert [each.outcome for each in acts] == ["begun", "done", "begun", "done"]
     finally:
         await house.stop()
     print("files that still hold it, after the bus was stopped:", on_disk(house, GONE))

@@ -34,7 +34,7 @@ def test_what_staff_said_is_kept_under_their_ids_no_longer_than_the_log() -> Non
         (subjects.READINGS, 1, "at least"),
         (subjects.READINGS, 31, "at most"),
         (subjects.CHECKPOINTS, 5, "cannot be chosen"),
-        (subjects.AUDIT, 7, "at least"),
+        (subjects.AUDIT, 90, "cannot be chosen"),
         (subjects.HISTORY, 5000, ""),
         (subjects.READINGS, 7, ""),
     ],
