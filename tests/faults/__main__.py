@@ -15,6 +15,8 @@ from typing import Final
 from tests.faults.figures import FILE, read, table
 
 EXPECTED: Final[tuple[str, ...]] = (
+    "bus away at start",
+    "bus killed or restarted under load",
     "kills of processes under load",
     "cluster faults, three nodes, three seeds",
     "power cuts, sync always",
@@ -30,7 +32,9 @@ EXPECTED: Final[tuple[str, ...]] = (
     "everything dead but the api",
     "event streams, with stuck ones",
     "flood from one key",
+    "secrets in logs, metrics, answers, streams",
     "restore from backup",
+    "upgrade, rollback, upgrade under load",
 )
 """The first words of the lines that a whole run must leave behind."""
 

@@ -2,8 +2,10 @@
 
 A run has several senders at once, each with a gate of its own, that repeat a request until it is acknowledged, as
 devices do; somebody who looks at the public page all the time; and an account on a server that would show a post made
-twice. After the faults `keeps_its_promise` asks: is every acknowledged reading applied exactly once, does the log give
-the same statuses, changes and days again, is nothing said twice, has nobody been shown an old figure as a new one.
+twice. After the faults `keeps_its_promise` asks: is every acknowledged reading in the log exactly once, and in what the
+aggregator has applied by its own checkpoint; does the log give the same statuses, changes and days again; does the
+auditor, where one runs, find no difference and no loss; is nothing said twice; has nobody been shown an old figure as a
+new one.
 """
 
 from __future__ import annotations
@@ -25,8 +27,11 @@ import httpx
 
 from services.aggregator.checkpoint import Manifest
 from services.aggregator.fold import Fold, Partition
+from services.auditor.applied import applied
+from services.auditor.report import RECONCILIATION, Reconciliation
 from shared.contracts import subjects
 from shared.contracts.status import DayHistory, PublicStatus, StatusChanged
+from shared.domain.library_state import Totals
 from shared.domain.status import Change
 from shared.runtime.bus import Bus
 from shared.runtime.log_reader import LogMessage, LogReader
@@ -277,9 +282,10 @@ async def keeps_its_promise(
         assert tally.acknowledged == len(tally.sent), f"{name} was not acknowledged in the end"
     async with house.operator() as bus:
         await at_rest(house, bus)
-        again = await compared_with_its_log(house, bus, list(load.tallies))
-        for name, tally in load.tallies.items():
-            assert applied(again.fold, name) == tally.total(), f"{name}: not what was acknowledged, each once"
+        all_of_it = await bus.last_sequence(subjects.READINGS)
+        again = await compared_with_its_log(house, bus, load)
+        if "auditor" in house.processes:
+            await the_auditor_agrees(house, bus, load, all_of_it)
         if server is not None:
             await said_once(bus, server)
     newest_last(house.printed("publisher"))
@@ -353,13 +359,23 @@ TRIES: Final = 4
 it: then there is nothing to compare, and it has to be ended at a better moment."""
 
 
-async def compared_with_its_log(house: House, bus: Bus, libraries: Sequence[str]) -> Again:
-    """Assert that all that the aggregator made public is what its log gives once more; return that."""
+async def compared_with_its_log(house: House, bus: Bus, load: Load) -> Again:
+    """Assert that the aggregator has taken in what was acknowledged, and made public what its log gives once more.
+
+    Three are held against each other, for each gate: what the sender was told is stored, what the log comes to when it
+    is read by nobody but this test, and what stands in the checkpoint that the aggregator itself has left.
+    """
     for attempt in range(1, TRIES + 1):
         await end(house, "aggregator")  # in good order: its last checkpoint says up to where it came
         again = await folded(bus, await covered(bus))
         try:
-            for name in libraries:
+            for name, tally in load.tallies.items():
+                kept = again.fold.kept(name)
+                assert kept is not None, f"the log does not know {name}"
+                assert counted(kept.state.totals) == tally.total(), f"{name}: the log is not what was acknowledged"
+                state = await checkpointed(bus, name)
+                assert counted(state) == tally.total(), f"{name}: what was applied is not what was acknowledged"
+                assert state.applied == kept.state.totals.applied, f"{name}: readings applied, and in the log"
                 await same_in_public(bus, again, name)
         except AssertionError:
             if attempt == TRIES:
@@ -379,12 +395,55 @@ async def covered(bus: Bus) -> int:
     return max(Manifest.model_validate_json(entry.value).covered for entry in entries if entry is not None)
 
 
-def applied(fold: Fold, library: str) -> tuple[int, int]:
-    """Return the entries and exits that a library's state has taken into account."""
-    kept = fold.kept(library)
-    assert kept is not None, f"the log does not know {library}"
-    assert kept.state.totals.too_late == kept.state.totals.ignored == 0
-    return kept.state.totals.entries, kept.state.totals.exits
+async def checkpointed(bus: Bus, library: str) -> Totals:
+    """Return what the aggregator says in its newest checkpoint that has become of a library's readings."""
+    found = await applied(bus, subjects.partition_of(library))
+    assert found is not None, f"no checkpoint of {library} can be read"
+    return found.libraries[library][2].totals
+
+
+def counted(totals: Totals) -> tuple[int, int]:
+    """Return the entries and exits of a library; each has one gate here, so these are the gate's."""
+    assert totals.too_late == totals.ignored == 0
+    return totals.entries, totals.exits
+
+
+async def the_auditor_agrees(house: House, bus: Bus, load: Load, upto: int) -> None:
+    """Assert that the auditor has counted the same once it has come to `upto`, and that the bus has lost nothing."""
+    messages = (await bus.jetstream.stream_info(subjects.READINGS)).state.messages
+    async with asyncio.timeout(REST_S):
+        while (report := await reconciled(bus, upto, load)) is None:
+            await asyncio.sleep(0.1)
+        while await house.metric("auditor", "placelibre_bus_stream_messages", stream=subjects.READINGS) < messages:
+            await asyncio.sleep(0.1)
+    for each in report.libraries:
+        total = load.tallies[each.library].total()
+        assert each.is_right, f"the auditor counts otherwise than the aggregator: {each}"
+        assert (each.log_entries, each.log_exits) == total, f"{each.library}: the auditor counts other people"
+        assert each.gates == {"door": total}, f"{each.library}: the auditor counts others at the gate"
+    figures = await gauges(house, "auditor")
+    for name in ("placelibre_reconciliation_difference", "placelibre_bus_stream_lost_messages"):
+        said = {line: value for line, value in figures.items() if line.startswith(f"{name}{{")}
+        assert said, f"the auditor does not say {name}"
+        assert not any(said.values()), f"the auditor's false alarm, or a true one: {said}"
+
+
+async def reconciled(bus: Bus, upto: int, load: Load) -> Reconciliation | None:
+    """Return the auditor's last comparison, once it goes up to a sequence for every library that was sent to."""
+    entry = await bus.bucket(subjects.AUDITOR).get(RECONCILIATION)
+    if entry is None:
+        return None
+    report = Reconciliation.model_validate_json(entry.value)
+    reached = {each.library for each in report.libraries if each.sequence >= upto}
+    return report if reached == set(load.tallies) else None
+
+
+async def gauges(house: House, service: str) -> dict[str, float]:
+    """Return every line of a service's metrics, with its labels, and its figure."""
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+        text = (await client.get(f"{house.url(service)}/metrics")).text
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
 
 
 async def same_in_public(bus: Bus, again: Again, library: str) -> None:
@@ -416,22 +475,31 @@ async def same_in_public(bus: Bus, again: Again, library: str) -> None:
 
 
 async def said_once(bus: Bus, server: FakeMastodon) -> None:
-    """Assert that no post stands on the server twice, by the key under which each was sent, and that there are some."""
+    """Assert that no post stands on the server twice, and that there are some.
+
+    By the key under which each was sent, and by what it said: a change that was decided on twice would have two keys,
+    but the same words, and no two changes here have the same: each notice has its number, each library closes once.
+    """
     keys = Counter(each.headers.get("idempotency-key", "") for each in server.asked("POST", "/api/v1/statuses"))
     assert keys, "nothing was said at all"
     assert server.made == len(keys), f"{server.made} posts were made of {len(keys)}: {keys.most_common(3)}"
+    said = Counter(post.versions[0] for post in server.posts)
+    assert said, "nothing stands on the server"
+    twice = {text: count for text, count in said.items() if count > 1}
+    assert not twice, f"said more than once: {twice}"
     dead = await bus.jetstream.stream_info(subjects.DEAD, subjects_filter=">")
     assert not dead.state.subjects, f"something was given up on: {dead.state.subjects}"
 
 
 def newest_last(lines: Sequence[str]) -> None:
-    """Assert that nothing was said on the console after something newer of the same library: it was superseded."""
+    """Assert that nothing was said on the console after something newer of the same library, but that much was said."""
     said: dict[str, int] = {}
     for line in lines:
         found = re.search(r"  (\w+) · console · .* Notice (\d+)", line)
         if found is not None:
             assert int(found[2]) >= said.get(found[1], 0), f"said after Notice {said[found[1]]}: {line}"
             said[found[1]] = int(found[2])
+    assert said, f"no notice was said on the console, or in other words than these: {lines[-3:]}"
 
 
 @asynccontextmanager
