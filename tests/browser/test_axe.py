@@ -11,8 +11,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, async_playwright
 
+from tests.browser.conftest import CHROMIUM
 from tests.browser.stage import PAGES, staged
-from tests.browser.test_pages import CHROMIUM, open_page
+from tests.browser.test_pages import open_page
 
 pytestmark = [
     pytest.mark.browser,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from cli.bus_server import BusServer
 from services.ingest.main import create_app
@@ -20,7 +20,7 @@ from shared.contracts.devices import DeviceState
 from shared.domain.catalog.devices import DEVICE_WORDS
 from shared.runtime.bus import Bus
 from shared.runtime.health import Readiness
-from tests.browser.test_pages import CHROMIUM
+from tests.browser.conftest import CHROMIUM
 from tests.conftest import free_port
 from tests.services.test_device_inlet import Inlet, device, passage, running
 from tests.services.test_device_routes import SECRET, keys
@@ -67,14 +67,6 @@ async def staffed(standing: Bus, bus_server: BusServer) -> AsyncIterator[Staffed
         yield Staffed(inlet, f"http://127.0.0.1:{port}")
         server.should_exit = True
         await serving
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 async def opened(browser: Browser, staffed: Staffed, lang: str = "en", *, key: str = "") -> Opened:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from secrets import token_hex
 from time import monotonic
 
@@ -23,9 +22,9 @@ from shared.domain.queue_wait import Wait
 from shared.domain.status import Reason, ReasonCode, State, ZoneStatus
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
+from tests.browser.conftest import CHROMIUM
 from tests.services.api_running import RunningApi, public, running_api
 
-CHROMIUM = Path("/usr/bin/chromium")
 WORDS = CATALOGS["en"]
 LOST = SCREEN_WORDS["en"].lost.partition("{")[0].strip()
 SILENT = {"level": None, "people": None, "queue": None, "wait": None, "trend": None}

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Frame, Locator, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Frame, Locator, Page, Route, expect
 
 from cli.bus_server import BusServer
 from services.api.pages.embed_choice import USUAL, Choice, Size
@@ -24,7 +24,8 @@ from shared.domain.level import Level
 from shared.domain.queue_wait import Wait
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
-from tests.browser.test_pages import CHROMIUM, current, put
+from tests.browser.conftest import CHROMIUM
+from tests.browser.test_pages import current, put
 from tests.services.api_running import RunningApi, running_api
 
 WORDS = CATALOGS["en"]
@@ -93,14 +94,6 @@ async def api(operator: Bus, bus_server: BusServer) -> AsyncIterator[RunningApi]
     await put(operator, current())
     async with running_api(bus_server, now) as running:
         yield running
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 def strict(origin: str) -> str:

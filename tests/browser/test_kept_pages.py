@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -23,10 +22,10 @@ from shared.domain.catalog.curve import CURVE_WORDS
 from shared.domain.level import Level
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
+from tests.browser.conftest import CHROMIUM
 from tests.conftest import free_port
 from tests.services.api_running import RunningApi, public, running_api
 
-CHROMIUM = Path("/usr/bin/chromium")
 WORDS = CATALOGS["en"]
 OFFLINE = CURVE_WORDS["en"]
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.browser.conftest import CHROMIUM
 from tests.browser.stage import staged
-from tests.browser.test_pages import CHROMIUM, open_page
+from tests.browser.test_pages import open_page
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,14 +23,6 @@ pytestmark = [
 async def stage(tmp_path: Path) -> AsyncIterator[str]:
     async with staged(tmp_path) as (url, _):
         yield url
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 def asked(page: Page) -> dict[str, str]:

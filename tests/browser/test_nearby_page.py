@@ -17,11 +17,11 @@ from shared.domain.occupancy import Estimate
 from shared.domain.queue_wait import NO_WAIT
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
-from tests.browser.test_pages import chromium, current, open_page, put, pytestmark
+from tests.browser.test_pages import current, open_page, put, pytestmark
 from tests.services.api_running import RunningApi, running_api
 from tests.services.test_library_page import config
 
-__all__ = ["chromium", "pytestmark"]
+__all__ = ["pytestmark"]
 
 FULL = {"level": Level.FULL, "people": Estimate(120, 118, 122)}
 MANY = {"level": Level.MANY_SEATS, "people": Estimate(40, 38, 42), "queue": Estimate(0, 0, 0), "wait": NO_WAIT}

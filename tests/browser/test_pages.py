@@ -6,11 +6,10 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from cli.bus_server import BusServer
 from shared.contracts import subjects
@@ -23,9 +22,9 @@ from shared.domain.queue_wait import Wait
 from shared.domain.status import GateFault, WaitIfLeaving
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
+from tests.browser.conftest import CHROMIUM
 from tests.services.api_running import RunningApi, day, public, running_api
 
-CHROMIUM = Path("/usr/bin/chromium")
 WORDS = CATALOGS["en"]
 FULL_HOUSE = occupancy.Estimate(120, 118, 122)
 
@@ -69,14 +68,6 @@ async def api(operator: Bus, bus_server: BusServer) -> AsyncIterator[RunningApi]
     await operator.bucket(subjects.HISTORY).put(f"tilleuls.{today}", curve.model_dump_json().encode())
     async with running_api(bus_server, now) as running:
         yield running
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 @dataclass

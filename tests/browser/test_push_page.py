@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from cli.bus_server import BusServer
 from shared.contracts import subjects
@@ -23,7 +23,7 @@ from shared.domain.catalog import CATALOGS
 from shared.domain.level import Level
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
-from tests.browser.test_pages import CHROMIUM
+from tests.browser.conftest import CHROMIUM
 from tests.fakes import push_service
 from tests.services.api_running import RunningApi, eventually, public, running_api
 
@@ -62,14 +62,6 @@ async def api(operator: Bus, bus_server: BusServer) -> AsyncIterator[RunningApi]
     async with running_api(bus_server, now, push_services_here=True) as running:
         await eventually(lambda: "tilleuls" in running.parts.wishes.offers)
         yield running
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 async def opened(browser: Browser, api: RunningApi, *, may: bool = True) -> tuple[Page, BrowserContext, list[str]]:

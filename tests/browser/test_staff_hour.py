@@ -25,8 +25,8 @@ from shared.contracts.readings import Pack
 from shared.contracts.status import StatusChanged
 from shared.runtime.bus import Bus
 from shared.runtime.log_reader import LogReader
+from tests.browser.conftest import CHROMIUM
 from tests.browser.tablet import PIN, WORDS, Line, Tablet, line_to
-from tests.browser.test_pages import CHROMIUM
 from tests.conftest import free_port
 from tests.house import House, changes_of, status_of
 

@@ -22,8 +22,8 @@ from shared.domain.catalog.desk import DESK_WORDS
 from shared.domain.library import ClockKind
 from shared.domain.occupancy import Estimate
 from shared.runtime.bus import Bus
+from tests.browser.conftest import CHROMIUM
 from tests.browser.tablet import PIN, WORDS, Line, Tablet, line_to
-from tests.browser.test_pages import CHROMIUM
 from tests.services.test_desk_routes import Front, running
 
 pytestmark = [

@@ -9,12 +9,13 @@ from uuid import uuid4
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from cli.bus_server import BusServer
 from shared.domain.catalog import CATALOGS
 from shared.runtime.bus import Bus
-from tests.browser.test_pages import CHROMIUM, open_page
+from tests.browser.conftest import CHROMIUM
+from tests.browser.test_pages import open_page
 from tests.services.api_running import RunningApi, Wall, running_api
 from tests.services.past import past_day, put_past, usual_days
 
@@ -43,14 +44,6 @@ async def api(standing: Bus, bus_server: BusServer) -> AsyncIterator[RunningApi]
     async with running_api(bus_server, Wall()) as running:
         await running.seen(LIBRARY, 1)
         yield running
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 def address(api: RunningApi, query: str) -> str:

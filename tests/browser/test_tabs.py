@@ -16,10 +16,10 @@ from shared.domain.catalog import CATALOGS
 from shared.domain.level import Level
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
-from tests.browser.test_pages import chromium, current, put, pytestmark
+from tests.browser.test_pages import current, put, pytestmark
 from tests.services.api_running import RunningApi, running_api
 
-__all__ = ["chromium", "pytestmark"]
+__all__ = ["pytestmark"]
 
 WORDS = CATALOGS["en"]
 COUNT = """

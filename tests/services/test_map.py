@@ -18,7 +18,6 @@ from services.api.pages.cartography import (
     ZOOM_MAX,
     Spot,
     View,
-    distance_km,
     ground,
     groups,
     scale_of,
@@ -70,11 +69,6 @@ def test_every_dot_is_in_one_group_and_the_first_of_groups_are_apart(places: lis
         for other in range(place):
             (across, down), (there, below) = firsts[place], firsts[other]
             assert ((across - there) ** 2 + ((down - below) * 3 / 4) ** 2) ** 0.5 >= TOGETHER
-
-
-def test_distances_are_those_of_the_globe() -> None:
-    assert distance_km(48.8566, 2.3522, 59.9139, 10.7522) == pytest.approx(1343, abs=5)
-    assert distance_km(0, 0, 0, 180) == pytest.approx(20015, abs=5)
 
 
 @pytest.mark.parametrize("zoom", [0, 4, 9, 15])

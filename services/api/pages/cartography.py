@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
-from math import asin, atan, cos, degrees, exp, floor, hypot, log, log10, pi, radians, sin, tan
-from math import sqrt as square_root
+from math import atan, cos, degrees, exp, floor, hypot, log, log10, pi, radians, tan
 from typing import Final
 
-EARTH_KM: Final = 6371.0
+from shared.domain.nearby import EARTH_KM
+
 LAT_MAX: Final = 85.0
 """Web Mercator ends near the poles; there is no library beyond."""
 RATIO: Final = 4 / 3
@@ -139,15 +139,6 @@ def groups(places: Sequence[tuple[float, float]]) -> list[list[int]]:
         else:
             group.append(number)
     return found
-
-
-def distance_km(lat: float, lon: float, other_lat: float, other_lon: float) -> float:
-    """Return the great-circle distance of two points in degrees, by the haversine formula."""
-    half = (
-        sin(radians(other_lat - lat) / 2) ** 2
-        + cos(radians(lat)) * cos(radians(other_lat)) * sin(radians(other_lon - lon) / 2) ** 2
-    )
-    return 2 * EARTH_KM * asin(min(square_root(half), 1.0))
 
 
 def position_of(text: str) -> tuple[float, float]:

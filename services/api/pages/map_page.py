@@ -16,7 +16,6 @@ from services.api.conditional import shortest_remaining_s
 from services.api.pages.cartography import (
     Spot,
     View,
-    distance_km,
     ground,
     groups,
     position_of,
@@ -31,6 +30,7 @@ from services.api.problems import ProblemRaised
 from services.api.profiles import Profile, Profiles
 from services.api.projection import Held
 from services.api.shelf import Shelf
+from shared.domain import nearby
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.places import PLACE_WORDS
 from shared.domain.messages import level_seen
@@ -113,9 +113,10 @@ def routes(renderer: Renderer, shelf: Shelf, profiles: Profiles) -> APIRouter:
         located, elsewhere = _located(shelf, profiles)
         whole = view_of([each.spot for each in located])
         view = view_at(_spot(at), zoom) if at else whole
+        middle = nearby.Spot(*view.middle.lat_lon)
         near = sorted(
             (each for each in located if view.shows(each.spot)),
-            key=lambda each: distance_km(*view.middle.lat_lon, *each.spot.lat_lon),
+            key=lambda each: nearby.distance_km(middle, nearby.Spot(*each.spot.lat_lon)),
         )[:DOTS_MAX]
         listed = near[:LISTED_MAX]
         here = _address(view) if at else {}

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from services.api.conditional import shortest_remaining_s
 from services.api.freshness import ServedStatus
-from services.api.pages.cartography import distance_km, position_of
+from services.api.pages.cartography import position_of
 from services.api.pages.language import choose
 from services.api.pages.rendering import Renderer, links_to, state_of, stream_of
 from services.api.pages.view import library_view
@@ -28,6 +28,7 @@ from services.api.shelf import Shelf
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.places import PLACE_WORDS
 from shared.domain.level import Level
+from shared.domain.nearby import Spot, distance_km
 from shared.domain.status import State
 
 CARDS_MAX: Final = 60
@@ -193,7 +194,7 @@ def _some(shelf: Shelf, is_wanted: Callable[[Held], bool]) -> Iterable[tuple[str
 def _away_km(profile: Profile | None, here: tuple[float, float]) -> float | None:
     if profile is None or profile.location is None:
         return None
-    return distance_km(*here, profile.location.lat, profile.location.lon)
+    return distance_km(Spot(*here), Spot(profile.location.lat, profile.location.lon))
 
 
 def _distances(
