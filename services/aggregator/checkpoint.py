@@ -17,7 +17,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from services.aggregator.fold import Kept, Partition
+from services.aggregator.fold import Kept, Partition, written
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
 from shared.contracts.readings import Pack
@@ -225,7 +225,7 @@ def dump(partition: Partition) -> bytes:
     libraries = [
         {
             "revision": kept.revision,
-            "config": kept.config.model_dump(mode="json", by_alias=True),
+            "config": written(kept.config),
             "state": _STATE.dump_python(kept.state, mode="json", exclude={"estimator"}),
             "estimator": None if kept.state.estimator is None else write(kept.state.estimator),
         }

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from hashlib import sha256
 
 from pydantic import JsonValue
 
 from services.aggregator.effects import persist
-from services.aggregator.fold import Fold
+from services.aggregator.fold import Fold, written
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Configured
 from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus
-from shared.runtime.clock import now
+from shared.runtime.clock import now, wait_s
 from shared.runtime.log_reader import LogReset, Update, watch
 from shared.runtime.logs import logger
 
@@ -36,25 +38,27 @@ async def _announce(bus: Bus, fold: Fold, update: Update) -> None:
     if partition not in fold.partitions:
         return
     kept = fold.kept(update.key)
-    if kept is not None and kept.revision >= update.revision:
+    if kept is not None and kept.revision > update.revision:
         return
-    if kept is None and update.entry is None:
+    if update.entry is None:
+        if kept is not None and kept.revision < update.revision:
+            await _publish(bus, partition, update, None)
         return
     try:
-        body = Configured(
-            library=update.key,
-            revision=update.revision,
-            at=now(),
-            config=None if update.entry is None else _json(update.entry.value),
-        )
+        config = read_stored(LibraryConfig, update.entry.value)
     except ValueError as error:
         log.error("library_config_broken", library=update.key, error=type(error).__name__)  # noqa: TRY400
         return
+    # Of the same revision a version that knew fewer keys may have taken what it understood; it is said again, whole.
+    if kept is None or kept.revision < update.revision or kept.config != config:
+        await _publish(bus, partition, update, written(config))
+    await wait_s(0)  # a thousand configurations take seconds to read, and health is asked for meanwhile
+
+
+async def _publish(bus: Bus, partition: int, update: Update, config: dict[str, JsonValue] | None) -> None:
+    body = Configured(library=update.key, revision=update.revision, at=now(), config=config)
+    # The content is part of the name: within minutes two versions may say one revision, and one says more of it.
+    digest = sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"configured:{update.key}:{update.revision}:{digest}"
     message = body.model_dump_json().encode()
-    name = f"configured:{update.key}:{update.revision}"
     await persist(partial(bus.publish, subjects.configured(partition), message, message_id=name))
-
-
-def _json(value: bytes) -> dict[str, JsonValue]:
-    """Return the value as JSON if it is a configuration; raises ValueError if it is not."""
-    return read_stored(LibraryConfig, value).model_dump(mode="json", by_alias=True)

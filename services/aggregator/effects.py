@@ -133,7 +133,8 @@ async def _desk(bus: Bus, kept: Kept) -> None:
 
 async def _day(bus: Bus, kept: Kept, date: str, day: Day) -> None:
     whole = DayHistory.of(kept.library.id, date, day, kept.library.time_zone)
-    body = whole.in_bands(kept.library.capacity, kept.library.small_numbers_below).model_dump_json().encode()
+    told = whole.in_bands(kept.library.capacity, kept.library.small_numbers_below, day.balance)
+    body = told.model_dump_json().encode()
     key = subjects.history_key(kept.library.id, date)
     try:
         await persist(partial(bus.bucket(subjects.HISTORY).put, key, body), is_essential=False)

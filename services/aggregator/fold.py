@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
-from shared.contracts.readings import AnyWireReading, Configured, Forget, Pack, Tick
+from shared.contracts.readings import AnyWireReading, Configured, Forget, Pack, RemarkReading, Tick
 from shared.contracts.stored import read_stored
 from shared.domain.advance import advance, reconfigure
 from shared.domain.forgetting import forget_person
@@ -153,9 +153,12 @@ class Fold:
                 return
             partition.gone.pop(forget.library, None)
             partition.waiting.pop(forget.library, None)
-        elif kept is not None:
-            forget_person(kept.state, forget.person)
-            effects.outcomes.append((forget.library, Outcome(are_acts_new=True)))
+        else:
+            waiting = partition.waiting.get(forget.library, [])
+            waiting[:] = [_without_a_name(each, forget.person) for each in waiting]
+            if kept is not None:
+                forget_person(kept.state, forget.person)
+                effects.outcomes.append((forget.library, Outcome(are_acts_new=True)))
         partition.forgotten = sequence
         partition.is_changed = True
 
@@ -171,19 +174,25 @@ class Fold:
         if partition is None or partition.covered >= sequence:
             return
         kept = partition.libraries.get(configured.library)
-        if kept is not None and kept.revision >= configured.revision:
-            return
-        partition.is_changed = True
         if configured.config is None:
-            if kept is not None:
+            if kept is not None and kept.revision < configured.revision:
+                partition.is_changed = True
                 partition.gone[configured.library] = kept.state.revision
                 del partition.libraries[configured.library]
                 effects.removed.append(configured.library)
             return
-        config = LibraryConfig.model_validate(configured.config)
+        if kept is not None and kept.revision > configured.revision:
+            return
+        # A newer version may have said more, at any depth. Once it is back it says so again, under the same revision:
+        # a version that knew less has left it out of its checkpoint.
+        config = LibraryConfig.model_validate(configured.config, extra="ignore")
+        if kept is not None and kept.revision == configured.revision and kept.config == config:
+            return
+        library = self._library(config)
+        partition.is_changed = True
         revision = partition.gone.pop(configured.library, 0)
         state = kept.state if kept else LibraryState(revision=revision)
-        kept = Kept(configured.revision, config, self._library(config), state)
+        kept = Kept(configured.revision, config, library, state)
         partition.libraries[configured.library] = kept
         outcome = reconfigure(kept.state, kept.library, configured.at)
         effects.outcomes.append((configured.library, outcome))
@@ -197,8 +206,25 @@ class Fold:
             raise MalformedMessage(f"the configuration of {config.id}: {error}") from error
 
 
+def written(config: LibraryConfig) -> dict[str, JsonValue]:
+    """Return a configuration as it is stored: what was said of it, and nothing that this version adds by itself.
+
+    So a version that knows fewer keys, even one that refuses what it does not know, finds none but those in use.
+    """
+    return config.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
 def _take(kept: Kept, part: Pack) -> Outcome:
     return advance(kept.state, kept.library, part.received_at, [reading.to_domain() for reading in part.readings])
+
+
+def _without_a_name(pack: Pack, person: str) -> Pack:
+    """Return a pack with a person's id taken off what they said."""
+    readings = tuple(
+        each.model_copy(update={"by": ""}) if isinstance(each, RemarkReading) and each.by == person else each
+        for each in pack.readings
+    )
+    return pack.model_copy(update={"readings": readings})
 
 
 def _places(error: ValidationError) -> str:

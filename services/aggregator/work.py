@@ -16,7 +16,7 @@ from shared.contracts import subjects
 from shared.contracts.readings import Tick
 from shared.runtime import metrics, tracing
 from shared.runtime.bus import Bus, BusUnavailable
-from shared.runtime.clock import monotonic_s, now, wait_s
+from shared.runtime.clock import heed_cancellation, monotonic_s, now, wait_s
 from shared.runtime.health import Readiness
 from shared.runtime.log_reader import Batch, LogMessage, LogReader, LogReset
 from shared.runtime.logs import logger
@@ -60,9 +60,12 @@ async def aggregate(bus: Bus, settings: Settings, readiness: Readiness) -> None:
 async def _load(checkpoints: Checkpoints, number: int) -> Partition:
     while True:
         try:
-            return await checkpoints.load(number)
+            partition = await checkpoints.load(number)
         except BusUnavailable:
             await wait_s(RETRY_S)
+        else:
+            heed_cancellation()  # 64 of them come one after the other, and a stop meanwhile must not be forgotten
+            return partition
 
 
 async def _tick(bus: Bus, every_s: float) -> None:

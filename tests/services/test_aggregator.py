@@ -133,6 +133,45 @@ def test_readings_that_come_before_their_librarys_configuration_wait_for_it() ->
     assert fold.partitions[number].waiting == {}
 
 
+def test_what_a_newer_version_has_said_of_a_library_is_passed_over_and_taken_when_it_says_it_again() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    more = config().model_dump(mode="json", by_alias=True)
+    more["gates"][0]["said_later"] = more["said_later"] = True
+    body = Configured(library="branch", revision=4, at=NOON, config=more).model_dump_json().encode()
+    fold.apply(subjects.configured(number), body, 1)
+    kept = fold.kept("branch")
+    assert kept is not None
+    assert kept.config == config()
+    assert fold.apply(subjects.configured(number), body, 2).outcomes == []
+    whole = configured(config(capacity=70), revision=4)  # as a version says it that knows a key more
+    assert fold.apply(subjects.configured(number), whole, 3).outcomes != []
+    kept = fold.kept("branch")
+    assert kept is not None
+    assert (kept.config.capacity, kept.revision) == (70, 4)
+
+
+async def test_what_an_older_version_has_left_out_of_its_checkpoint_is_said_again(
+    operator: Bus, bus_server: BusServer
+) -> None:
+    await operator.bucket(subjects.LIBRARIES).put(
+        "branch", config(opening_hours="off").model_dump_json(by_alias=True).encode()
+    )
+    number = subjects.partition_of("branch")
+    fold = empty_fold()  # an aggregator to which closing hours were unknown
+    fold.apply(subjects.configured(number), configured(config(), revision=1), 1)
+    checkpoints = Checkpoints(operator.bucket(subjects.CHECKPOINTS), OsmOpeningHours)
+    await checkpoints.load(number)
+    fold.covers(0)
+    await checkpoints.save(fold.partitions[number])
+    async with running(bus_server):
+        await eventually(operator, "branch", None, State.CLOSED)
+    async with running(bus_server):
+        await eventually(operator, "branch", None, State.CLOSED)
+    info = await operator.jetstream.stream_info(subjects.READINGS, subjects_filter=subjects.CONFIGURED_ANY)
+    assert info.state.subjects == {subjects.configured(number): 1}
+
+
 async def test_a_checkpoint_brings_everything_back(operator: Bus) -> None:
     fold = empty_fold()
     number = subjects.partition_of("branch")
@@ -345,6 +384,18 @@ async def eventually(bus: Bus, library: str, people: int | None, state: State = 
             if status is not None and found == people and status.state is state:
                 return status
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_stop_is_heard_at_any_moment_of_the_start(bus_server: BusServer) -> None:
+    for moment in range(12):
+        seed = settings_for(bus_server, "aggregator").nats_seed
+        async with connected([bus_server.url], seed, "aggregator") as bus, asyncio.timeout(20):
+            task = asyncio.create_task(aggregate(bus, Settings(), Readiness()))
+            await asyncio.sleep(0.004 * moment)  # the loading of 64 checkpoints takes some forty milliseconds
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled()
 
 
 async def test_a_reading_on_the_bus_becomes_a_public_status_and_a_change(operator: Bus, bus_server: BusServer) -> None:
