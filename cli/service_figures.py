@@ -28,6 +28,7 @@ LATE_COUNT_MIN: Final = 60.0
 FILES_SHARE: Final = 0.8
 COUNTED_AGAIN_S: Final = 1800.0
 EXPORT_S: Final = 26 * 3600.0
+DISK_FREE_LOOK_BYTES: Final = 2 * 2**30
 UNTRUE_S: Final = 900.0
 AWAITED_S: Final = 1800.0
 CERTIFICATE: Final = "placelibre_certificate_expires_timestamp_seconds"
@@ -175,6 +176,11 @@ def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
         remedy = "see the kernel's log and the disk; `placelibre reconcile` says what, docs/runbook.md what then"
         yield wrong(f"stream {stream}", f"{count:.0f} messages are lost", meaning, remedy)
     yield from _of_export(figures, at)
+    free = figures.value("placelibre_export_disk_free_bytes")
+    if free < DISK_FREE_LOOK_BYTES:
+        meaning = "with 256 MiB left no export is written; a bus on the same disk stops storing when it is full"
+        remedy = "make room, keep fewer (PLACELIBRE_EXPORT_KEEP), or put them on another disk"
+        yield look("disk of the exports", f"{free / 2**30:.1f} GiB free", meaning, remedy)
     kept, limit = (figures.value(f"placelibre_bus_store_{each}") for each in ("bytes", "limit_bytes"))
     share = kept / limit if limit > 0 else math.nan
     if share >= FILL_LOOK_SHARE:

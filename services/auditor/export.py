@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import re
 import shutil
@@ -207,6 +208,15 @@ async def _size(bus: Bus) -> int:
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"no word of {stream}: {type(error).__name__}") from error
     return total
+
+
+def free_bytes(folder: Path) -> float:
+    """Return the room on the disk that a folder is on, or will be; NaN where the disk does not say."""
+    try:
+        existing = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+        return shutil.disk_usage(existing).free
+    except OSError:
+        return math.nan
 
 
 def _refuse_a_full_disk(folder: Path, needed: int) -> None:

@@ -1,4 +1,8 @@
-"""Once a minute: what is wrong with all devices, as gauges for whoever runs this. No library or device is a label."""
+"""Once a minute: what is wrong with all devices, as gauges for whoever runs this.
+
+No device is a label, and a library only while devices of its are silent: a second one that falls silent is then news
+of its own, and the one that is known of can be silenced by itself.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +50,12 @@ def show(seen: Overview, at: datetime) -> None:
     counts = Counter(code for row in seen.rows for code in ({each.code.value for each in row.ailments} or {WELL}))
     for health in (WELL, *(each.value for each in HealthCode)):
         metrics.DEVICES.labels(health).set(counts[health])
+    silent = Counter(
+        row.library.id for row in seen.rows if any(each.code is HealthCode.SILENT for each in row.ailments)
+    )
+    metrics.DEVICES_SILENT.clear()
+    for library, count in silent.items():
+        metrics.DEVICES_SILENT.labels(library).set(count)
     states = [row.state for row in seen.rows if row.state is not None]
     batteries = [each.battery_percent for each in states if each.battery_percent is not None]
     metrics.DEVICE_BATTERY_PERCENT.set(min(batteries, default=nan))

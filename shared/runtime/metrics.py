@@ -65,6 +65,11 @@ DEVICES: Final = Gauge(
     " of ingest say the same.",
     ["health"],
 )
+DEVICES_SILENT: Final = Gauge(
+    "placelibre_devices_silent",
+    "Devices that are silent though their library is open, by library; of libraries that have such devices alone.",
+    ["library"],
+)
 DEVICES_UNCLAIMED: Final = Gauge(
     "placelibre_devices_unclaimed", "Boxes that send, that nobody has claimed, and that count nowhere."
 )
@@ -215,6 +220,9 @@ EXPORT_AT: Final = Gauge(
     "placelibre_export_timestamp_seconds", "When the last whole export was written, in Unix seconds; NaN for none."
 )
 EXPORT_BYTES: Final = Gauge("placelibre_export_bytes", "The size of the last whole export.")
+EXPORT_DISK_FREE_BYTES: Final = Gauge(
+    "placelibre_export_disk_free_bytes", "Room on the disk of the exports, which the bus may share."
+)
 EXPORT_FAILURES: Final = Counter("placelibre_export_failures", "Exports that could not be written whole.")
 KEYS_EXPIRE_AT: Final = Gauge(
     "placelibre_keys_expire_timestamp_seconds", "When the next key of a device ends, in Unix seconds; NaN for none."
@@ -223,6 +231,11 @@ CERTIFICATE_EXPIRES_AT: Final = Gauge(
     "placelibre_certificate_expires_timestamp_seconds", "When a certificate ends, in Unix seconds.", ["what"]
 )
 STATUSES: Final = Gauge("placelibre_statuses", "Public statuses by whether they still hold: current, expired.", ["age"])
+STATUS_EXPIRED: Final = Gauge(
+    "placelibre_status_expired",
+    "1 for a library whose status no longer holds; of more than a hundred the hundred that ended first.",
+    ["library"],
+)
 STATUS_OLDEST_S: Final = Gauge(
     "placelibre_status_oldest_seconds", "The age of the oldest status of an open library; NaN where none is open."
 )

@@ -83,6 +83,15 @@ def test_every_device_is_counted_under_what_is_wrong_with_it() -> None:
     assert gauge("placelibre_device_battery_percent") != gauge("placelibre_device_battery_percent")  # NaN: none has one
 
 
+def test_a_library_is_named_while_devices_of_its_are_silent() -> None:
+    gone = NOW - timedelta(hours=3)
+    show(seen(states={"lib.cam": state(last_seen=gone, last_counted=gone)}), NOW)
+    assert gauge("placelibre_devices", health="silent") == 1
+    assert gauge("placelibre_devices_silent", library="lib") == 1
+    show(seen(states={"lib.cam": state()}), NOW)
+    assert REGISTRY.get_sample_value("placelibre_devices_silent", {"library": "lib"}) is None
+
+
 def test_boxes_and_unused_sources_are_counted() -> None:
     config = library(sources=[{"id": each, "type": "url", "token_sha256": HASH[:-1] + each} for each in "ab"])
     show(seen(config, {}, waiting("a"), waiting("a", "S2")), NOW)

@@ -31,6 +31,7 @@ WELL_AUDITED = (
     "placelibre_bus_store_bytes 10",
     "placelibre_bus_store_limit_bytes 100",
     'placelibre_bus_replicas_behind{stream="READINGS"} 0',
+    f"placelibre_export_disk_free_bytes {9 * 2**30}",
 )
 
 
@@ -67,6 +68,7 @@ def test_an_auditor_that_finds_all_in_order_is_well() -> None:
         ("placelibre_bus_store_bytes 75", ("look", "bus")),
         ("placelibre_bus_store_bytes 95", ("wrong", "bus")),
         ('placelibre_bus_replicas_behind{stream="READINGS"} 1', ("look", "stream READINGS")),
+        (f"placelibre_export_disk_free_bytes {2**30}", ("look", "disk of the exports")),
         (f"{CERTIFICATE} {AT + 10 * DAY}", ("look", "certificate bus")),
         (f"{CERTIFICATE} {AT + 2 * DAY}", ("wrong", "certificate bus")),
     ],
