@@ -12,12 +12,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.domain import ledger, library_state, occupancy, queue_wait
 from shared.domain import status as domain
+from shared.domain.balance import Balance
 from shared.domain.estimation.gates import FaultKind
 from shared.domain.estimation.journal import CorrectionKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.sight import moment
-from shared.domain.small_numbers import banded, whole
+from shared.domain.small_numbers import banded, in_steps
 from shared.domain.status import ReasonCode, State, Trend
 
 
@@ -470,10 +471,11 @@ class DayHistory(Wire):
         """Return what anybody may see of it; who corrected a figure, and their words, are for staff alone."""
         return self.model_copy(update={"corrections": tuple(each.in_public() for each in self.corrections)})
 
-    def in_bands(self, capacity: int, below: int) -> Self:
+    def in_bands(self, capacity: int, below: int, balance: Balance) -> Self:
         """Return what the public is told of it where few people are not counted out; 0 for everything as it is.
 
-        A day's totals stay as they are once it has ended: they say how many came, not who is there.
+        Once a day is over its entries are told as they are: they say how many came, not who is there. Its exits are,
+        too, unless few were inside at its end.
         """
         if below == 0:
             return self
@@ -493,16 +495,21 @@ class DayHistory(Wire):
             )
             for each in self.corrections
         )
-        last, exact = (samples[-1].people, self.samples[-1].people) if samples else (None, None)
-        counts: dict[str, int] = {}
-        if last is not None and exact is not None and last.below is not None:  # they are inside now
-            inside = {"entries": 0, "exits": exact.value, "corrected_entries": 0, "corrected_exits": exact.value}
-            counts = {
-                name: whole(value + more, below)
-                for name, more in inside.items()
-                if (value := getattr(self, name)) is not None
-            }
+        counts = {} if balance.is_told else self._counts_told(below, balance)
         return self.model_copy(update={"samples": samples, "corrections": corrections, **counts})
+
+    def _counts_told(self, below: int, balance: Balance) -> dict[str, int]:
+        """Return entries and exits as they are told where the people inside are not."""
+        step = 1 if balance.is_over else below
+        entries, exits = in_steps(self.entries, balance.off, step)
+        in_gaps = self.entries_in_gaps - self.exits_in_gaps
+        gap_entries, gap_exits = in_steps(self.entries_in_gaps, in_gaps - in_gaps % below, step)
+        told = {"entries": entries, "exits": exits, "entries_in_gaps": gap_entries, "exits_in_gaps": gap_exits}
+        if self.corrected_entries is not None:
+            step = 1 if balance.is_closed else below
+            entries, exits = in_steps(self.corrected_entries, balance.corrected_off, step)
+            told |= {"corrected_entries": entries, "corrected_exits": exits}
+        return told
 
     @classmethod
     def of(cls, library: str, date: str, day: library_state.Day, zone: ZoneInfo) -> Self:

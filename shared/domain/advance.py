@@ -15,7 +15,7 @@ from typing import Final
 from shared.domain.acts import Moment, is_of_people, looks_of
 from shared.domain.agenda import next_due
 from shared.domain.counting import count, forget_registers, read_registers, sense
-from shared.domain.days import DAYS_KEPT, keep_books, sample
+from shared.domain.days import DAYS_KEPT, keep_books, sample, weigh
 from shared.domain.evaluation import status_of
 from shared.domain.glance import Glance
 from shared.domain.level import Level
@@ -257,6 +257,7 @@ def _evaluate(state: LibraryState, library: Library, outcome: Outcome, *, is_tol
         state.revision += 1
         status = replace(status, revision=state.revision)
         outcome.changes.append(Change(library.id, now, before, status))
+    weigh(state, glance, status)
     sample(state, library, status, outcome)
     state.status = status
     outcome.is_status_new = True

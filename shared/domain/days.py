@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,6 +13,7 @@ from shared.domain.ledger import speaks_since
 from shared.domain.library import Library
 from shared.domain.library_state import Day, LibraryState, Outcome, Sample
 from shared.domain.sight import moment, unix_s
+from shared.domain.small_numbers import is_closed_for_today, is_told
 from shared.domain.status import State, Status
 
 DAYS_KEPT: Final = 2
@@ -51,6 +53,23 @@ def keep_books(state: LibraryState, glance: Glance, outcome: Outcome, *, is_told
     for each_key, corrections in by_day.items():
         if each_key in state.days and state.days[each_key].ledger.follow(since, corrections, state.staff.entries):
             outcome.days[each_key] = state.days[each_key]
+
+
+def weigh(state: LibraryState, glance: Glance, status: Status) -> None:
+    """Note how the day's entries and exits stand to the people inside by a new status, and how yesterday's ended."""
+    library = glance.library
+    key = day_key(library, glance.now)
+    day, people = day_of(state, key), status.people
+    are_told = is_told(people, status.capacity, library.small_numbers_below)
+    balance = replace(day.balance, is_told=are_told, is_closed=is_closed_for_today(status))
+    if people is not None and are_told:
+        corrected = round(day.corrected_entries) - round(day.corrected_exits)
+        balance = replace(balance, off=day.entries - day.exits - people.value, corrected_off=corrected - people.value)
+    day.balance = balance
+    before = state.days.get(day_key(library, state.status.as_of)) if state.status else None
+    if before is not None and before is not day:
+        was_told = are_told or glance.core.is_shut(unix_s(glance.now))
+        before.balance = replace(before.balance, is_told=was_told, is_closed=True, is_over=True)
 
 
 def sample(state: LibraryState, library: Library, status: Status, outcome: Outcome) -> None:

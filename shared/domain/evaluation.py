@@ -10,12 +10,13 @@ from shared.domain.estimation.journal import RULES
 from shared.domain.gate_health import SENSOR_SILENT_AFTER, all_silent_since, faults_at, sensed_at
 from shared.domain.glance import Glance
 from shared.domain.level import Level
-from shared.domain.library import Library
+from shared.domain.library import Library, Zone
 from shared.domain.library_state import Day, LibraryState
 from shared.domain.occupancy import Estimate
 from shared.domain.outlook import last_useful_arrival, queue_and_wait, waits_if_leaving
 from shared.domain.queue_wait import Wait, has_same_words, settled
 from shared.domain.sight import unix_s
+from shared.domain.small_numbers import level_told
 from shared.domain.standing import estimate, level_at, moved, parts_of, zones_moved
 from shared.domain.status import Reason, ReasonCode, State, Status, Trend, WaitIfLeaving, ZoneStatus
 
@@ -130,7 +131,7 @@ def _figures(state: LibraryState, glance: Glance, people: Estimate, *, is_admitt
     state.wait = _say(state, now, expected) if is_admitting else None
     held = state.staff.held_seats(now, state.opened_at)
     return Figures(
-        level=level,
+        level=level_told(level, people, glance.capacity, library.bands, library.small_numbers_below),
         people=people,
         usable_seats=None if held is None else max(glance.capacity - people.value - held, 0),
         trend=_trend(state, now, people.value, glance.capacity),
@@ -155,8 +156,13 @@ def _zones(state: LibraryState, glance: Glance, people: Estimate) -> tuple[ZoneS
     library = glance.library
     if not library.zones:
         return ()
+
+    def level(zone: Zone, inside: Estimate) -> Level:
+        stand = level_at(state.zone_stands[zone.id], library.bands)
+        return level_told(stand, inside, zone.capacity, library.bands, library.small_numbers_below)
+
     return tuple(
-        ZoneStatus(zone.id, zone.name, zone.capacity, level_at(state.zone_stands[zone.id], library.bands), inside)
+        ZoneStatus(zone.id, zone.name, zone.capacity, level(zone, inside), inside)
         for zone, inside in zip(library.zones, parts_of(people, glance.answer.places), strict=True)
     )
 
@@ -227,6 +233,7 @@ def _build(
         corrected_entries_today=round(today.corrected_entries),
         corrected_exits_today=round(today.corrected_exits),
         rule_version=RULES,
+        balance=today.balance,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared.domain.acts import Acts
+from shared.domain.balance import Balance
 from shared.domain.deduplication import Seen
 from shared.domain.estimation.estimator import Estimator
 from shared.domain.estimation.levels import Stand
@@ -43,6 +44,7 @@ class Day:
     exits_in_gaps: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     samples: list[Sample] = field(default_factory=list)
+    balance: Balance = field(default_factory=Balance)
 
 
 @dataclass(frozen=True, slots=True)

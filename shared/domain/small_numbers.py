@@ -3,16 +3,20 @@
 Where few people are inside, an exact figure says of a certain person whether they are there. The estimate inside stays
 exact; this is applied once, where a status, a change or a day leaves for the public, so that every page, feed, sign and
 interface shows the same. What would give the figure away by subtraction goes the same way: free seats, the share of
-seats taken, the interval, the trend, entries less exits, and a zone that is the rest of all the others.
+seats taken, the interval, the trend, entries less exits, and a zone that is the rest of all the others. Entries less
+exits would do so as well while nobody can say how many are inside, and after closing: so they are told exactly only
+beside an exact number of people, or once they are of a time that is over.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from shared.domain.level import ORDER, Band, Level
 from shared.domain.occupancy import Estimate
-from shared.domain.status import Status, ZoneStatus
+from shared.domain.status import State, Status, ZoneStatus
 
 BELOW_BY_DEFAULT: Final = 5
 """As many statistical offices publish counts of people; a class or a couple does not show in it, one person neither."""
@@ -35,41 +39,73 @@ def banded(people: Estimate | None, capacity: int, below: int) -> Estimate | Non
     return Estimate(most, 0, max(most, 0), below=most + 1)
 
 
+def level_told(level: Level, people: Estimate, capacity: int, bands: Sequence[Band], below: int) -> Level:
+    """Return a place's level as it is told: of few people the one of as many as they can be, for it would tell them.
+
+    That it is full is told.
+    """
+    if level is Level.FULL or not is_few(people, capacity, below):
+        return level
+    most = min(below, capacity) - 1
+    reached = [each.level for each in bands if each.level is not Level.FULL and each.enter_ratio * capacity <= most]
+    return max(reached, key=ORDER.index, default=Level.MANY_SEATS)
+
+
+def is_told(people: Estimate | None, capacity: int, below: int) -> bool:
+    """Tell whether a number of people is told as it is."""
+    return people is not None and not is_few(people, capacity, below)
+
+
+def is_closed_for_today(status: Status) -> bool:
+    """Tell whether a library is closed and does not open any more on this day."""
+    return status.state is State.CLOSED and all(end <= status.as_of for _, end in status.hours_today)
+
+
 def in_bands(status: Status, below: int) -> Status:
     """Return a status as the public is told it; 0 for everything as it is."""
-    if below == 0 or status.people is None:
+    if below == 0:
         return status
-    zones = _zones(status, below)
-    if not is_few(status.people, status.capacity, below):
-        return replace(status, zones=zones)
-    people = banded(status.people, status.capacity, below)
-    assert people is not None
-    usable = status.usable_seats
+    status = replace(status, zones=_zones(status, below))
+    if is_told(status.people, status.capacity, below):
+        return status
+    balance, is_closed = status.balance, is_closed_for_today(status)
+    entries, exits = in_steps(status.entries_today, balance.off, below)
+    status = replace(status, entries_today=entries, exits_today=exits)
+    if status.corrected_entries_today is not None:
+        step = 1 if is_closed else below
+        entries, exits = in_steps(status.corrected_entries_today, balance.corrected_off, step)
+        status = replace(status, corrected_entries_today=entries, corrected_exits_today=exits)
+    if status.people is None:
+        return status
     return replace(
         status,
-        people=people,
-        # What bags hold is no secret; what is free without them would be one.
-        usable_seats=None if usable is None else max(usable - (people.value - status.people.value), min(usable, 1)),
+        people=banded(status.people, status.capacity, below),
+        usable_seats=_usable(status, min(below, status.capacity) - 1),
         trend=None,
-        zones=zones,
-        entries_today=whole(status.entries_today, below),
-        exits_today=whole(status.exits_today + status.people.value, below),
-        corrected_entries_today=_whole(status.corrected_entries_today, 0, below),
-        corrected_exits_today=_whole(status.corrected_exits_today, status.people.value, below),
     )
 
 
-def whole(count: int, step: int) -> int:
-    """Return a count rounded down to a multiple.
+def _usable(status: Status, most: int) -> int | None:
+    """Return the seats that neither bags hold nor as many people as there can be; None where that leaves none.
 
-    Entries less exits are the people inside: so exits are rounded together with those who have not gone out yet, and
-    both figures are the same whoever is still there.
+    What bags hold is no secret, and with it the seats that are left say nothing of the people. Where they hold nearly
+    all, none left for the most would mean that there are few.
     """
-    return count - count % step
+    if not status.usable_seats or status.people is None:
+        return None
+    left = status.usable_seats + status.people.value - most
+    return left if left > 0 else None
 
 
-def _whole(count: int | None, inside: int, step: int) -> int | None:
-    return None if count is None else whole(count + inside, step)
+def in_steps(entries: int, off: int, step: int) -> tuple[int, int]:
+    """Return entries and exits as they are told while the people inside are not.
+
+    Both follow from the entries in whole steps alone, and from what entries less exits are off by (`Balance.off`): who
+    has gone out since the people were told last is in neither.
+    """
+    entries -= entries % step
+    exits = max(entries - off, 0)
+    return entries, exits - exits % step
 
 
 def _zones(status: Status, below: int) -> tuple[ZoneStatus, ...]:

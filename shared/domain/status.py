@@ -5,10 +5,11 @@ Unknown and closed are states of their own, never a number.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from shared.domain.balance import Balance
 from shared.domain.estimation.gates import FaultKind
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
@@ -154,6 +155,8 @@ class Status:
     corrected_exits_today: int | None = None
     rule_version: str = ""
     """The version of the rules by which counts were corrected."""
+    balance: Balance = field(default_factory=Balance)
+    """How entries and exits stand to the people inside. It is not told; by it they are told where few are."""
 
     @property
     def free_seats(self) -> int | None:

@@ -13,11 +13,12 @@ from services.api.pages.teller import Teller
 from shared.contracts.configuration import LANGUAGES, LibraryConfig
 from shared.contracts.status import Correction, DayHistory, HistorySample, PublicStatus
 from shared.contracts.status import Estimate as WireEstimate
+from shared.domain.balance import Balance
 from shared.domain.estimation.journal import CorrectionKind
-from shared.domain.level import Level
+from shared.domain.level import DEFAULT_BANDS, Band, Level
 from shared.domain.library import ClockKind
 from shared.domain.occupancy import Estimate
-from shared.domain.small_numbers import banded, in_bands
+from shared.domain.small_numbers import banded, in_bands, level_told
 from shared.domain.status import State, Status, Trend, ZoneStatus
 from shared.runtime.opening_hours import OsmOpeningHours
 
@@ -62,10 +63,10 @@ def status(people: int, *zones: tuple[int, int], capacity: int = 100, held: int 
     )
 
 
-def together(inside: int, capacity: int) -> Status:
+def together(inside: int, capacity: int, held: int = 3) -> Status:
     """Return a status after 44 entries, of whom so many are still inside."""
     return replace(
-        status(inside, capacity=capacity),
+        status(inside, capacity=capacity, held=held),
         entries_today=44,
         exits_today=44 - inside,
         corrected_entries_today=46,
@@ -73,13 +74,31 @@ def together(inside: int, capacity: int) -> Status:
     )
 
 
-@given(people=st.integers(0, BELOW - 1), capacity=st.integers(BELOW, 1000))
-def test_everything_that_is_told_is_the_same_however_few_there_are(people: int, capacity: int) -> None:
+@given(people=st.integers(0, BELOW - 1), capacity=st.integers(BELOW, 1000), held=st.integers(0, 1000))
+def test_everything_that_is_told_is_the_same_however_few_there_are(people: int, capacity: int, held: int) -> None:
     told = {
-        PublicStatus.of(in_bands(together(each, capacity), BELOW), {}).model_dump_json(exclude={"usable_seats"})
+        PublicStatus.of(in_bands(together(each, capacity, held), BELOW), {}).model_dump_json()
         for each in (people, BELOW - 1)
     }
     assert len(told) == 1
+
+
+@given(people=st.integers(0, BELOW - 1), capacity=st.integers(BELOW, 40), held=st.integers(0, 40))
+def test_no_seat_is_told_usable_that_is_not(people: int, capacity: int, held: int) -> None:
+    told = in_bands(together(people, capacity, held), BELOW).usable_seats
+    assert told is None or 0 < told <= capacity - people - held
+
+
+def test_the_level_of_few_people_is_that_of_as_many_as_they_can_be() -> None:
+    def told(level: Level, people: int, capacity: int, bands: tuple[Band, ...] = DEFAULT_BANDS) -> Level:
+        return level_told(level, Estimate(people, people, people), capacity, bands, BELOW)
+
+    assert told(Level.FEW_SEATS, 4, 5) == told(Level.MANY_SEATS, 1, 5) == Level.MANY_SEATS
+    early = (Band(Level.FEW_SEATS, 0.3, 0.2), Band(Level.FULL, 0.97, 0.93))
+    assert told(Level.MANY_SEATS, 1, 10, early) == told(Level.FEW_SEATS, 4, 10, early) == Level.FEW_SEATS
+    assert told(Level.FULL, 4, 5) == Level.FULL
+    assert told(Level.FEW_SEATS, 5, 6) == Level.FEW_SEATS
+    assert level_told(Level.FEW_SEATS, Estimate(1, 1, 1), 5, DEFAULT_BANDS, 0) == Level.FEW_SEATS
 
 
 @given(people=st.integers(0, 200))
@@ -128,15 +147,26 @@ def test_a_day_s_curve_corrections_and_totals_are_told_alike_and_the_total_once_
         date="2026-11-23",
         entries=43,
         exits=41,
+        corrected_entries=48,
+        corrected_exits=43,
+        entries_in_gaps=12,
+        exits_in_gaps=4,
         corrections=(counted,),
         samples=(at(0, 1), at(1, 40), at(2, 2)),
     )
-    told = day.in_bands(100, BELOW)
+    few = Balance(off=-1, corrected_off=3, is_told=False)
+    told = day.in_bands(100, BELOW, few)
     assert [each.people.value for each in told.samples if each.people] == [4, 40, 4]
     assert (told.entries, told.exits) == (40, 40)
+    assert (told.entries_in_gaps, told.exits_in_gaps) == (10, 5)
     assert (told.corrections[0].before, told.corrections[0].after, told.corrections[0].said) == (4.0, 30.0, 4.0)
-    over = day.model_copy(update={"samples": (*day.samples, at(3, None))}).in_bands(100, BELOW)
-    assert (over.entries, over.exits) == (43, 41)
+    closed = day.in_bands(100, BELOW, replace(few, is_closed=True))
+    assert (closed.entries, closed.exits, closed.corrected_entries, closed.corrected_exits) == (40, 40, 48, 45)
+    over = day.in_bands(100, BELOW, replace(few, is_closed=True, is_over=True))
+    assert (over.entries, over.exits, over.entries_in_gaps, over.exits_in_gaps) == (43, 44, 12, 7)
+    shut = day.in_bands(100, BELOW, Balance(is_over=True))
+    assert (shut.entries, shut.exits, shut.corrected_entries, shut.corrected_exits) == (43, 41, 48, 43)
+    assert (shut.entries_in_gaps, shut.exits_in_gaps) == (12, 4)
 
 
 def test_it_is_on_unless_somebody_says_otherwise_and_off_where_nobody_is_a_person() -> None:

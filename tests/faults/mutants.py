@@ -366,13 +366,14 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         (
             Edit(
                 "shared/domain/small_numbers.py",
-                "    if below == 0 or status.people is None:\n",
-                "    if True:\n",
+                "    if below == 0:\n        return status\n",
+                "    return status\n",
             ),
         ),
         (
             "tests/domain/test_small_numbers.py::test_everything_that_is_told_is_the_same_however_few_there_are",
             "tests/domain/test_small_numbers.py::test_a_zone_cannot_be_worked_out_from_the_others_and_the_whole",
+            "tests/services/test_small_numbers_told.py::test_the_day_s_totals_are_exact_the_day_after",
         ),
     ),
 )
