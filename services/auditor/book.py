@@ -14,11 +14,13 @@ from typing import Final
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 MARK_EVERY: Final = timedelta(hours=1)
-"""How finely it is remembered when a stream had come how far; a month of it is 720 marks."""
+"""How finely it is remembered when a stream had come how far, at the finest."""
+MARKS_MAX: Final = 720
+"""Of a stream: a month of them. One that keeps things for longer is remembered less finely."""
 SLACK: Final = timedelta(minutes=5)
 """By which clocks, and the bus's looks for what is too old, may be off."""
 LOSSES_MAX: Final = 200
-"""Remembered until somebody accepts them; of more the first of a stream say enough."""
+"""Remembered until somebody accepts them; of more the oldest of a kind are put together into one."""
 
 
 class Rule(StrEnum):
@@ -77,6 +79,8 @@ class Page(BaseModel):
     first: int
     last: int
     missing: int
+    max_age_s: float | None = None
+    """How long messages were kept then; None in a book of before."""
     marks: list[Mark] = Field(default_factory=list)
 
 
@@ -109,7 +113,7 @@ class Book(BaseModel):
             detail = f"{sight.missing} sequences between {sight.first} and {sight.last} have no message"
             found = [Loss(stream=sight.name, kind=LossKind.HOLE, messages=sight.missing, at=now, detail=detail)]
         self.pages[sight.name] = _next_page(page, sight, now)
-        self.losses = (self.losses + found)[-LOSSES_MAX:]
+        self.losses = _put_together(self.losses + found)
         return found
 
     def accept(self, until: datetime, since: datetime | None = None) -> int:
@@ -146,34 +150,41 @@ def _losses(page: Page, sight: Sight, now: datetime) -> list[Loss]:
     if sight.last < page.last:
         detail = f"it ends at {sight.last}, and had come to {page.last}"
         found.append(loss(LossKind.ROLLED_BACK, page.last - sight.last, detail))
-    if sight.rule is Rule.KEYS and sight.messages < page.messages and sight.last >= page.last:
+    age = _kept_for(page, sight)
+    if sight.rule is Rule.KEYS and not age and sight.messages < page.messages and sight.last >= page.last:
         detail = f"{sight.messages} keys, of {page.messages}"
         found.append(loss(LossKind.KEYS, page.messages - sight.messages, detail))
     if sight.rule is Rule.LOG:
         grown = sight.missing - (page.missing if sight.created == page.created else 0)
         detail = f"{sight.missing} sequences between {sight.first} and {sight.last} have no message"
         found.append(loss(LossKind.HOLE, grown, detail))
-        needed = _must_begin_by(page, sight, now)
+        needed = _must_begin_by(page, age, now)
         if needed is not None and sight.first > needed and sight.last >= page.last:
-            detail = f"it begins at {sight.first}, and what is from {needed} on is not {sight.max_age.days} days old"
+            detail = f"it begins at {sight.first}, and what is from {needed} on is not {_in_words(age)} old"
             found.append(loss(LossKind.YOUNG, sight.first - needed, detail))
     return found
 
 
-def _must_begin_by(page: Page, sight: Sight, now: datetime) -> int | None:
+def _kept_for(page: Page, sight: Sight) -> timedelta:
+    """Return how long messages have been kept since the last look, 0 for ever: where that was changed, the shorter."""
+    ages = {sight.max_age, sight.max_age if page.max_age_s is None else timedelta(seconds=page.max_age_s)}
+    return min(ages - {timedelta(0)}, default=timedelta(0))
+
+
+def _must_begin_by(page: Page, age: timedelta, now: datetime) -> int | None:
     """Return the sequence from which on every message is too young to have been dropped; None while that is unknown."""
-    if not sight.max_age:
+    if not age:
         return page.first
-    young = [mark.last for mark in page.marks if mark.at - SLACK > now - sight.max_age]
+    young = [mark.last for mark in page.marks if mark.at - SLACK > now - age]
     return max(min(young) + 1, page.first) if young else None
 
 
 def _next_page(page: Page | None, sight: Sight, now: datetime) -> Page:
     marks = [] if page is None else [mark for mark in page.marks if mark.last <= sight.last]
-    if sight.rule is Rule.LOG:
-        if sight.max_age:
-            marks = [mark for mark in marks if mark.at > now - sight.max_age - MARK_EVERY]
-        if not marks or now - marks[-1].at >= MARK_EVERY:
+    if sight.rule is Rule.LOG and sight.max_age:
+        every = max(MARK_EVERY, sight.max_age / MARKS_MAX)
+        marks = [mark for mark in marks if mark.at > now - sight.max_age - every]
+        if not marks or now - marks[-1].at >= every:
             marks.append(Mark(at=now, last=sight.last))
     else:
         marks = []
@@ -183,5 +194,24 @@ def _next_page(page: Page | None, sight: Sight, now: datetime) -> Page:
         first=sight.first,
         last=sight.last,
         missing=sight.missing,
+        max_age_s=sight.max_age.total_seconds(),
         marks=marks,
     )
+
+
+def _put_together(losses: list[Loss]) -> list[Loss]:
+    """Return no more than `LOSSES_MAX`, of which the sums by stream are the same."""
+    losses = list(losses)
+    while len(losses) > LOSSES_MAX:
+        kinds = [(each.stream, each.kind) for each in losses]
+        # There are far fewer streams and kinds than losses, so there are always two alike.
+        first = next(index for index, kind in enumerate(kinds) if kind in kinds[index + 1 :])
+        second = kinds.index(kinds[first], first + 1)
+        messages = losses[first].messages + losses[second].messages
+        losses[second] = losses[second].model_copy(update={"messages": messages})
+        del losses[first]
+    return losses
+
+
+def _in_words(age: timedelta) -> str:
+    return f"{age.days} days" if age >= timedelta(days=1) else f"{age / timedelta(minutes=1):g} min"

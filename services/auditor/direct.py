@@ -1,7 +1,8 @@
 """Reading a stream piece by piece without a consumer: JetStream's direct gets, so that reading needs no right to write.
 
-A stream with replicas is read from any of them. One that is behind answers with less, and one that has lost a message
-leaves it out; so a gap in the answer is asked for again, and what stays away is gone from more than one of them.
+A stream with replicas is read from any of them, and a connection is always answered by the same: one that is behind
+answers with less, one that has lost a message leaves it out, and neither says so. So where less came than there should
+be, the stream's leader is asked; what it does not have either is gone.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from typing import Final
 
 import nats.errors
 from nats.aio.msg import Msg
+from nats.js.api import RawStreamMsg
+from nats.js.errors import APIError, NotFoundError
 
-from shared.runtime.bus import Bus, BusUnavailable
+from shared.contracts import subjects
+from shared.runtime.bus import Bus, BusUnavailable, Entry
 from shared.runtime.clock import heed_cancellation
 from shared.runtime.log_reader import LogMessage
 
@@ -29,21 +33,79 @@ END: Final = "204"
 NOTHING: Final = "404"
 
 
-async def read(bus: Bus, stream: str, *, after: int, until: int, subject: str = ">") -> AsyncIterator[list[LogMessage]]:
+async def read(
+    bus: Bus, stream: str, *, after: int, until: int, subject: str = ">", are_gaps_asked: bool = False
+) -> AsyncIterator[list[LogMessage]]:
     """Yield the messages of a stream on a subject with sequences above `after`, up to `until`, in pieces.
 
+    With `are_gaps_asked` each gap between sequences is looked into, too: of a stream in which every message stays.
+
     Raises:
-        BusUnavailable: no answer, or less than there is.
+        BusUnavailable: no answer. All that has been yielded is whole up to its last message.
     """
     while after < until:
         heed_cancellation()
         messages, is_more = await _piece(bus, stream, after + 1, subject)
+        if are_gaps_asked:
+            messages = await _filled(bus, stream, after, until, messages, subject)
         wanted = [each for each in messages if each.sequence <= until]
         if wanted:
             yield wanted
-        if len(wanted) < len(messages) or not messages or not is_more:
-            return
-        after = messages[-1].sequence
+            after = wanted[-1].sequence
+        if len(wanted) < len(messages):
+            return  # it goes on beyond the end
+        if after < until and not (wanted and is_more):
+            found = await next_of_leader(bus, stream, after + 1, subject)
+            if found is None or found.sequence > until:
+                return
+            yield [found]
+            after = found.sequence
+
+
+async def next_of_leader(bus: Bus, stream: str, first: int, subject: str = ">") -> LogMessage | None:
+    """Return a stream's next message from a sequence on, as its leader has it. Raises BusUnavailable."""
+    try:
+        found = await bus.jetstream.get_msg(stream, seq=first, subject=subject, next=True)
+    except NotFoundError:
+        return None
+    except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
+        raise BusUnavailable(f"the leader of {stream} did not answer for {first}: {type(error).__name__}") from error
+    return LogMessage(found.subject or "", found.data or b"", found.headers or {}, found.seq or 0, _time_of(found))
+
+
+async def value_of_leader(bus: Bus, bucket: str, key: str) -> Entry | None:
+    """Return the latest value of a key as its bucket's leader has it, or None. Raises BusUnavailable."""
+    stream, subject = subjects.bucket_stream(bucket), subjects.key_subject(bucket, key)
+    try:
+        found = await bus.jetstream.get_last_msg(stream, subject)
+    except NotFoundError:
+        return None
+    except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
+        raise BusUnavailable(f"the leader of {stream} did not answer for {key}: {type(error).__name__}") from error
+    if (found.headers or {}).get("KV-Operation") in {"DEL", "PURGE"}:
+        return None
+    return Entry(key, found.data or b"", found.seq or 0, _time_of(found))
+
+
+def _time_of(found: RawStreamMsg) -> datetime:
+    return found.time if isinstance(found.time, datetime) else datetime.fromtimestamp(0, UTC)
+
+
+async def _filled(
+    bus: Bus, stream: str, after: int, until: int, messages: list[LogMessage], subject: str
+) -> list[LogMessage]:
+    """Return messages with those put in between that the leader has and the replica that was asked has not."""
+    whole: list[LogMessage] = []
+    for message in messages:
+        while after + 1 < message.sequence and after < until:
+            found = await next_of_leader(bus, stream, after + 1, subject)
+            if found is None or found.sequence >= message.sequence:
+                break
+            whole.append(found)
+            after = found.sequence
+        whole.append(message)
+        after = message.sequence
+    return whole
 
 
 async def _piece(bus: Bus, stream: str, first: int, subject: str) -> tuple[list[LogMessage], bool]:

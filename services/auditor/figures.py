@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import math
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import nats.errors
 from prometheus_client import Gauge
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from services.auditor.book import Rule, Sight
 from services.auditor.direct import read
 from shared.contracts import subjects
-from shared.contracts.configuration import LibraryConfig
 from shared.contracts.status import PublicStatus
 from shared.contracts.stored import read_stored
 from shared.contracts.streams import BUCKETS, DURABLES, STREAMS
@@ -34,45 +33,96 @@ OF_STREAMS: Final = (
     metrics.BUS_STREAM_MESSAGES,
     metrics.BUS_REPLICAS_BEHIND,
 )
+EXPIRED_NAMED: Final = 100
+"""Libraries whose expired status is a series of its own; with more of them it is the bus or the aggregator."""
 DELETED: Final = frozenset({"DEL", "PURGE"})
 
 
-def rule_of(name: str) -> tuple[Rule, timedelta]:
-    """Return what always holds of a stream, and how old its messages may become (0: any age)."""
+def rule_of(name: str, max_age: timedelta) -> Rule:
+    """Return what always holds of a stream whose messages may become so old (0: any age).
+
+    Of how old the bus itself says it: an operator may have chosen another time than the usual one.
+    """
     for stream in STREAMS:
         if stream.name == name:
             is_log = not stream.is_work_queue and not stream.max_per_subject
-            return (Rule.LOG if is_log else Rule.ONWARD), stream.max_age
+            return Rule.LOG if is_log else Rule.ONWARD
     for bucket in BUCKETS:
         if subjects.bucket_stream(bucket.name) == name:
-            return (Rule.ONWARD if bucket.max_age else Rule.KEYS), bucket.max_age
+            return Rule.ONWARD if max_age else Rule.KEYS
     raise ValueError(f"{name} is no stream of ours")
 
 
+Kept = TypeVar("Kept")
+
+
 @dataclass(slots=True)
-class Newest:
-    """The latest value of each key of a bucket, read on from where it was read last."""
+class Newest(Generic[Kept]):
+    """What is of use of the latest value of each key of a bucket, read on from where it was read last."""
 
     bucket: str
+    understand: Callable[[bytes], Kept]
+    """Called once for each value; raises ValidationError for one of another version, which is left out."""
     created: str = ""
     read_until: int = 0
-    values: dict[str, LogMessage] = field(default_factory=dict)
+    values: dict[str, Kept] = field(default_factory=dict)
 
-    async def follow(self, bus: Bus, info: dict[str, Any]) -> None:
+    async def follow(self, bus: Bus, info: dict[str, Any], *, are_gaps_asked: bool = False) -> None:
         """Read what is new; everything again if the bucket is another one. Raises BusUnavailable."""
         last = int(info["state"]["last_seq"])
         if info["created"] != self.created or last < self.read_until:
             self.created, self.read_until, self.values = info["created"], 0, {}
         stream, start = subjects.bucket_stream(self.bucket), subjects.key_subject(self.bucket, "")
-        async for messages in read(bus, stream, after=self.read_until, until=last):
+        has_replicas = bool((info.get("cluster") or {}).get("replicas"))  # one alone leaves nothing out
+        async for messages in read(
+            bus, stream, after=self.read_until, until=last, are_gaps_asked=are_gaps_asked and has_replicas
+        ):
             for message in messages:
-                key = message.subject.removeprefix(start)
-                if message.headers.get("KV-Operation") in DELETED:
-                    self.values.pop(key, None)
-                else:
-                    self.values[key] = message
+                self._take(message.subject.removeprefix(start), message)
                 self.read_until = message.sequence
-        self.read_until = max(self.read_until, last)
+        self.read_until = max(self.read_until, last)  # the leader has nothing more up to there
+
+    def _take(self, key: str, message: LogMessage) -> None:
+        self.values.pop(key, None)
+        if message.headers.get("KV-Operation") in DELETED:
+            return
+        try:
+            self.values[key] = self.understand(message.data)
+        except ValidationError:
+            return
+
+
+class _Expiry(BaseModel):
+    expires: datetime | None = None
+
+
+class _Keys(BaseModel):
+    """Of a library's configuration, when its keys end: all of it takes twenty times as long to read."""
+
+    keys: tuple[_Expiry, ...] = ()
+
+
+def _ends_of_keys(value: bytes) -> tuple[float, ...]:
+    ends = (each.expires for each in read_stored(_Keys, value).keys)
+    return tuple(each.timestamp() for each in ends if each is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """Of a public status, what tells its age, and whose it is."""
+
+    library: str
+    is_wall: bool
+    valid_until: datetime
+    as_of: datetime
+    grows_old: bool
+
+
+def _until(value: bytes) -> _Until:
+    status = PublicStatus.model_validate_json(value)
+    # The others stay true by themselves until hours change.
+    grows_old = status.state in {State.OPEN, State.NOT_ADMITTING}
+    return _Until(status.library, status.clock.kind is ClockKind.WALL, status.valid_until, status.as_of, grows_old)
 
 
 class Figures:
@@ -81,8 +131,8 @@ class Figures:
     def __init__(self, bus: Bus) -> None:
         """Ask `bus`; nothing is asked yet."""
         self._bus = bus
-        self._statuses = Newest(subjects.STATUS)
-        self._libraries = Newest(subjects.LIBRARIES)
+        self._statuses = Newest(subjects.STATUS, _until)
+        self._libraries = Newest(subjects.LIBRARIES, _ends_of_keys)
 
     async def measure(self, now: datetime) -> list[Sight]:
         """Ask everything once, set the gauges, return the streams on disk. Raises BusUnavailable."""
@@ -99,7 +149,8 @@ class Figures:
             if name == subjects.bucket_stream(subjects.STATUS):
                 await self._statuses.follow(self._bus, info)
             if name == subjects.bucket_stream(subjects.LIBRARIES):
-                await self._libraries.follow(self._bus, info)
+                # A status that was left out comes again within a minute, a configuration in months.
+                await self._libraries.follow(self._bus, info, are_gaps_asked=True)
         await self._measure_store()
         for stream in WITH_DURABLES:
             await self._measure_durables(stream)
@@ -175,40 +226,38 @@ def _set_dead(by_subject: dict[str, int]) -> None:
 
 def _sight(name: str, info: dict[str, Any]) -> Sight:
     state = info["state"]
-    rule, max_age = rule_of(name)
+    max_age = timedelta(microseconds=int(info["config"].get("max_age") or 0) / 1000)  # the bus says nanoseconds
     first, last, messages = state["first_seq"], state["last_seq"], state["messages"]
     within = max(last - first + 1, 0) if messages else 0
-    return Sight(name, rule, max_age, info["created"], messages, first, last, max(within - messages, 0))
+    return Sight(
+        name, rule_of(name, max_age), max_age, info["created"], messages, first, last, max(within - messages, 0)
+    )
 
 
-def _set_statuses(values: Iterable[LogMessage], now: datetime) -> None:
-    current, expired, oldest = 0, 0, math.nan
-    for message in values:
-        try:
-            status = PublicStatus.model_validate_json(message.data)
-        except ValidationError:
-            continue  # of another version; the api counts those it cannot read
-        if status.clock.kind is not ClockKind.WALL:
+def _set_statuses(values: Iterable[_Until], now: datetime) -> None:
+    current, oldest = 0, math.nan
+    over: list[tuple[datetime, str]] = []
+    for status in values:
+        if not status.is_wall:
             continue  # simulated and recorded days have times of their own
-        is_over = status.valid_until < now
-        current, expired = current + (not is_over), expired + is_over
-        if status.state in {State.OPEN, State.NOT_ADMITTING}:  # the others stay true by themselves until hours change
+        if status.valid_until < now:
+            over.append((status.valid_until, status.library))
+        else:
+            current += 1
+        if status.grows_old:
             age_s = max((now - status.as_of).total_seconds(), 0.0)
             oldest = age_s if math.isnan(oldest) else max(oldest, age_s)
     metrics.STATUSES.labels("current").set(current)
-    metrics.STATUSES.labels("expired").set(expired)
+    metrics.STATUSES.labels("expired").set(len(over))
+    metrics.STATUS_EXPIRED.clear()
+    for _, library in sorted(over)[:EXPIRED_NAMED]:
+        metrics.STATUS_EXPIRED.labels(library).set(1)
     metrics.STATUS_OLDEST_S.set(oldest)
 
 
-def _set_keys(values: Iterable[LogMessage], now: datetime) -> None:
-    ends = []
-    for message in values:
-        try:
-            config = read_stored(LibraryConfig, message.data)
-        except ValidationError:
-            continue
-        ends += [key.expires.timestamp() for key in config.keys if key.expires is not None and key.expires > now]
-    metrics.KEYS_EXPIRE_AT.set(min(ends, default=math.nan))
+def _set_keys(values: Iterable[tuple[float, ...]], now: datetime) -> None:
+    at_s = now.timestamp()
+    metrics.KEYS_EXPIRE_AT.set(min((end for ends in values for end in ends if end > at_s), default=math.nan))
 
 
 def certificate_until(bus: Bus) -> datetime | None:

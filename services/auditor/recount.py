@@ -8,16 +8,17 @@ Nothing of the estimate is here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
-from shared.contracts.readings import Configured, Pack, Tick
+from shared.contracts.readings import Configured, Forget, Pack, RemarkReading, Tick
 from shared.contracts.stored import read_stored
 from shared.domain.deduplication import Seen
 from shared.domain.library import ClockKind, Gate, Library
@@ -32,6 +33,7 @@ from shared.domain.reading import (
     HeldSeats,
     Occupancy,
     QueueAtMarker,
+    Remark,
 )
 from shared.domain.registers import FORGET_AFTER, MOST_REGISTERS, Declared, Register, credit, register_name
 
@@ -58,6 +60,15 @@ class Figures:
             self.entries - other.entries,
             self.exits - other.exits,
             self.in_gaps - other.in_gaps,
+        )
+
+    def plus(self, other: Figures) -> Figures:
+        """Return the sums."""
+        return Figures(
+            self.readings + other.readings,
+            self.entries + other.entries,
+            self.exits + other.exits,
+            self.in_gaps + other.in_gaps,
         )
 
     @property
@@ -89,6 +100,13 @@ class Part:
     covered: int = 0
     tallies: dict[str, Tally] = field(default_factory=dict)
     waiting: dict[str, list[Pack]] = field(default_factory=dict)
+    missing: int = 0
+    """Sequences since the last comparison that had no message any more when they were read."""
+    differing: dict[str, Figures] = field(default_factory=dict)
+    """What the last comparison found, by library; it stands until somebody knows of it."""
+    taken_over_at: AwareDatetime | None = None
+    taken_over_why: str = ""
+    """When what had been applied was last taken for what the log says, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +126,7 @@ class Recount:
         """Go on from `parts`; `engine` builds opening hours, by which registers tell the days apart."""
         self.parts = parts or {}
         self._engine = engine
-        self._libraries: dict[str, tuple[int, Library]] = {}
+        self._libraries: dict[str, tuple[LibraryConfig, Library]] = {}
 
     def take(self, subject: str, data: bytes, sequence: int, upto: dict[int, int]) -> None:
         """Count one message into the partitions that `upto` names, and that it lies before the end of."""
@@ -124,6 +142,15 @@ class Recount:
                 self._pack(read_stored(Pack, data), wanted)
         except ValidationError:
             return  # the aggregator has put it aside, too
+
+    def reach(self, came: Sequence[int], until: int, upto: dict[int, int]) -> None:
+        """Note that all up to `until` has been read, of which only the sequences in `came` had a message."""
+        for number, end in upto.items():
+            part, reached = self.parts[number], min(end, until)
+            if reached > part.covered:
+                here = bisect_right(came, reached) - bisect_right(came, part.covered)
+                part.missing += reached - part.covered - here
+                part.covered = reached
 
     def missing(self) -> list[Missing]:
         """Return of which devices readings have not come, by their own numbers."""
@@ -161,6 +188,8 @@ class Recount:
                 received_at=pack.received_at, readings=tuple(each for each in pack.readings if each.library == library)
             )
             part.waiting[library] = [*part.waiting.get(library, []), own][-WAITING_MAX:]
+        if pack.forget is not None and subjects.partition_of(pack.forget.library) in wanted:
+            _forget_whom(self.parts[subjects.partition_of(pack.forget.library)], pack.forget)
 
     def _configure(self, configured: Configured, wanted: list[int]) -> None:
         number = subjects.partition_of(configured.library)
@@ -168,12 +197,16 @@ class Recount:
             return
         part = self.parts[number]
         tally = part.tallies.get(configured.library)
-        if tally is not None and tally.revision >= configured.revision:
-            return
         if configured.config is None:
-            part.tallies.pop(configured.library, None)
+            if tally is not None and tally.revision < configured.revision:
+                del part.tallies[configured.library]
             return
-        config = LibraryConfig.model_validate(configured.config)
+        config = LibraryConfig.model_validate(configured.config, extra="ignore")  # a newer version may say more
+        if tally is not None and tally.revision > configured.revision:
+            return
+        # Under the same revision a newer version that is back says again what this one had not understood.
+        if tally is not None and tally.revision == configured.revision and tally.config == config:
+            return
         try:
             config.to_domain(self._engine)
         except ValueError:
@@ -256,8 +289,8 @@ class Recount:
 
     def _library(self, tally: Tally) -> Library:
         known = self._libraries.get(tally.config.id)
-        if known is None or known[0] != tally.revision:
-            known = self._libraries[tally.config.id] = (tally.revision, tally.config.to_domain(self._engine))
+        if known is None or known[0] is not tally.config:
+            known = self._libraries[tally.config.id] = (tally.config, tally.config.to_domain(self._engine))
         return known[1]
 
 
@@ -274,6 +307,29 @@ def adopted(revision: int, config: LibraryConfig, state: LibraryState) -> Tally:
         Figures(totals.applied, totals.entries, totals.exits, totals.in_gaps),
         state.last_forgotten,
     )
+
+
+def _forget_whom(part: Part, forget: Forget) -> None:
+    """Forget a library that is gone, or a person's name; no figure changes."""
+    tally, waiting = part.tallies.get(forget.library), part.waiting.get(forget.library, [])
+    if forget.person is None:
+        if tally is None:
+            part.waiting.pop(forget.library, None)
+        return
+    waiting[:] = [_without_a_name(each, forget.person) for each in waiting]
+    if tally is not None:
+        tally.unplaced = [
+            replace(each, by="") if isinstance(each, Remark) and each.by == forget.person else each
+            for each in tally.unplaced
+        ]
+
+
+def _without_a_name(pack: Pack, person: str) -> Pack:
+    readings = tuple(
+        each.model_copy(update={"by": ""}) if isinstance(each, RemarkReading) and each.by == person else each
+        for each in pack.readings
+    )
+    return pack.model_copy(update={"readings": readings})
 
 
 def _is_known(library: Library, reading: AnyReading) -> bool:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.contracts import subjects
-from shared.runtime.bus import Bus
+from shared.contracts.stored import read_stored
+from shared.runtime.bus import Bus, BusUnavailable, Conflict, Entry
 from shared.runtime.clock import now
 
 BOOK: Final = "book"
 RECONCILIATION: Final = "reconciliation"
 ACCEPTED: Final = "accepted"
 """Keys of the bucket. The auditor writes the first two, the operator the third."""
+
+
+ACCEPTED_MAX: Final = 50
+"""Remembered of what was accepted before: an auditor that was away hears of each, and nobody purges so often."""
+AT_WORK: Final = timedelta(minutes=15)
+"""A purge that was cut short is not taken for one that goes on for longer."""
+TRIES: Final = 5
+"""To write down that something is accepted, where others do the same at the same moment."""
 
 
 class Accepted(BaseModel):
@@ -25,7 +34,21 @@ class Accepted(BaseModel):
     at: AwareDatetime
     by: str
     since: AwareDatetime | None = Field(default=None, description="Only what was noticed from then on; empty for all.")
+    until: AwareDatetime | None = Field(
+        default=None, description="What is noticed up to then: it is being taken out; empty once it has been."
+    )
     is_recount_anew: bool = Field(default=False, description="The counts begin anew from what has been applied.")
+    earlier: tuple[Accepted, ...] = Field(default=(), description="What was accepted before, the newest first.")
+
+    @property
+    def all_of_them(self) -> tuple[Accepted, ...]:
+        """This and those before it, the newest first."""
+        return (self, *self.earlier)
+
+    @property
+    def anew_since(self) -> datetime | None:
+        """When somebody last asked for the counts to begin anew."""
+        return max((each.at for each in self.all_of_them if each.is_recount_anew), default=None)
 
 
 class Compared(BaseModel):
@@ -62,13 +85,71 @@ class MissingReadings(BaseModel):
     numbered: int
 
 
-async def accept(bus: Bus, by: str, *, since: datetime | None = None, is_recount_anew: bool = False) -> None:
+async def accept(
+    bus: Bus, by: str, *, since: datetime | None = None, is_begun: bool = False, is_recount_anew: bool = False
+) -> None:
     """Tell the auditor that what is gone by now is known of; after a purge, what has gone since that began.
+
+    With `is_begun` what goes from now on is known of as well, until the same is said without, or for `AT_WORK` at the
+    longest. What was accepted before goes on to be so, whether the auditor has heard of it or not.
 
     Raises BusUnavailable.
     """
-    note = Accepted(at=now(), by=by, since=since, is_recount_anew=is_recount_anew)
-    await bus.bucket(subjects.AUDITOR).put(ACCEPTED, note.model_dump_json().encode())
+    bucket = bus.bucket(subjects.AUDITOR)
+    for _ in range(TRIES):
+        entry, revision = await bucket.read(ACCEPTED)
+        before = read_accepted(entry)
+        others = () if before is None else before.all_of_them
+        if since is not None:
+            others = tuple(each for each in others if (each.by, each.since) != (by, since))
+        at = now()
+        note = Accepted(
+            at=at,
+            by=by,
+            since=since,
+            until=at + AT_WORK if is_begun else None,
+            is_recount_anew=is_recount_anew,
+            earlier=tuple(_alone(each) for each in others[: ACCEPTED_MAX - 1]),
+        )
+        try:
+            await bucket.update(ACCEPTED, note.model_dump_json().encode(), revision=revision)
+        except Conflict:
+            continue
+        return
+    raise BusUnavailable("others accept something all the time")
+
+
+def read_accepted(entry: Entry | None) -> Accepted | None:
+    """Return what somebody has accepted, or None where nobody has, or where it cannot be read."""
+    try:
+        return None if entry is None else read_stored(Accepted, entry.value)
+    except ValidationError:
+        return None
+
+
+def _alone(note: Accepted) -> Accepted:
+    return note.model_copy(update={"earlier": ()})
+
+
+class TakenOver(BaseModel):
+    """A partition in which what had been applied was taken for what the log says, because the log no longer tells."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    partition: int
+    at: AwareDatetime
+    why: str
+    libraries: tuple[str, ...]
+
+
+class LeftOut(BaseModel):
+    """A partition that could not be compared, and since when."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    partition: int
+    since: AwareDatetime
+    why: str
 
 
 class Reconciliation(BaseModel):
@@ -80,3 +161,5 @@ class Reconciliation(BaseModel):
     since: AwareDatetime = Field(description="When the counting began, or began anew.")
     libraries: tuple[Compared, ...]
     devices: tuple[MissingReadings, ...] = ()
+    taken_over: tuple[TakenOver, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()

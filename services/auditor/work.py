@@ -17,7 +17,7 @@ from services.auditor import figures
 from services.auditor.book import Book, Sight, merged
 from services.auditor.export import ExportFailed, export
 from services.auditor.reconcile import Reconciler
-from services.auditor.report import ACCEPTED, BOOK, RECONCILIATION, Accepted
+from services.auditor.report import ACCEPTED, BOOK, RECONCILIATION, Accepted, read_accepted
 from services.auditor.settings import Settings
 from shared.contracts import subjects
 from shared.runtime import metrics
@@ -40,7 +40,8 @@ EXPORT_RETRY: Final = timedelta(hours=1)
 async def audit(bus: Bus, settings: Settings, readiness: Readiness) -> None:
     """Measure, count again and export, for ever."""
     readiness.needs("figures", "the bus has not been measured yet")
-    metrics.EXPORT_AT.set(math.nan)
+    for gauge in (metrics.EXPORT_AT, metrics.EXPORT_DISK_FREE_BYTES):
+        gauge.set(math.nan)
     auditor = _Auditor(bus, settings, readiness)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(auditor.measure())
@@ -56,20 +57,24 @@ class _Auditor:
         self._folder = settings.export_dir
         self._book: Book | None = None
         self._written_at: datetime | None = None
-        self._began_at: datetime | None = None
         self._away_since: datetime | None = None
         """When the book was last entered before this process began."""
-        self._accepted_at: datetime | None = None
-        """When somebody last asked for the counts to begin anew."""
+        self._accepted: Accepted | None = None
+        """What somebody knows of."""
+        self._seen_at: dict[datetime, datetime] = {}
+        """When the first look was that began after something was accepted, and so noticed all of it."""
 
     async def measure(self) -> None:
         """Measure the bus and keep its book, for ever."""
         measured = figures.Figures(self._bus)
         while True:
             at = now()
+            metrics.EXPORT_DISK_FREE_BYTES.set(exporting.free_bytes(self._folder))
             try:
-                await self._hear_what_is_accepted()
-                self._enter(await measured.measure(at), at)
+                await self._read_book()
+                sights = await measured.measure(at)
+                self._accepted = read_accepted(await self._bus.bucket(subjects.AUDITOR).get(ACCEPTED))
+                self._enter(sights, at)
                 await self._write_book(at)
             except BusUnavailable as error:
                 figures.forget()
@@ -83,7 +88,8 @@ class _Auditor:
         reconciler = Reconciler(self._bus, self._folder / RECOUNT_FILE)
         while True:
             try:
-                report = await reconciler.compare(now(), anew_since=self._accepted_at)
+                anew_since = None if self._accepted is None else self._accepted.anew_since
+                report = await reconciler.compare(now(), anew_since=anew_since)
                 await self._bus.bucket(subjects.AUDITOR).put(RECONCILIATION, report.model_dump_json().encode())
             except (BusUnavailable, nats.errors.Error, TimeoutError) as error:
                 log.debug("reconciliation_later", reason=str(error))
@@ -116,39 +122,43 @@ class _Auditor:
             await wait_s(EXPORT_LOOK_S)
 
     def _enter(self, sights: list[Sight], at: datetime) -> None:
+        """Enter what was seen and forget what is known of, before anything is told."""
         book = self._book
         assert book is not None
-        for sight in sights:
-            for loss in book.enter(sight, at):
+        found = [loss for sight in sights for loss in book.enter(sight, at)]
+        notes = () if self._accepted is None else self._accepted.all_of_them
+        self._seen_at = {note.at: self._seen_at[note.at] for note in notes if note.at in self._seen_at}
+        for note in notes:
+            if book.accept(self._until(note, at), note.since):
+                log.info("losses_accepted", by=note.by)
+                self._written_at = None
+        for loss in found:
+            if loss in book.losses:
                 log.error("messages_lost", stream=loss.stream, kind=loss.kind, messages=loss.messages, what=loss.detail)
                 self._written_at = None
+        for sight in sights:
             metrics.BUS_STREAM_LOST.labels(sight.name).set(book.lost(sight.name))
 
-    async def _hear_what_is_accepted(self) -> None:
-        """Read the book, once, and what somebody has accepted since."""
-        bucket = self._bus.bucket(subjects.AUDITOR)
+    def _until(self, note: Accepted, at: datetime) -> datetime:
+        """Return until when what is noticed is what somebody has accepted; `at` is when the present look began.
+
+        What was taken out on purpose is noticed by the first look after that, be it minutes later because the bus is
+        slow, or months later because this service was away.
+        """
+        if note.until is not None:
+            return note.until
+        until = note.at + timedelta(seconds=2 * self._settings.measure_every_s)
+        is_looked_for = self._away_since is None or note.at > self._away_since
+        if is_looked_for and at >= note.at:
+            until = max(until, self._seen_at.setdefault(note.at, at))
+        return until
+
+    async def _read_book(self) -> None:
+        """Read the book once."""
         if self._book is None:
-            entry = await bucket.get(BOOK)
-            self._began_at = now()
+            entry = await self._bus.bucket(subjects.AUDITOR).get(BOOK)
             self._book = merged(_read_book(self._folder / BOOK_FILE), _parsed(None if entry is None else entry.value))
             self._away_since = self._book.looked_at
-        entry = await bucket.get(ACCEPTED)
-        try:
-            accepted = None if entry is None else Accepted.model_validate_json(entry.value)
-        except ValidationError:
-            accepted = None
-        if accepted is None:
-            return
-        # What was taken out on purpose is seen at the latest at the next look.
-        until = accepted.at + timedelta(seconds=2 * self._settings.measure_every_s)
-        if self._away_since is not None and self._began_at is not None and self._away_since < accepted.at:
-            # It went while nobody looked, and is noticed at the first look after that.
-            until = max(until, self._began_at + timedelta(seconds=2 * self._settings.measure_every_s))
-        if self._book.accept(until, accepted.since):
-            log.info("losses_accepted", by=accepted.by)
-            self._written_at = None
-        if accepted.is_recount_anew:
-            self._accepted_at = accepted.at
 
     async def _write_book(self, at: datetime) -> None:
         if self._written_at is not None and at - self._written_at < WRITE_BOOK_EVERY:

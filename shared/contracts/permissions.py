@@ -175,6 +175,11 @@ SERVICES: Final[dict[str, Permissions]] = {
             "$JS.API.INFO",
             *(each for stream in STREAMS for each in _looks_into(stream.name)),
             *(each for bucket in BUCKETS for each in _looks_into(subjects.bucket_stream(bucket.name))),
+            # Whether a replica has left something out is for the leader to say.
+            f"$JS.API.STREAM.MSG.GET.{subjects.READINGS}",
+            f"$JS.API.STREAM.MSG.GET.{subjects.bucket_stream(subjects.CHECKPOINTS)}",
+            f"$JS.API.STREAM.MSG.GET.{subjects.bucket_stream(subjects.LIBRARIES)}",
+            f"$JS.API.STREAM.MSG.GET.{subjects.bucket_stream(subjects.STATUS)}",
             *_writes_bucket(subjects.AUDITOR),
             subjects.dead_letter("auditor", ">"),
         ),

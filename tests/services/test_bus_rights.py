@@ -109,7 +109,12 @@ MEANT: Final = {
     ),
     # Sees everything, without a consumer of its own; writes what it found.
     "auditor": Meant(
-        adds=of("dead of auditor"), writes=of("AUDITOR"), reads=of(), copies=frozenset(STREAMS), also=of("$JS.API.INFO")
+        adds=of("dead of auditor"),
+        writes=of("AUDITOR"),
+        reads=of(),
+        copies=frozenset(STREAMS),
+        also=of("$JS.API.INFO", "$JS.API.STREAM.MSG.GET.READINGS")
+        | of(*(f"$JS.API.STREAM.MSG.GET.KV_{each}" for each in ("CHECKPOINTS", "LIBRARIES", "STATUS"))),
     ),
 }
 NOBODY_S: Final = (
