@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,12 +15,14 @@ import typer
 from cli.bus_access import BusAddress, CaFileOption, operator_bus
 from cli.bus_folder.folder import FOR_GROUP, PRIVATE, Access, BusFolder, Report
 from cli.bus_folder.rendering import AUTHORIZATION, MAX_FILE_STORE_GB, Layout, Node
-from cli.operator_audit import note_provisioned
+from cli.operator_audit import note_beside_a_file, note_provisioned
+from cli.provisioning import tell_left
 from cli.terminal import Trouble, command_app, examples, say, say_json
-from shared.runtime.bus import BusUnavailable
+from shared.contracts.audit import Act, Outcome
+from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import monotonic_s
 from shared.runtime.clock import wait_s as wait_on_the_clock
-from shared.runtime.provision import Provisioned, ProvisioningFailed, provision
+from shared.runtime.provision import COPIES_IN_A_CLUSTER, Provisioned, ProvisioningFailed, provision
 
 app = command_app()
 
@@ -27,7 +30,7 @@ MOUNTED_AT: Final = "/etc/placelibre/bus"
 STORE: Final = "/data/jetstream"
 HERE: Final = ("localhost", "127.0.0.1", "::1")
 """In every certificate: probes and operators on the server's own machine."""
-CLUSTER_SIZE: Final = 3
+CLUSTER_SIZE: Final = COPIES_IN_A_CLUSTER
 """Of five servers two may go; nobody with one library needs that, and each write waits for three."""
 RETRY_EVERY_S: Final = 1.0
 """A cluster elects its leader within some seconds of its start."""
@@ -37,6 +40,14 @@ HostOption = Annotated[
     typer.Option("--host", metavar="NAME", help="A name or address by which clients reach it; may be repeated."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
+TrailOption = Annotated[
+    str | None,
+    typer.Option(
+        "--nats-url",
+        envvar="PLACELIBRE_NATS_URL",
+        help="The bus of this folder, to note it in the audit trail, with the operator's key that is here.",
+    ),
+]
 
 
 @app.callback(
@@ -89,6 +100,7 @@ def init(
     update_rights: Annotated[
         bool, typer.Option("--update-rights", help="After an upgrade: write users and rights of this version.")
     ] = False,
+    nats_url: TrailOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a bus's keys, certificates, rights and configurations.
@@ -100,9 +112,12 @@ def init(
     layout = Layout(places, mounted_at, store, monitor_host=monitor_host, max_file_store_gb=max_file_store)
     hosts = [*(host or ()), *(each.host for each in places), *HERE]
     made = BusFolder(folder, _access(owner, mode))
+    is_new = not made.authorization_file.exists()
     report = made.make(layout, tuple(dict.fromkeys(hosts)), is_rights_anew=update_rights)
+    if AUTHORIZATION in report.made and not is_new:
+        note_beside_a_file(_trail(made, nats_url), Act.BUS_RIGHTS_WRITTEN, subject=AUTHORIZATION)
     ends = made.ends()
-    todo = _next(folder, report)
+    todo = _next(folder, report, layout, hosts[0] if host else "HOST")
     if as_json:
         say_json(
             {
@@ -128,7 +143,9 @@ def init(
 
 
 @app.command(epilog=examples("placelibre bus renew bus", "placelibre bus renew bus --host bus2.library.example --json"))
-def renew(folder: FolderArgument, *, host: HostOption = None, as_json: JsonOption = False) -> None:
+def renew(
+    folder: FolderArgument, *, host: HostOption = None, nats_url: TrailOption = None, as_json: JsonOption = False
+) -> None:
     """Make the servers' certificate anew, for another year, from the same authority.
 
     For the names it has, and those of --host. Clients and their keys notice nothing.
@@ -136,6 +153,7 @@ def renew(folder: FolderArgument, *, host: HostOption = None, as_json: JsonOptio
     made = BusFolder(folder)
     names = made.renew(host or ())
     ends = made.ends()
+    note_beside_a_file(_trail(made, nats_url), Act.BUS_CERTIFICATE_RENEWED, subject=made.server_file.name)
     todo = [
         "bring tls/server.pem and tls/server-key.pem to every server",
         "reload each of them: nats-server --signal reload, or SIGHUP; no connection is lost",
@@ -155,6 +173,7 @@ def rotate(
     user: Annotated[str, typer.Argument(help="The service, or operator.")],
     *,
     finish: Annotated[bool, typer.Option("--finish", help="Let it in with the new key alone.")] = False,
+    nats_url: TrailOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Give one service a new key.
@@ -163,10 +182,15 @@ def rotate(
     """
     made = BusFolder(folder)
     reload = f"bring {AUTHORIZATION} to every server and reload it: nats-server --signal reload, or SIGHUP"
+    trail = _trail(made, nats_url)
     if finish:
         made.finish(user)
+        note_beside_a_file(trail, Act.BUS_KEY_CHANGED, subject=user)
         todo = [reload, f"whoever still uses {user}'s former key is out from then on"]
     else:
+        made.refuse_second(user)
+        # Before it is done: of the operator the bus knows the key that is in the folder now, and not yet the next one.
+        note_beside_a_file(trail, Act.BUS_KEY_CHANGED, subject=user, outcome=Outcome.BEGUN)
         made.rotate(user)
         todo = [
             reload,
@@ -203,7 +227,10 @@ def provision_bus(
         Path, typer.Option("--seed-file", envvar="PLACELIBRE_NATS_SEED_FILE", help="The operator's nkey seed.")
     ],
     ca_file: CaFileOption = None,
-    replicas: Annotated[int, typer.Option(help=f"Copies of everything: 1, or {CLUSTER_SIZE} in a cluster.")] = 1,
+    replicas: Annotated[
+        int | None,
+        typer.Option(help=f"Copies of everything; left out: {CLUSTER_SIZE} in a cluster, 1 where one server is alone."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what differs; exit 1 if something does.")
     ] = False,
@@ -214,41 +241,80 @@ def provision_bus(
 
     Exit 0 when all is as it should be.
     """
-    if replicas not in {1, CLUSTER_SIZE}:
+    if replicas not in {None, 1, CLUSTER_SIZE}:
         raise Trouble(
-            f"{replicas} copies make no sense", f"say --replicas 1, or --replicas {CLUSTER_SIZE} in a cluster"
+            f"{replicas} copies make no sense", "leave --replicas out: there are as many then as the bus has servers"
         )
     address = BusAddress(nats_url, seed_file, ca_file)
     done = asyncio.run(_provision(address, replicas, wait, is_dry=dry_run))
     is_well = not dry_run or all(each.action == "as it should be" for each in done)
     if as_json:
-        rows = [{"name": each.name, "action": each.action, "drift": list(each.drift)} for each in done]
+        rows = [
+            {"name": each.name, "action": each.action, "drift": list(each.drift), "left": list(each.left)}
+            for each in done
+        ]
         say_json({"ok": is_well, "done": rows})
     else:
         for each in done:
             drift = f" ({', '.join(each.drift)})" if each.drift else ""
             say(f"{each.name}: {each.action}{drift}")
+    tell_left(done)
     if not is_well:
         raise typer.Exit(1)
 
 
-async def _provision(address: BusAddress, replicas: int, wait_s: float, *, is_dry: bool) -> list[Provisioned]:
-    remedy = "see that --seed-file is the operator's, and start this again; what is there stays, and what it holds"
+def _trail(folder: BusFolder, nats_url: str | None) -> BusAddress | None:
+    """Return the bus of the folder as the operator reaches it, None where nobody has named it."""
+    return None if nats_url is None else BusAddress(nats_url, folder.seed_file("operator"), folder.authority_file)
+
+
+async def _provision(
+    address: BusAddress, replicas: int | None, wait_s: float, *, is_dry: bool
+) -> tuple[Provisioned, ...]:
+    remedy = "see the bus's log, and start this again; what is there stays, and what it holds"
     deadline = monotonic_s() + wait_s
+    found: dict[str, Provisioned] = {}
     try:
         async with operator_bus(address, connect_timeout_s=max(wait_s, 1.0)) as bus:
-            while True:
-                try:
-                    done = await provision(bus, replicas=replicas, is_dry=is_dry)
-                    if not is_dry:
-                        await note_provisioned(bus, done)
-                    return done  # noqa: TRY300  the way on is another try
-                except ProvisioningFailed as error:  # no answer is not a no: nothing is made anew because of it
-                    if not error.may_pass or monotonic_s() > deadline:
-                        raise
-                await wait_on_the_clock(RETRY_EVERY_S)
-    except (ProvisioningFailed, BusUnavailable) as error:
+            _refuse_copies(bus, replicas)
+            try:
+                while True:
+                    try:
+                        _add(found, await provision(bus, replicas=replicas, is_dry=is_dry))
+                        break
+                    except ProvisioningFailed as error:  # no answer is not a no: nothing is made anew because of it
+                        _add(found, error.done)
+                        if not error.may_pass or monotonic_s() > deadline:
+                            raise
+                    await wait_on_the_clock(RETRY_EVERY_S)
+            finally:
+                await note_provisioned(bus, found.values())
+    except ProvisioningFailed as error:
+        raise Trouble(str(error), error.remedy or remedy) from error
+    except BusUnavailable as error:
         raise Trouble(str(error), remedy) from error
+    return tuple(found.values())
+
+
+def _add(found: dict[str, Provisioned], more: Iterable[Provisioned]) -> None:
+    """Keep of each what was done with it, in whichever attempt."""
+    for each in more:
+        if each.name not in found or not found[each.name].is_changed:
+            found[each.name] = each
+
+
+def _refuse_copies(bus: Bus, replicas: int | None) -> None:
+    """Refuse a number of copies that is not the number of servers. Raises Trouble."""
+    if replicas == 1 and bus.is_cluster:
+        raise Trouble(
+            "of this cluster's three servers one would keep the only copy of everything",
+            "leave --replicas out: then each of them keeps one, and any one may go",
+        )
+    if replicas == CLUSTER_SIZE and not bus.is_cluster:
+        raise Trouble(
+            f"this bus is one server, which cannot keep {CLUSTER_SIZE} copies",
+            "leave --replicas out; docs/bus.md says how one server becomes three",
+        )
 
 
 def _places(number: int, names: list[str] | None) -> tuple[Node, ...]:
@@ -272,19 +338,29 @@ def _access(owner: str, mode: str) -> Access:
         raise Trouble(f"--owner {owner} is no number", "say it like 10001:10001") from error
 
 
-def _next(folder: Path, report: Report) -> list[str]:
+def _next(folder: Path, report: Report, layout: Layout, host: str) -> list[str]:
+    """Return what is left to do; `host` is where clients reach a single server."""
     todo = []
     if any(AUTHORIZATION in each for each in report.outdated):
         todo.append(f"write the rights of this version: placelibre bus init {folder} --update-rights")
-    if any("does not name" in each for each in report.outdated):
-        todo.append(f"name the missing hosts: placelibre bus renew {folder} --host NAME")
+    if report.unnamed:
+        named = " ".join(f"--host {each}" for each in report.unnamed)
+        todo.append(f"name the missing hosts: placelibre bus renew {folder} {named}")
+    if report.is_of_other_size:
+        todo.append(
+            "what one server has stored is not taken up by three, nor the other way round: see `From one server to"
+            " three` in docs/bus.md"
+        )
     if AUTHORIZATION in report.made:
         todo.append(f"bring {folder} to the servers, all but tls/ca-key.pem, and reload those that run")
     if any("ca-key" in each for each in report.made):
+        is_cluster = len(layout.nodes) > 1
+        servers = ",".join(f"tls://{each.host}:{each.port}" for each in layout.nodes) if is_cluster else f"tls://{host}"
         todo.append(f"keep {folder}/tls/ca-key.pem away from all of them: it is for `placelibre bus renew` alone")
         todo.append("give each service its own key of nkeys/ and tls/ca.pem, and nothing else")
         todo.append(
-            "start the bus, then: placelibre bus provision --nats-url tls://HOST:4222"
-            f" --seed-file {folder}/nkeys/operator.nk --ca-file {folder}/tls/ca.pem"
+            f"start the bus, then: placelibre bus provision --nats-url {servers}"
+            + (f" --replicas {CLUSTER_SIZE}" if is_cluster else "")
+            + f" --seed-file {folder}/nkeys/operator.nk --ca-file {folder}/tls/ca.pem"
         )
     return todo or ["nothing"]

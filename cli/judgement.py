@@ -106,6 +106,18 @@ def of_fill(name: str, used_bytes: int, max_bytes: int) -> Finding:
     return ok(f"stream {name}", what)
 
 
+def of_copies(other: int, total: int, servers: int) -> Finding:
+    """Judge of how many streams and consumers of a cluster each server does not keep a copy."""
+    if not other:
+        return ok("copies", f"each of the {servers} servers has one of everything")
+    return wrong(
+        "copies",
+        f"{other} of {total} streams and consumers are not kept by all {servers} servers",
+        "what one server alone has stops when that one does, and is lost with its disk",
+        "run `placelibre bus provision` as the operator: it copies everything to all of them",
+    )
+
+
 def of_durable(name: str, pending: int, unacknowledged: int, *, is_stuck: bool = False) -> Finding:
     """Judge how far behind a durable is; stuck is one from which nothing was taken though something waits."""
     what = f"{pending} waiting, {unacknowledged} in hand"

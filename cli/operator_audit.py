@@ -57,13 +57,20 @@ async def note_provisioned(bus: Bus, done: Iterable[Provisioned]) -> None:
     changed = [
         f"{each.name}: {each.action}"
         for each in done
-        if each.action != "as it should be" and each.name.partition("/")[0] not in volatile
+        if each.is_changed and each.name.partition("/")[0] not in volatile
     ]
     if changed:
         await note_act(bus, Act.PROVISIONED, details=changed)
 
 
-def note_beside_a_file(address: BusAddress | None, act: Act, *, subject: str, details: Iterable[str] = ()) -> None:
+def note_beside_a_file(
+    address: BusAddress | None,
+    act: Act,
+    *,
+    subject: str,
+    outcome: Outcome = Outcome.DONE,
+    details: Iterable[str] = (),
+) -> None:
     """Note what was done to a file of this machine, on the bus of `address`; say so where that cannot be.
 
     The act stands either way: it holds from the next start of the bus on, and whoever takes a key back must not wait
@@ -72,9 +79,9 @@ def note_beside_a_file(address: BusAddress | None, act: Act, *, subject: str, de
 
     async def note(where: BusAddress) -> None:
         async with operator_bus(where) as bus:
-            await note_act(bus, act, subject=subject, details=details)
+            await note_act(bus, act, subject=subject, outcome=outcome, details=details)
 
-    reason = "no bus runs on this folder, and none was named with --nats-url"
+    reason = "no bus runs on this folder, or none was named with --nats-url"
     if address is not None:
         try:
             asyncio.run(note(address))
@@ -82,4 +89,5 @@ def note_beside_a_file(address: BusAddress | None, act: Act, *, subject: str, de
             reason = str(trouble)
         else:
             return
-    warn(f"it was done, and does not stand in the audit trail: {reason}")
+    done = "is done" if outcome is Outcome.BEGUN else "was done"
+    warn(f"it {done}, and does not stand in the audit trail: {reason}")

@@ -59,6 +59,10 @@ class Report:
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
+    unnamed: list[str] = field(default_factory=list)
+    """Hosts that the servers' certificate does not name."""
+    is_of_other_size: bool = False
+    """Whether the folder was made for another number of servers."""
 
 
 class BusFolder:
@@ -99,6 +103,7 @@ class BusFolder:
             for number, node in enumerate(layout.nodes):
                 path = self.path / configuration_name(layout, number)
                 self._once(path, partial(_configuration, layout, node), report)
+            self._other_size(layout, report)
         return report
 
     def renew(self, hosts: Sequence[str]) -> tuple[str, ...]:
@@ -122,18 +127,23 @@ class BusFolder:
         Raises:
             Trouble: there is no such user, or the change before this one is not finished.
         """
-        path, former = self._known(user), self._former_file(user)
+        self.refuse_second(user)
+        path, former = self.seed_file(user), self._former_file(user)
         with _told(self.path):
-            if former.exists():
-                raise Trouble(
-                    f"{user} has two keys already",
-                    f"finish that change first: placelibre bus rotate {self.path} {user} --finish",
-                )
             seed = _new_seed()
             # In this order, stopped anywhere, the key in the file is one that the rights name.
             self._write(former, _public_half(path).encode(), mode=PUBLIC)
             self._rights(Report(), is_anew=True, coming={user: _public_half_of(seed, path)})
             self._replace(path, seed)
+
+    def refuse_second(self, user: str) -> None:
+        """See that a user can be given a new key. Raises Trouble."""
+        self._known(user)
+        if self._former_file(user).exists():
+            raise Trouble(
+                f"{user} has two keys already",
+                f"finish that change first: placelibre bus rotate {self.path} {user} --finish",
+            )
 
     def finish(self, user: str) -> None:
         """Let a user in with its new key alone. Raises Trouble."""
@@ -142,8 +152,9 @@ class BusFolder:
         with _told(self.path):
             if not former.exists():
                 raise Trouble(f"{user} has one key only", f"begin with: placelibre bus rotate {self.path} {user}")
+            # In this order, stopped in between, it can be done again and the former key is out already.
+            self._rights(Report(), is_anew=True, ended=user)
             former.unlink()
-            self._rights(Report(), is_anew=True)
 
     def ends(self) -> dict[str, str]:
         """Return when the authority's and the servers' certificates end, in ISO 8601. Raises Trouble."""
@@ -177,6 +188,7 @@ class BusFolder:
             report.kept.append(self._name(self.server_file))
             missing = sorted(set(hosts) - set(hosts_of(self.server_file.read_bytes())))
             if missing:
+                report.unnamed = missing
                 report.outdated.append(f"{self._name(self.server_file)} does not name {', '.join(missing)}")
             return
         authority = Signed(self.authority_file.read_bytes(), self.authority_key_file.read_bytes())
@@ -185,9 +197,20 @@ class BusFolder:
         self._write(self.server_file, signed.certificate, mode=PUBLIC)
         report.made += [self._name(self.server_key_file), self._name(self.server_file)]
 
-    def _rights(self, report: Report, *, is_anew: bool, coming: Mapping[str, str] | None = None) -> None:
-        """Write the users' keys and rights; `coming` are keys that are in no file yet."""
+    def _other_size(self, layout: Layout, report: Report) -> None:
+        ours = {configuration_name(layout, number) for number in range(len(layout.nodes))}
+        others = sorted({path.name for path in self.path.glob("nats-server*.conf")} - ours)
+        if others:
+            report.is_of_other_size = True
+            report.outdated.append(f"{', '.join(others)}: of another number of servers than {len(layout.nodes)}")
+
+    def _rights(
+        self, report: Report, *, is_anew: bool, coming: Mapping[str, str] | None = None, ended: str = ""
+    ) -> None:
+        """Write the users' keys and rights; `coming` are keys that are in no file yet, `ended` has a former one."""
         keys = {user: self._public_keys(user) for user in SERVICES}
+        if ended:
+            keys[ended] = [_public_half(self.seed_file(ended))]
         for user, key in (coming or {}).items():
             keys[user] = [key, _public_half(self.seed_file(user))]
         content = render_authorization(keys).encode()

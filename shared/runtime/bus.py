@@ -82,6 +82,12 @@ class Bus:
         """Whether the connection is up now."""
         return self.client.is_connected
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether the server is one of several that hold copies for each other, as it says of itself."""
+        # nats-py has no word for it; a server alone names no cluster.
+        return bool(self.client._server_info.get("cluster"))  # noqa: SLF001
+
     def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back whenever the connection has come back; return a function that ends that."""
         self._on_reconnect.append(callback)

@@ -42,4 +42,4 @@ BRANCH: Final = Wanted(
 
 async def provision_leaf(bus: Bus, *, is_dry: bool = False) -> list[Provisioned]:
     """Make what a branch's bus holds; with `is_dry` only report what differs. Raises ProvisioningFailed."""
-    return await provision(bus, is_dry=is_dry, wanted=BRANCH)
+    return await provision(bus, replicas=1, is_dry=is_dry, wanted=BRANCH)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC
+from dataclasses import replace
+from datetime import UTC, timedelta
 
 import pytest
 
 from cli.bus_server import BusServer
+from cli.diagnosis import of_bus
+from cli.retention import choose
 from shared.contracts import subjects
 from shared.runtime.bus import Bus, BusUnavailable, Conflict, connected
+from shared.runtime.clock import now
 from shared.runtime.log_reader import LogReader, LogReset, watch
 from shared.runtime.provision import provision
 from tests.conftest import settings_for
@@ -36,6 +40,42 @@ async def test_a_changed_setting_is_reported_and_put_right(operator: Bus) -> Non
     assert seen[subjects.CHANGES] == ("max_bytes",)
     assert "updated" in {each.action for each in await provision(operator)}
     assert {each.action for each in await provision(operator)} == {"as it should be"}
+
+
+async def test_what_a_longer_age_has_kept_is_not_dropped_by_setting_it_right(operator: Bus) -> None:
+    """As after `nats stream edit`: nothing that is there goes before somebody says so by `placelibre retention`."""
+    config = (await operator.jetstream.stream_info(subjects.READINGS)).config
+    await operator.jetstream.update_stream(replace(config, max_age=3000 * 86_400.0))
+    done = {each.name: each for each in await provision(operator)}
+    assert (done[subjects.READINGS].action, done[subjects.READINGS].drift) == ("updated", ("max_age",))  # holds nothing
+    await operator.jetstream.update_stream(replace(config, max_age=3000 * 86_400.0, max_bytes=1 << 20))
+    await operator.publish(subjects.readings(1), b"old")
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr("shared.runtime.provision.now", lambda: now() + timedelta(days=31))
+        [dry] = [each for each in await provision(operator, is_dry=True) if each.name == subjects.READINGS]
+        assert (dry.action, dry.left) == ("differs", ("max_age",))
+        first = {each.name: each for each in await provision(operator)}[subjects.READINGS]
+        again = {each.name: each for each in await provision(operator)}[subjects.READINGS]
+        [told] = [each for each in await of_bus(operator, now()) if each.subject == subjects.READINGS]
+    assert (first.action, first.drift, first.left) == ("updated", ("max_bytes",), ("max_age",))
+    assert (again.action, again.left, again.is_changed) == ("left as it is", ("max_age",), False)
+    assert (told.what, "placelibre retention" in told.remedy) == ("keeps more than is usual: max_age", True)
+    kept = (await operator.jetstream.stream_info(subjects.READINGS)).config
+    assert (kept.max_age, kept.max_bytes) == (3000 * 86_400.0, config.max_bytes)
+    await choose(operator, subjects.READINGS, 30)
+    assert {each.action for each in await provision(operator)} == {"as it should be"}
+
+
+async def test_more_messages_of_a_subject_than_is_usual_are_not_dropped_either(operator: Bus) -> None:
+    config = (await operator.jetstream.stream_info(subjects.QUARANTINE)).config
+    usual = config.max_msgs_per_subject
+    await operator.jetstream.update_stream(replace(config, max_msgs_per_subject=usual + 10))
+    for _ in range(usual + 1):
+        await operator.client.publish(subjects.quarantined("front"), b"x")
+    await operator.client.flush()
+    done = {each.name: each for each in await provision(operator)}[subjects.QUARANTINE]
+    assert (done.action, done.left) == ("left as it is", ("max_msgs_per_subject",))
+    assert (await operator.jetstream.stream_info(subjects.QUARANTINE)).state.messages == usual + 1
 
 
 async def test_a_reader_gets_what_was_there_and_what_comes_in_order(operator: Bus) -> None:

@@ -12,16 +12,20 @@ import pytest
 from nats.js.api import StreamConfig, StreamInfo, StreamState
 from typer.testing import CliRunner, Result
 
-from cli import audit
+from cli import audit, diagnosis
 from cli.bus import app
 from cli.bus_access import BusAddress, operator_bus
 from cli.bus_folder.certificates import ends_at, hosts_of
 from cli.bus_folder.folder import BusFolder
+from cli.judgement import Severity
+from cli.provisioning import tell_left
 from cli.terminal import Trouble
+from shared.contracts.audit import Act, Outcome
 from shared.contracts.permissions import SERVICES
-from shared.runtime.bus import connected
+from shared.runtime.bus import Bus, connected
+from shared.runtime.clock import now
 from shared.runtime.health import Readiness
-from shared.runtime.provision import ProvisioningFailed, provision, refuse_loss
+from shared.runtime.provision import Provisioned, ProvisioningFailed, provision, refuse_loss
 from tests.tls_bus import TlsBus
 
 
@@ -104,6 +108,25 @@ def test_a_renewed_certificate_keeps_its_names_and_its_authority(tmp_path: Path)
     assert ends_at(after["tls/server.pem"]) >= ends_at(before["tls/server.pem"])
 
 
+async def _is_provisioned_once(line: Bus) -> bool:
+    """Make one copy of everything; tell whether the cluster has a leader already who does that."""
+    try:
+        await provision(line, replicas=1)
+    except ProvisioningFailed as failed:
+        if not failed.may_pass:
+            raise
+        return False
+    return True
+
+
+async def _is_let_in(bus: TlsBus) -> bool:
+    try:
+        async with operator_bus(BusAddress(bus.url, bus.seed_file("operator"), bus.ca_file), connect_timeout_s=2):
+            return True
+    except Trouble:
+        return False
+
+
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[TlsBus]:
     made = TlsBus(tmp_path, sync="2m")
@@ -133,6 +156,83 @@ async def test_both_keys_hold_until_the_change_is_finished(bus: TlsBus) -> None:
     assert "former" not in str(sorted(state(bus.folder.path)))
 
 
+def test_a_finish_that_was_interrupted_has_put_the_former_key_out_and_can_be_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = BusFolder(tmp_path / "bus")
+    run("init", str(folder.path))
+    folder.rotate("api")
+    assert folder.authorization_file.read_text().count("# api\n") == 2
+
+    def killed(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.finish("api")
+    assert folder.authorization_file.read_text().count("# api\n") == 1
+    folder.finish("api")
+    assert folder.authorization_file.read_text().count("# api\n") == 1
+    assert json.loads(run("init", str(folder.path), "--json").stdout)["next"] == ["nothing"]
+
+
+async def test_keys_rights_and_certificates_that_change_are_noted_where_the_bus_is_named(bus: TlsBus) -> None:
+    def done(*arguments: str) -> Result:
+        return run(*arguments, str(bus.folder.path), *(("operator",) if arguments[0] == "rotate" else ()))
+
+    async def in_order(*steps: tuple[str, ...]) -> None:
+        for each in steps:
+            result = await asyncio.to_thread(done, *each, "--nats-url", bus.url)
+            assert result.exit_code == 0, result.output
+            assert "audit trail" not in result.output
+            bus.reload()
+
+    await asyncio.to_thread(
+        run,
+        "provision",
+        "--nats-url",
+        bus.url,
+        *("--seed-file", str(bus.seed_file("operator")), "--ca-file", str(bus.ca_file)),
+    )
+    bus.folder.authorization_file.write_text("# of another version\n" + bus.folder.authorization_file.read_text())
+    await in_order(("init", "--update-rights"), ("renew",), ("rotate",))
+    async with asyncio.timeout(30):  # until the servers have taken up the new key
+        while not await _is_let_in(bus):
+            await asyncio.sleep(0.1)
+    await in_order(("rotate", "--finish"))
+    async with bus.as_user("operator") as line:
+        noted = [each.entry for each in await audit.trail_of(line) if each.entry][1:]
+    assert [(each.act, each.subject, each.outcome) for each in noted] == [
+        (Act.BUS_RIGHTS_WRITTEN, "authorization.conf", Outcome.DONE),
+        (Act.BUS_CERTIFICATE_RENEWED, "server.pem", Outcome.DONE),
+        (Act.BUS_KEY_CHANGED, "operator", Outcome.BEGUN),
+        (Act.BUS_KEY_CHANGED, "operator", Outcome.DONE),
+    ]
+
+
+def test_it_is_said_where_a_change_of_the_folder_could_not_be_noted(tmp_path: Path) -> None:
+    folder = str(tmp_path / "bus")
+    assert "audit trail" not in run("init", folder).output  # there is no bus yet
+    for arguments in (("renew", folder), ("rotate", folder, "api"), ("rotate", folder, "api", "--finish")):
+        assert "does not stand in the audit trail" in run(*arguments).output
+
+
+def test_a_folder_of_three_says_how_to_provision_three(tmp_path: Path) -> None:
+    told = json.loads(run("init", str(tmp_path / "three"), "--nodes", "3", "--json").stdout)["next"][-1]
+    assert "tls://nats-0.nats:4222,tls://nats-1.nats:4222,tls://nats-2.nats:4222 --replicas 3" in told
+    alone = json.loads(run("init", str(tmp_path / "one"), "--host", "bus.library.example", "--json").stdout)["next"][-1]
+    assert "tls://bus.library.example --seed-file" in alone
+
+
+def test_a_folder_that_was_made_for_one_server_says_what_three_need(tmp_path: Path) -> None:
+    run("init", str(tmp_path / "bus"))
+    told = json.loads(run("init", str(tmp_path / "bus"), "--nodes", "3", "--json").stdout)
+    assert "nats-server.conf: of another number of servers than 3" in told["outdated"]
+    assert any("--host nats-0.nats --host nats-1.nats --host nats-2.nats" in each for each in told["next"])
+    assert any("From one server to three" in each for each in told["next"])
+
+
 def test_it_provisions_a_bus_that_is_there(bus: TlsBus) -> None:
     to = ("--nats-url", bus.url, "--seed-file", str(bus.seed_file("operator")), "--ca-file", str(bus.ca_file), "--json")
     missing = run("provision", *to, "--dry-run")
@@ -143,7 +243,23 @@ def test_it_provisions_a_bus_that_is_there(bus: TlsBus) -> None:
     again = run("provision", *to, "--dry-run")
     assert (again.exit_code, json.loads(again.stdout)["ok"]) == (0, True)
     assert isinstance(run("provision", *to, "--replicas", "2").exception, Trouble)
-    assert isinstance(run("provision", *to, "--replicas", "3", "--wait", "1").exception, Trouble)
+    three = run("provision", *to, "--replicas", "3", "--wait", "1").exception
+    assert isinstance(three, Trouble)
+    assert "this bus is one server" in three.what
+
+
+def test_what_stays_as_it_was_set_by_hand_is_said_with_what_takes_it_back(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_left(
+        [
+            Provisioned("READINGS", "left as it is", ("max_age",), ("max_age",)),
+            Provisioned("KV_HISTORY", "as it should be"),
+            Provisioned("QUARANTINE", "updated", ("max_bytes",), ("max_msgs_per_subject",)),
+        ]
+    )
+    first, second = capsys.readouterr().err.splitlines()
+    assert "READINGS keeps more than is usual" in first
+    assert "placelibre retention READINGS --days 30" in first
+    assert "set it back with the tool that set it" in second
 
 
 def test_the_environment_names_the_bus_and_the_seed_of_a_service_is_told_from_the_operator_s(
@@ -182,8 +298,9 @@ def test_nothing_is_provisioned_that_would_lose_something() -> None:
 
     wanted = StreamConfig(name="READINGS", num_replicas=1, max_bytes=1000)
     refuse_loss(wanted, info(1, 1000))
-    with pytest.raises(ProvisioningFailed, match="has 3 copies and would have 1: say --replicas 3"):
+    with pytest.raises(ProvisioningFailed, match="has 3 copies and would have 1") as fewer:
         refuse_loss(wanted, info(3, 10))
+    assert "say --replicas 3" in fewer.value.remedy
     with pytest.raises(ProvisioningFailed, match="holds 1001 bytes and would be limited to 1000"):
         refuse_loss(wanted, info(1, 1001))
 
@@ -196,9 +313,24 @@ async def test_a_cluster_keeps_its_streams_while_a_node_is_down(tmp_path: Path) 
         for number in range(3):
             bus.start(number=number)
         to = ("--nats-url", bus.url, "--seed-file", str(bus.seed_file("operator")), "--ca-file", str(bus.ca_file))
-        made = await asyncio.to_thread(run, "provision", *to, "--replicas", "3", "--wait", "90", "--json")
+        alone = await asyncio.to_thread(run, "provision", *to, "--replicas", "1", "--wait", "90")
+        assert isinstance(alone.exception, Trouble)
+        assert "the only copy of everything" in alone.exception.what
+        async with bus.as_user("operator") as line:  # as a version before this one left it
+            async with asyncio.timeout(90):
+                while not await _is_provisioned_once(line):
+                    await asyncio.sleep(0.5)
+            [copies] = [each for each in await diagnosis.of_bus(line, now()) if each.subject == "copies"]
+            assert (copies.severity, "not kept by all 3 servers" in copies.what) == (Severity.WRONG, True)
+            assert "bus provision" in copies.remedy
+        made = await asyncio.to_thread(run, "provision", *to, "--wait", "90", "--json")
         assert made.exit_code == 0, made.output
+        rows = {each["name"]: each for each in json.loads(made.stdout)["done"]}
+        assert rows["READINGS"]["drift"] == rows["CHANGES/publisher-changes"]["drift"] == ["num_replicas"]
         async with bus.as_user("operator") as line:
+            drift = [each for each in await diagnosis.of_bus(line, now()) if "num_replicas" in each.what]
+            [copies] = [each for each in await diagnosis.of_bus(line, now()) if each.subject == "copies"]
+            assert (copies.severity, drift) == (Severity.OK, [])
             stored = await line.bucket("LIBRARIES").put("central", b"kept")
             born = (await line.jetstream.stream_info("READINGS")).created
         bus.kill(1)
