@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from pydantic import ValidationError
-
 from shared.contracts import subjects
-from shared.contracts.desk import FORMER, PERSON, SESSION, TRIES_OF, Session
+from shared.contracts.desk import FORMER, PERSON, SESSION, TRIES_OF
 from shared.contracts.devices import serial_token
 from shared.contracts.fediverse import TYPE
 from shared.contracts.push import OFFER, WISH
-from shared.contracts.readings import Configured, Pack
 
 
 class Share(Enum):
@@ -107,25 +104,23 @@ def of_library(library: str, accounts: Iterable[str]) -> list[Place]:
 def of_person(library: str, person: str) -> list[Place]:
     """Return every place of a person of a library's staff."""
 
-    def session(_: str, body: bytes) -> Share:
-        try:
-            return Share.WHOLE if Session.model_validate_json(body).person == person else Share.NONE
-        except ValidationError:  # a mark of one that has ended says nothing of whom
-            return Share.NONE
+    def session(_: str, body: bytes) -> Share:  # a mark of one that has ended says nothing of whom
+        return Share.WHOLE if _field(body, "person") == person else Share.NONE
 
     def by(_: str, body: bytes) -> Share:
         return Share.WHOLE if _field(body, "by") == person else Share.NONE
+
+    def said(_: str, body: bytes) -> Share:
+        return _of_pack(body, library, person)
 
     keys = [subjects.staff_key(library, what, person) for what in (PERSON, FORMER, TRIES_OF)]
     return [
         bucket(subjects.STAFF, *keys, f"{subjects.staff_key(library, TRIES_OF, person)}.*"),
         bucket(subjects.STAFF, subjects.staff_key(library, SESSION, "*"), judge=session),
         bucket(subjects.APPROVALS, f"{library}.*", judge=by),
-        Place(
-            subjects.READINGS,
-            (subjects.readings(subjects.partition_of(library)),),
-            lambda _, body: _of_pack(body, library, person),
-        ),
+        # A pack with a reading that this version cannot read was given up on: it stands in both.
+        Place(subjects.DEAD, (subjects.DEAD_LETTERS,), said),
+        Place(subjects.READINGS, (subjects.readings(subjects.partition_of(library)),), said),
     ]
 
 
@@ -136,7 +131,8 @@ def of_device(library: str, device: str, boxes: Iterable[tuple[str, str]]) -> li
     return [
         bucket(subjects.CLAIMS, key),
         *([Place(subjects.QUARANTINE, bodies, all_of_it)] if bodies else []),
-        Place(subjects.QUARANTINE, (subjects.quarantined(device),), all_of_it),
+        # Devices of other libraries may be called the same, and the subject does not say of which this one is.
+        Place(subjects.QUARANTINE, (subjects.quarantined(device),), lambda _, body: _of_quarantined(body, library)),
         bucket(subjects.DEVICES, key),  # last: it says which box it was
     ]
 
@@ -160,28 +156,29 @@ def of_log(subject: str, body: bytes, library: str) -> Share:
     """Tell how much of a message of the log is of a library."""
     if subject.startswith("readings."):
         return _of_pack(body, library, None)
-    try:
-        return Share.WHOLE if Configured.model_validate_json(body).library == library else Share.NONE
-    except ValidationError:
-        return Share.NONE
+    return Share.WHOLE if _field(body, "library") == library else Share.NONE
 
 
 def _of_pack(body: bytes, library: str, person: str | None) -> Share:
+    """Tell how much of a pack is of a library, or what a person of its staff has said.
+
+    It is looked at as JSON and not as a pack of ours: a newer version may have said what this one cannot read.
+    """
     if f'"{library}"'.encode() not in body:  # most of a partition is of others, and parsing is slow
         return Share.NONE
-    try:
-        pack = Pack.model_validate_json(body)
-    except ValidationError:
-        return Share.NONE
-    if not pack.readings:
-        is_ours = pack.forget is not None and pack.forget.library == library
-        return Share.WHOLE if is_ours and pack.forget and person in {None, pack.forget.person} else Share.NONE
-    meant = sum(
-        each.library == library and (person is None or getattr(each, "by", "") == person) for each in pack.readings
-    )
+    pack = _fields(body)
+    readings, forget = pack.get("readings"), pack.get("forget")
+    if not isinstance(readings, list) or not readings:
+        is_meant = _is_said_of(forget, library) and (person is None or _is_said_of(forget, person, "person"))
+        return Share.WHOLE if is_meant else Share.NONE
+    meant = sum(_is_said_of(each, library) and (person is None or _is_said_of(each, person, "by")) for each in readings)
     if meant == 0:
         return Share.NONE
-    return Share.WHOLE if meant == len(pack.readings) else Share.SHARED
+    return Share.WHOLE if meant == len(readings) else Share.SHARED
+
+
+def _is_said_of(item: object, name: str, field: str = "library") -> bool:
+    return isinstance(item, dict) and item.get(field) == name
 
 
 def _of_json(body: bytes, library: str) -> Share:
@@ -192,7 +189,13 @@ def _of_json(body: bytes, library: str) -> Share:
 
 
 def _of_quarantined(body: bytes, library: str) -> Share:
-    """Tell whether all that could not be read of a request named a library; bodies are kept as they came."""
+    """Tell whether what could not be read of a request is a library's: its sender's, and all that was sent named it.
+
+    Bodies are kept as they came. Those of before 0.2 do not say whose the sender was.
+    """
+    sender = _field(body, "library")
+    if sender == library:
+        return Share.WHOLE
     items = _field(body, "items")
     if not isinstance(items, list) or not items:
         return Share.NONE
@@ -205,20 +208,25 @@ def _of_quarantined(body: bytes, library: str) -> Share:
         named += f'"{library}"'.encode() in raw
     if named == 0:
         return Share.NONE
-    return Share.WHOLE if named == len(items) else Share.SHARED
+    return Share.WHOLE if named == len(items) and not sender else Share.SHARED
 
 
 def _field(body: bytes, name: str) -> object:
+    return _fields(body).get(name)
+
+
+def _fields(body: bytes) -> dict[str, object]:
     try:
         value = json.loads(body)
     except ValueError:
-        return None
-    return value.get(name) if isinstance(value, dict) else None
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 KEPT: Final = (
     (subjects.AUDIT, "the trail of who did this; it ends by its age, and nobody takes anything out of it"),
     (subjects.POSITIONS, "how far a source was read, by the source's name; it ends 90 days after it was last read"),
     (subjects.SESSIONS, "log-ins of accounts, by the account's name; they end 90 days after they were last used"),
+    (subjects.AUDITOR, "the last comparison names libraries, gates and devices; the next one is written over it"),
 )
 """What a purge leaves, and why."""

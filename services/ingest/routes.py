@@ -147,7 +147,8 @@ async def store_or_refuse(
     try:
         if faults:
             device = sender.key.device if sender.key else sender.key_id
-            await quarantine(bus, faults, device, received_at, door.settings.store_timeout_s)
+            library = sender.library.id if sender.library else ""
+            await quarantine(bus, faults, library, device, received_at, door.settings.store_timeout_s)
         await store(bus, accepted, received_at, door.settings.store_timeout_s)
     except BusFull:
         return come_back("bus-full", RETRY_AFTER_FULL_S)

@@ -59,11 +59,17 @@ async def _publish(bus: Bus, messages: list[tuple[str, bytes, dict[str, str]]], 
         await bus.publish_together(messages, timeout_s=timeout_s)
 
 
-async def quarantine(bus: Bus, faults: list[Fault], device: str, received_at: datetime, timeout_s: float) -> None:
-    """Keep what could not be stored as readings, with the reasons. Raises BusUnavailable, BusFull."""
+async def quarantine(
+    bus: Bus, faults: list[Fault], library: str, device: str, received_at: datetime, timeout_s: float
+) -> None:
+    """Keep what could not be stored as readings, with the reasons; `library` is the sender's, empty where it has many.
+
+    Raises BusUnavailable, BusFull.
+    """
     body = to_json(
         {
             "received_at": received_at,
+            "library": library,  # the subject does not say it, and devices of two libraries may have one name
             "device": device,
             "items": [
                 {"index": each.index, "code": each.code, "reason": each.reason, "raw": b64encode(each.raw).decode()}

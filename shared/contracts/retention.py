@@ -39,7 +39,9 @@ PERSONAL: Final[dict[str, Personal]] = {
     subjects.DEVICE_BODIES: Personal("what devices send before it is stripped; in memory alone"),
     subjects.CHANGES: NOTHING,
     subjects.POSTS: NOTHING,
-    subjects.DEAD: NOTHING,
+    subjects.DEAD: Personal(
+        "ids of staff and their notes, in readings that could not be applied", "`placelibre purge person`"
+    ),
     subjects.AUDIT: Personal(
         "ids of staff and log-in names of operators at administrative acts", "nothing but its age: it is append-only"
     ),

@@ -133,6 +133,14 @@ class Seen:
         if person:
             self.devices.setdefault(person, SeenDevice()).add(reading)
 
+    def forget_person(self, person: str) -> None:
+        """Forget under which ids a person has said something; each stays known of the device that it came from.
+
+        No double comes in by that: whoever is forgotten is signed in nowhere, and what a tablet says once more in
+        somebody else's name is a double of its own.
+        """
+        self.devices.pop(_name_of(person), None)
+
     def forget_before_horizon(self, now: datetime) -> None:
         """Drop what is past the horizon, and devices of which nothing is left."""
         for device in self.devices.values():
@@ -147,5 +155,9 @@ def _person_of(reading: Reading) -> str:
     of a reading is known on whichever tablet. No device is called like that.
     """
     if isinstance(reading, Remark) and reading.by and reading.sequence is None:
-        return f"by/{reading.by}"
+        return _name_of(reading.by)
     return ""
+
+
+def _name_of(person: str) -> str:
+    return f"by/{person}"

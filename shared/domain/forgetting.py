@@ -11,6 +11,7 @@ from shared.domain.reading import Remark
 
 def forget_person(state: LibraryState, person: str) -> None:
     """Take a person's id off everything that is remembered of a library. No figure changes."""
+    state.seen.forget_person(person)
     acts = state.acts
     acts.readings = [replace(each, by="") if each.by == person else each for each in acts.readings]
     acts.undone = {name: TakenBack(word.at, "") if word.by == person else word for name, word in acts.undone.items()}

@@ -75,6 +75,32 @@ def test_a_person_s_id_is_nowhere_in_the_state_and_every_figure_as_it_was() -> N
     assert each.partitions[NUMBER].forgotten == 5
 
 
+def test_what_a_forgotten_person_said_stays_a_double_on_the_tablet_it_came_from() -> None:
+    each = taught()
+    kept = each.kept("branch")
+    assert kept is not None
+    assert b'/ab"' in _written(each)  # what they said is known of them, too, whichever tablet says it again
+    each.apply(subjects.readings(NUMBER), forget("ab"), 5)
+    assert b'/ab"' not in _written(each)
+    applied = kept.state.totals.applied
+    each.apply(subjects.readings(NUMBER), pack(1, kind="head_count", people=30, by="cd", note="seen"), 6)
+    assert (kept.state.totals.applied, kept.state.totals.duplicates) == (applied, 1)
+
+
+def test_a_person_is_forgotten_in_what_waits_for_its_library_too() -> None:
+    each = fold()
+    each.apply(subjects.readings(NUMBER), pack(1, kind="head_count", people=30, by="ab", note="seen"), 1)
+    each.apply(subjects.readings(NUMBER), pack(2, kind="head_count", people=31, by="cd"), 2)
+    assert b'"ab"' in _written(each)
+    each.apply(subjects.readings(NUMBER), forget("ab"), 3)
+    assert b'"ab"' not in _written(each)
+    assert b'"cd"' in _written(each)
+    each.apply(subjects.configured(NUMBER), configured(), 4)
+    kept = each.kept("branch")
+    assert kept is not None
+    assert kept.state.totals.applied == 2
+
+
 def test_a_library_in_force_is_not_forgotten_and_one_that_is_gone_is_wholly() -> None:
     each = taught()
     each.apply(subjects.readings(NUMBER), forget(), 5)
