@@ -32,12 +32,14 @@ from shared.contracts.status import PublicStatus
 from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import wait_s
-from shared.runtime.provision import CENTRE, ProvisioningFailed, Wanted, provision
+from shared.runtime.provision import CENTRE, ProvisioningFailed, Wanted, copies_on, provision
 from shared.runtime.provision_leaf import BRANCH
 
 METRICS_TIMEOUT_S: Final = 5.0
 SECOND_LOOK_S: Final = 3.0
 """A pull of the publisher waits for two seconds at the most before it comes again."""
+COPIES: Final = "num_replicas"
+"""The setting's name at the bus."""
 LIBRARIES_MAX: Final = 1000
 """More are not looked at one by one; the aggregator's metrics count them by state."""
 
@@ -118,13 +120,21 @@ async def states_of(bus: Bus, names: Iterable[str]) -> dict[str, LeafState]:
 
 
 async def _drift(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
-    for each in await provision(bus, is_dry=True, wanted=wanted):
+    copies = copies_on(bus) if wanted is CENTRE else 1
+    found = await provision(bus, replicas=copies, is_dry=True, wanted=wanted)
+    if copies > 1:
+        yield judgement.of_copies(sum(COPIES in each.drift for each in found), len(found), copies)
+    for each in found:
+        other = tuple(setting for setting in each.drift if setting != COPIES)
         if each.action == "missing":
             remedy = "`placelibre up` makes it at its start; in a cluster run the provisioning job again"
             yield wrong(each.name, "is missing", "what belongs in it cannot be stored", remedy)
-        elif each.action == "differs":
+        elif each.left:
+            remedy = "`placelibre retention` takes out what is older than is usual; other settings are set back by hand"
+            yield look(each.name, f"keeps more than is usual: {', '.join(each.left)}", "it was set by hand", remedy)
+        elif other:
             remedy = "`placelibre up` puts it right at its start; in a cluster run the provisioning job again"
-            what = f"differs in {', '.join(each.drift)}"
+            what = f"differs in {', '.join(other)}"
             yield look(each.name, what, "somebody has changed it by hand, or it is of another version", remedy)
 
 

@@ -108,7 +108,10 @@ async def _of_bus(address: BusAddress, branch: str) -> list[Finding]:
         async with operator_bus(address) as bus:
             return await (diagnosis.of_branch(bus, branch) if branch else diagnosis.of_bus(bus, now()))
     except Trouble as trouble:
-        meaning = "services keep what they have, readings are refused with 503, and statuses expire"
+        meaning = (
+            "nothing on it was looked at; if the services cannot reach it either, readings are refused with 503 and"
+            " statuses expire, and what follows tells"
+        )
         return [wrong("bus", trouble.what, meaning, trouble.remedy)]
 
 
