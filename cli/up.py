@@ -26,6 +26,7 @@ from cli.leaf_bus import LEAF_PORT, LeafGate, LeafListener, LeafRemote, Register
 from cli.mqtt_users import MqttUsers, listener_users
 from cli.operator_audit import note_provisioned
 from cli.probe import UNVERIFIED, what_is_missing
+from cli.provisioning import tell_left
 from cli.service_manager import ServiceManager
 from cli.terminal import OUT, Trouble, command_app, examples, say, warn
 from services.publisher import channels
@@ -405,11 +406,12 @@ class _House:
                     return
                 made = await provision(bus)
                 await note_provisioned(bus, made)
+                tell_left(made)
                 changes = await plan(bus, libraries, is_pruned=False)
                 await carry_out(bus, changes)
         except ProvisioningFailed as error:
             remedy = f"if the folder is of an older version, start with another --data; see {self._folder.path}"
-            raise Trouble(f"the bus's streams cannot be made: {error}", remedy) from error
+            raise Trouble(f"the bus's streams cannot be made: {error}", error.remedy or remedy) from error
         except BusFull as error:
             remedy = "make room on the disk, or start with another --data"
             raise Trouble(f"the bus is full: {error}", remedy) from error
