@@ -32,6 +32,7 @@ class Mutant:
 
 
 FAULTS: Final = ("FAULT_TESTS",)
+SLOW: Final = ("SLOW_TESTS",)
 AGGREGATOR: Final = "tests/services/test_aggregator.py"
 DESK: Final = "tests/services/test_desk_routes.py"
 INGEST: Final = "tests/services/test_ingest.py"
@@ -311,7 +312,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         (
             Edit(
                 "shared/contracts/audit.py",
-                "        elif each.entry.before != hash_of(before.body):\n",
+                "        elif each.link.before != hash_of(before.body):\n",
                 "        elif False:\n",
             ),
         ),
@@ -329,6 +330,72 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
             ),
         ),
         ("tests/services/test_auditor.py::test_a_flipped_count_in_a_checkpoint_shows_until_somebody_accepts_it",),
+    ),
+    Mutant(
+        "two-books",
+        "a bus put back does not forget, together with its book, what it has lost",
+        "the book on the bus alone",
+        (
+            Edit(
+                "services/auditor/book.py",
+                "        if name not in pages or page.last > pages[name].last:\n",
+                "        if name not in pages:\n",
+            ),
+        ),
+        (
+            "tests/services/test_auditor_book.py::test_a_bus_put_back_with_its_own_book_is_found_out_by_the_copy_beside_it",
+        ),
+    ),
+    Mutant(
+        "export-order",
+        "a backup holds no effect of what it does not hold",
+        "the log copied first",
+        (
+            Edit(
+                "services/auditor/export.py",
+                "    return (*FIRST, *between, *LAST)\n",
+                "    return (*LAST, *between, *FIRST)\n",
+            ),
+        ),
+        ("tests/services/test_backup.py::test_what_is_derived_is_copied_before_what_it_is_derived_from",),
+    ),
+    Mutant(
+        "forgotten-twice",
+        "what is purged is in neither checkpoint",
+        "the newest one written anew alone",
+        (
+            Edit(
+                "services/aggregator/checkpoint.py",
+                "            await self._write(partition, self.cleared.get(partition.number, 0))\n"
+                "            await self._clear_what_is_over(partition)\n"
+                "            await self._write(partition, partition.forgotten)\n",
+                "            await self._write(partition, partition.forgotten)\n",
+            ),
+        ),
+        (
+            "tests/services/test_forgotten_slots.py::test_one_save_after_something_is_forgotten_leaves_no_slot_that_has_it",
+        ),
+    ),
+    Mutant(
+        "refused-loss",
+        "provisioning takes away no copy of what a stream holds",
+        "whatever is asked for is done",
+        (
+            Edit(
+                "shared/runtime/provision.py",
+                "    refuse_loss(wanted, info)\n    await bus",
+                "    await bus",
+            ),
+        ),
+        ("tests/services/test_bus_folder.py::test_a_cluster_keeps_its_streams_while_a_node_is_down",),
+        SLOW,
+    ),
+    Mutant(
+        "newer-version",
+        "what a newer version adds to what is stored does not stop an older one",
+        "held to the letter",
+        (Edit("shared/contracts/stored.py", 'extra="ignore"', 'extra="forbid"'),),
+        ("tests/contracts/test_golden_samples.py::test_what_a_newer_version_adds_does_not_stop_this_one",),
     ),
     Mutant(
         "stuck-listeners",
