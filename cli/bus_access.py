@@ -69,7 +69,8 @@ def bus_address(
     if addresses is None:
         raise Trouble(
             f"no `placelibre up` is running on {data.path}",
-            "start it, or name the bus with --nats-url and --seed-file",
+            "name the folder of the one that runs with --data (or PLACELIBRE_DATA), or its bus with --nats-url and"
+            " --seed-file; if none does: `placelibre up`",
         )
     return BusAddress(addresses.nats, seed_file or data.seed_file("operator"), ca_file)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from pwd import getpwuid
 from secrets import token_urlsafe
 from typing import Annotated, Final
 
@@ -18,7 +20,12 @@ from cli.terminal import Trouble
 from shared.contracts.configuration import SIMULATION_KEY_ID
 
 DATA: Final = Path(".placelibre")
-DataOption = Annotated[Path, typer.Option("--data", help="The folder of `placelibre up`.", file_okay=False)]
+NOT_IN_A_DRILL: Final = ("ingest", "publisher")
+"""The services that reach out: sources are fetched by the one, everything that is said is said by the other."""
+DataOption = Annotated[
+    Path,
+    typer.Option("--data", envvar="PLACELIBRE_DATA", help="The folder of `placelibre up`.", file_okay=False),
+]
 
 
 class Addresses(BaseModel):
@@ -28,7 +35,7 @@ class Addresses(BaseModel):
 
     pid: int
     nats: str
-    ingest: str
+    ingest: str = ""
     ingest_certificate: str = ""
     """The file with the certificate that ingest shows; empty where it serves plain HTTP."""
     api: str = ""
@@ -40,6 +47,8 @@ class Addresses(BaseModel):
     """The bus's own figures."""
     leaf: str = ""
     """The name of the branch that runs here; empty at the centre."""
+    is_drill: bool = False
+    """Whether only what shows a backup runs: neither ingest nor the publisher."""
 
     def of_services(self) -> dict[str, str]:
         """Return the addresses of the services that run, by name, in the order of the road."""
@@ -78,8 +87,9 @@ class DataFolder:
         The kernel keeps the lock and lets go of it when its holder ends, however that happens: there is no stale one.
 
         Raises:
-            Trouble: another process holds it, or it cannot be written.
+            Trouble: another process holds it, it is another user's, or it cannot be written.
         """
+        self._refuse_another_owner()
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             self.path.chmod(0o700)
@@ -101,6 +111,23 @@ class DataFolder:
             self._addresses_file.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
+
+    def _refuse_another_owner(self) -> None:
+        """Keep root from leaving files in a folder whose service could not read them afterwards. Raises Trouble."""
+        try:
+            owner = self.path.stat().st_uid
+        except OSError:
+            return  # it is made, or the attempt to says what is wrong
+        if os.geteuid() != 0 or owner == 0:
+            return
+        try:
+            name = getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise Trouble(
+            f"{self.path} belongs to {name}, and what root writes there {name} cannot read",
+            f"run it as its owner: sudo -u {shlex.quote(name)} and the same again",
+        )
 
     def write_addresses(self, addresses: Addresses) -> None:
         """Tell the other commands where everything listens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from math import nan
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import ValidationError
 
 from cli import judgement, service_figures
 from cli.gates.sight import sight
-from cli.judgement import Finding, look, ok, wrong
+from cli.judgement import Finding, Severity, look, ok, wrong
 from cli.probe import UNVERIFIED, what_is_missing
 from cli.service_figures import Figures
 from cli.service_list import Service
@@ -44,13 +45,16 @@ LIBRARIES_MAX: Final = 1000
 """More are not looked at one by one; the aggregator's metrics count them by state."""
 
 
-async def of_bus(bus: Bus, here: datetime) -> list[Finding]:
-    """Return what the bus tells of streams, durables, clocks, dead letters and libraries; `here` is our own time."""
+async def of_bus(bus: Bus, here: datetime, without: Sequence[str] = ()) -> list[Finding]:
+    """Return what the bus tells of streams, durables, clocks, dead letters and libraries.
+
+    `here` is our own time; `without` are services that are not to run, so that nobody takes what waits for them.
+    """
     findings: list[Finding] = [ok("bus", "answers")]
     try:
         findings += [each async for each in _drift(bus, CENTRE)]
         findings += [each async for each in _streams(bus, CENTRE)]
-        findings += [each async for each in _durables(bus, CENTRE)]
+        findings += [each async for each in _durables(bus, CENTRE, without)]
         findings += [each async for each in _compared(bus, here)]
         findings += _certificate(bus, here)
         findings += await _clocks(bus, here)
@@ -155,8 +159,10 @@ async def _streams(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
             yield judgement.of_quarantine(sum(n for each, n in counts.items() if not each.startswith(f"{of_devices}.")))
 
 
-async def _durables(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
+async def _durables(bus: Bus, wanted: Wanted, without: Sequence[str] = ()) -> AsyncIterator[Finding]:
     for durable in wanted.durables:
+        if durable.name.partition("-")[0] in without:
+            continue
         try:
             info = await bus.jetstream.consumer_info(durable.stream, durable.name)
         except NotFoundError:
@@ -327,8 +333,22 @@ def _of_metrics(name: str, metrics: str, figures: Figures, here: datetime, expir
 
 def of_disk(folder: Path) -> Finding:
     """Judge the disk that a folder is on, whether it exists yet or not."""
+    return judgement.of_disk(_free_bytes(folder))
+
+
+def of_exports_disk(folder: Path) -> Finding:
+    """Judge the disk of the nightly exports, which the bus may share."""
+    found = judgement.of_disk(_free_bytes(folder))
+    if found.severity is Severity.OK:
+        return replace(found, subject="disk of the exports")
+    meaning = "with 256 MiB left no export is written; a bus on the same disk stops storing when it is full"
+    remedy = "make room, keep fewer (PLACELIBRE_EXPORT_KEEP), or put them on another disk"
+    return replace(found, subject="disk of the exports", meaning=meaning, remedy=remedy)
+
+
+def _free_bytes(folder: Path) -> int:
     existing = next(each for each in (folder, *folder.parents) if each.exists())
-    return judgement.of_disk(shutil.disk_usage(existing).free)
+    return shutil.disk_usage(existing).free
 
 
 _WITHOUT: Final = {

@@ -100,7 +100,8 @@ def restore_backup(
             _refuse_readers((str(error),))
         except (RestoreFailed, ExportDamaged) as error:
             raise Trouble(f"it was not restored: {error}", "see the bus's log; then run this again") from error
-    _tell(path, manifest, remarks, as_json=as_json, is_dry=False)
+    where = str(data_folder.path) if nats_url is None else f"the bus at {nats_url}"
+    _tell(path, manifest, remarks, as_json=as_json, is_dry=False, where=where)
 
 
 def _chosen(folder: Path, at: str) -> Path:
@@ -163,13 +164,14 @@ def _ask(found: Found, *, is_replaced: bool, is_sure: bool) -> None:
         raise Trouble("nothing was done", f"type `{WORD}` if you mean it")
 
 
-def _tell(path: Path, manifest: Manifest, remarks: list[str], *, as_json: bool, is_dry: bool) -> None:
+def _tell(path: Path, manifest: Manifest, remarks: list[str], *, as_json: bool, is_dry: bool, where: str = "") -> None:
     if as_json:
         say_json(
             {
                 "path": str(path),
                 "of": manifest.begun_at.isoformat(),
                 "restored": not is_dry,
+                "into": where,
                 "streams": {each.name: each.messages for each in manifest.streams},
                 "remarks": remarks,
             }
@@ -183,6 +185,7 @@ def _tell(path: Path, manifest: Manifest, remarks: list[str], *, as_json: bool, 
     if is_dry:
         say(f"{path} is whole and as it was written; nothing was touched.")
         return
-    say(f"Restored as of {manifest.begun_at:%Y-%m-%d %H:%M:%S} UTC. Start the services now (`placelibre up`).")
+    say(f"Restored into {where}, as of {manifest.begun_at:%Y-%m-%d %H:%M:%S} UTC.")
+    say("Start the services now; where `placelibre up` runs them all, that.")
     say("What came later is not there: devices that keep their counts send them again, the others' are lost.")
     say("What was posted after the backup is not known here; look at the accounts, and at `placelibre posts`.")

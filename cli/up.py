@@ -7,8 +7,8 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,7 +21,7 @@ from cli.bus_access import BusAddress, operator_bus
 from cli.bus_server import BusServer, BusServerFailed, MqttListener, is_listening, nats_server, tail
 from cli.check import LIBRARIES_FILE, good_libraries_or_trouble
 from cli.children import Children, Program, this_command
-from cli.data_folder import DATA, Addresses, DataFolder, DataOption, sha256_of_secret
+from cli.data_folder import DATA, NOT_IN_A_DRILL, Addresses, DataFolder, DataOption, sha256_of_secret
 from cli.leaf_bus import LEAF_PORT, LeafGate, LeafListener, LeafRemote, Register, host_and_port, read_key
 from cli.mqtt_users import MqttUsers, listener_users
 from cli.operator_audit import note_provisioned
@@ -98,6 +98,7 @@ EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104
         "placelibre up --port 8080 --nats-port 4333",
         "placelibre up --ingest-host 0.0.0.0 --ingest-certificate chain.pem --ingest-key key.pem",
         "placelibre up --leaf-key east.leaf",
+        "placelibre up --data /tmp/drill --drill",
     )
 )
 def up(
@@ -160,6 +161,14 @@ def up(
         typer.Option("--simulate/--no-simulate", help="Play simulated days; left out: if a library has such a clock."),
     ] = None,
     speed: Annotated[float, typer.Option(min=1, max=3600, help="Simulated seconds per second.")] = 60,
+    drill: Annotated[
+        bool,
+        typer.Option(
+            "--drill",
+            help="Look at a backup that was put back: neither ingest nor the publisher runs, nothing is fetched, and"
+            " nothing leaves. The libraries are those of the backup; ports that are not given are free ones.",
+        ),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Log at debug level, and say what starts.")] = False,
 ) -> None:
     """Run all of Placelibre on this machine.
@@ -177,6 +186,10 @@ def up(
         _ingest_certificate(ingest_host, ingest_certificate, ingest_key),
     )
     folder = DataFolder(data.absolute())
+    if drill:
+        _refuse_what_a_drill_has_not(context)
+        _run_drill(folder, _with_free_ports(context, ports), is_verbose=verbose)
+        return
     mqtt = _mqtt_listener(mqtt_host, mqtt_port or MQTT_PORT, mqtt_certificate, mqtt_key)
     if leaf_of or leaf_key is not None:
         centre = _centre(leaf_of, leaf_key)
@@ -222,10 +235,12 @@ class _House:
         gate: LeafGate | None = None,
         *,
         is_open_to_leaves: bool = False,
+        is_drill: bool = False,
         is_verbose: bool,
     ) -> None:
         self._folder = folder
         self._ports = ports
+        self._is_drill = is_drill
         self._is_verbose = is_verbose
         self._children = Children(say=_tell, hear=_hear)
         self._service_manager = ServiceManager.of(inherited_environment())
@@ -243,6 +258,7 @@ class _House:
             nats=self._bus.url,
             monitor=f"http://{HOST}:{ports.nats_monitor_port}",
             leaf=bus.centre.key.leaf if bus.centre else "",
+            is_drill=is_drill,
             ingest_certificate=str(ports.ingest_certificate.certificate) if ports.ingest_certificate else "",
             **{name: self._address_of(name) for name in self._services},
         )
@@ -251,6 +267,8 @@ class _House:
     def _services(self) -> tuple[str, ...]:
         if self._is_branch:
             return ("ingest",)
+        if self._is_drill:
+            return tuple(name for name in _SERVICES if name not in NOT_IN_A_DRILL)
         return (*_SERVICES, "carrier") if self._is_open_to_leaves else _SERVICES
 
     def _address_of(self, service: str) -> str:
@@ -309,6 +327,8 @@ class _House:
         if not self._children.is_stopping:
             if self._is_branch:
                 _show_branch(self._addresses, self._folder)
+            elif self._is_drill:
+                _show_drill(self._addresses, self._folder)
             else:
                 _show_where(self._addresses, self._folder, is_simulated=is_simulated)
             self._service_manager.ready(f"the page is on {self._addresses.api or self._addresses.ingest}")
@@ -407,6 +427,10 @@ class _House:
                 made = await provision(bus)
                 await note_provisioned(bus, made)
                 tell_left(made)
+                if self._is_drill:
+                    if not await bus.bucket(subjects.LIBRARIES).keys():
+                        _tell(f"no library is configured in {self._folder.path}: was a backup put back there?")
+                    return
                 changes = await plan(bus, libraries, is_pruned=False)
                 await carry_out(bus, changes)
         except ProvisioningFailed as error:
@@ -450,6 +474,9 @@ class _House:
                 "PYTHONUNBUFFERED": "1",  # a post is on the terminal when it is made
             }
         )
+        if self._is_drill:
+            # Exports of a drill must not push real ones out of their folder, nor its traces mix with real ones.
+            environment |= {"PLACELIBRE_EXPORT_DIR": str(self._folder.exports), "PLACELIBRE_OTLP_ENDPOINT": ""}
         if self._is_verbose:
             environment["PLACELIBRE_LOG_LEVEL"] = "debug"
         if name == "carrier" and self._gate is not None:
@@ -560,10 +587,15 @@ def _centre(address: str, key_file: Path | None) -> LeafRemote:
     return LeafRemote(key, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
 
 
+def _given(context: typer.Context) -> set[str]:
+    """Return the names of the options that stand on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
 def _refuse_what_a_branch_has_not(context: typer.Context) -> None:
     """Refuse what would not be done at a branch; say of what is merely without use that it is."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    given = {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+    given = _given(context)
     if "simulate" in given and context.params["simulate"]:
         raise Trouble("a branch plays no simulated days", "leave --simulate out; the centre does")
     if "leaf_port" in given:
@@ -594,6 +626,43 @@ def _run_branch(
             centre=centre,
         )
         house = _House(folder, ports, bus, mqtt, is_verbose=is_verbose)
+        with house.stopped_at_the_end():
+            house.start(())
+            house.wait_until_ready()
+            house.run(is_simulated=False)
+
+
+def _refuse_what_a_drill_has_not(context: typer.Context) -> None:
+    """Refuse what asks for the opposite of a drill, and say of what is merely without use that it is."""
+    given = _given(context)
+    asked = given & {"leaf_of", "leaf_key", "leaf_port", "mqtt_port", "ingest_host"}
+    if context.params["simulate"]:
+        asked.add("simulate")
+    if asked:
+        options = ", ".join(sorted(f"--{name.replace('_', '-')}" for name in asked))
+        raise Trouble("a drill takes nothing in", f"leave {options} out, or --drill")
+    if "config" in given:
+        warn("--config: of no use in a drill; the libraries are those of the backup")
+
+
+def _with_free_ports(context: typer.Context, ports: Ports) -> Ports:
+    """Give a drill ports of its own: the real house may run on the same machine."""
+    given = _given(context)
+    with ExitStack() as held:  # all at once, so that no two are the same
+        free = {}
+        for name in ALWAYS_TAKEN:
+            if name not in given:
+                probe = held.enter_context(socket.socket())
+                probe.bind((HOST, 0))
+                free[name] = probe.getsockname()[1]
+    return replace(ports, **free)
+
+
+def _run_drill(folder: DataFolder, ports: Ports, *, is_verbose: bool) -> None:
+    with folder.held():
+        _refuse_taken_ports(ports)
+        bus = BusServer(folder.bus_home, ports.nats_port, ports.nats_monitor_port)
+        house = _House(folder, ports, bus, MqttListener(MQTT_PORT, HOST), is_drill=True, is_verbose=is_verbose)
         with house.stopped_at_the_end():
             house.start(())
             house.wait_until_ready()
@@ -644,6 +713,18 @@ def _show_branch(addresses: Addresses, folder: DataFolder) -> None:
     ]
     title = f"Placelibre is running: branch {addresses.leaf}"
     OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title=title, expand=False))
+
+
+def _show_drill(addresses: Addresses, folder: DataFolder) -> None:
+    lines = [
+        f"page      {addresses.api}/",
+        f"logs      {folder.logs}/",
+        "stop      Ctrl-C; then remove the folder",
+        "Nothing is taken in, fetched, posted or sent: neither ingest nor the publisher runs.",
+        "So what is shown is as old as the backup, and says so.",
+    ]
+    OUT.print(Panel(Text("\n".join(lines), overflow="fold"), title="Placelibre is running: drill", expand=False))
+    say(f"Look it over: `placelibre doctor --data {folder.path}`, `placelibre reconcile --data {folder.path}`\n")
 
 
 def _show_where(addresses: Addresses, folder: DataFolder, *, is_simulated: bool) -> None:

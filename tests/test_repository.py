@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
+import typer.main
 
+from cli.command_line import app
 from cli.reference import FOLDER, references
 from services.aggregator.settings import Settings as AggregatorSettings
 from services.api.settings import ApiSettings
@@ -70,8 +74,20 @@ def test_the_readme_s_kinds_are_all_that_staff_can_send() -> None:
     assert named == STAFF_KINDS
 
 
+def variables_of(command: Any) -> Iterator[str]:
+    """Yield the variables from which options of a command, and of those below it, may come."""
+    for each in command.params:
+        if isinstance(each.envvar, str):
+            yield each.envvar
+    if hasattr(command, "list_commands"):
+        context = command.make_context(command.name, [], resilient_parsing=True)
+        for name in command.list_commands(context):
+            yield from variables_of(command.get_command(context, name))
+
+
 def test_every_setting_named_anywhere_exists() -> None:
     known = {f"PLACELIBRE_{name.upper()}" for settings in SETTINGS for name in settings.model_fields}
+    known |= set(variables_of(typer.main.get_command(app)))
     for path in tracked(".py", ".md", ".yml", ".yaml", "Makefile", "Dockerfile"):
         for name in re.findall(r"PLACELIBRE_[A-Z0-9_]*[A-Z0-9]", path.read_text(encoding="utf-8")):
             assert name in known, f"{path.relative_to(ROOT)}: {name}"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.data_folder import Addresses, DataFolder
+from cli.terminal import Trouble
 
 
 def test_who_runs_is_found_through_a_lock_that_can_only_be_read(
@@ -29,3 +30,15 @@ def test_who_runs_is_found_through_a_lock_that_can_only_be_read(
         assert found is not None
         assert found.pid == os.getpid()
     assert folder.addresses() is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can write where it should not")
+def test_root_leaves_no_files_in_the_folder_of_a_service(tmp_path: Path) -> None:
+    """`restore` typed as root into the folder of a unit: afterwards the unit could not read its own bus."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    with pytest.raises(Trouble, match="belongs to nobody") as refused, DataFolder(folder).held():
+        pass
+    assert "sudo -u nobody" in refused.value.remedy
+    assert list(folder.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -22,7 +23,7 @@ from shared.contracts.readings import Tick
 from shared.contracts.status import PublicStatus
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LIBRARY = """\
@@ -194,13 +195,14 @@ async def test_a_healthy_bus_is_well_and_drift_and_dead_letters_are_found(operat
     }
 
 
-def doctor(*arguments: str) -> tuple[int, dict[str, Any], str]:
+def doctor(*arguments: str, **environment: str) -> tuple[int, dict[str, Any], str]:
     result = subprocess.run(
         [sys.executable, "-m", "cli.main", "doctor", "--json", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **environment},
     )
     return result.returncode, json.loads(result.stdout), result.stderr
 
@@ -222,3 +224,40 @@ def test_a_bus_that_is_away_is_a_finding(tmp_path: Path, bus_server: BusServer) 
     assert code == 1
     first = report["findings"][0]
     assert (first["subject"], first["severity"]) == ("bus", "wrong")
+
+
+def test_asked_for_a_bus_alone_it_says_that_no_service_was_looked_at(tmp_path: Path, bus_server: BusServer) -> None:
+    """An operator in a container has the bus's address in his environment, and must not take this for "all is well"."""
+    to_the_bus = {
+        "PLACELIBRE_NATS_URL": bus_server.url,
+        "PLACELIBRE_NATS_SEED_FILE": str(bus_server.seed_file("operator")),
+    }
+    _, report, _ = doctor("--data", str(tmp_path), **to_the_bus)
+    [found] = [each for each in report["findings"] if each["subject"] == "services"]
+    assert found["severity"] == "look"
+    assert "PLACELIBRE_SERVICES" in found["remedy"]
+
+
+def test_the_services_the_prometheus_and_the_exports_of_its_environment_are_looked_at(
+    tmp_path: Path, bus_server: BusServer
+) -> None:
+    _, report, _ = doctor(
+        *("--data", str(tmp_path)),
+        PLACELIBRE_NATS_URL=bus_server.url,
+        PLACELIBRE_NATS_SEED_FILE=str(bus_server.seed_file("operator")),
+        PLACELIBRE_SERVICES=f"http://127.0.0.1:{free_port()},publisher=http://127.0.0.1:{free_port()}".replace(
+            "http", "api=http", 1
+        ),
+        PLACELIBRE_PROMETHEUS=f"http://127.0.0.1:{free_port()}",
+        PLACELIBRE_EXPORT_DIR=str(tmp_path),
+    )
+    found = {each["subject"]: each["severity"] for each in report["findings"]}
+    assert found["service api"] == found["service publisher"] == found["prometheus"] == "wrong"
+    assert "disk of the exports" in found
+    assert "services" not in found
+
+
+def test_the_folder_can_come_from_the_environment(tmp_path: Path) -> None:
+    code, report, _ = doctor(PLACELIBRE_DATA=str(tmp_path / "never-used"))
+    assert code == 1
+    assert str(tmp_path / "never-used") in report["findings"][0]["what"]
