@@ -551,6 +551,7 @@ async def test_an_edit_of_what_is_not_there_is_gone_and_what_is_made_anew_is_fou
     assert found.remote_id == fake.posts[0].id
 
 
+@pytest.mark.slow
 async def test_a_live_post_made_anew_whose_answer_is_lost_is_one_post(net: tuple[Bench, FakeMastodon]) -> None:
     bench, fake = net
     intent = bench.intent(2, situation=OPEN, ago=2 * UNTRUE_AFTER)

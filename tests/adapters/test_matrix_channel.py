@@ -260,6 +260,7 @@ async def test_twins_of_another_device_are_found(own: Own) -> None:
     assert isinstance(await own.bench.channel().look_up(own.bench.intent(9)), NotFound)
 
 
+@pytest.mark.slow
 async def test_a_post_is_found_behind_many_edits(own: Own) -> None:
     channel = own.bench.channel()
     intent = own.bench.intent()

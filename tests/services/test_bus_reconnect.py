@@ -28,6 +28,8 @@ from tests.tls_bus import HOST, TlsBus
 LONG_S: Final = 90.0
 PLAIN: Final = b'INFO {"server_id":"made-up","version":"2.12.0","max_payload":1048576,"headers":true}\r\n'
 FAULTS: Final = ("refused", "reset", "ended", "silent", "cut", "hole", "complaint", "reset twice", "ended and refused")
+QUICK: Final = ("reset twice", "ended and refused")
+"""The two that once kept a service away for good are tried each time; the others, some seconds each, with the slow."""
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +248,9 @@ async def test_a_connection_comes_back_whatever_is_done_to_it(kind: str, request
             tasks.create_task(play(to, seed, rounds))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in FAULTS]
+)
 async def test_a_tls_connection_comes_back_after(fault: str, over_tls: There) -> None:
     random = Random(fault)
     async with on_its_way(over_tls, random) as (way, bus, readiness):

@@ -219,6 +219,7 @@ DEATHS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("death", DEATHS, ids=str)
 async def test_a_kill_between_any_two_steps_leaves_one_true_live_post_per_language(
     scene: Scene, death: Death, monkeypatch: pytest.MonkeyPatch

@@ -300,6 +300,7 @@ async def test_a_kill_between_any_two_steps_rings_once(
     assert len({json.dumps(word) for word in browser.received}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_any_fault_of_the_service_rings_once(scene: Scene, fault: Fault) -> None:
     async with scene.publisher():

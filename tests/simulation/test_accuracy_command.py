@@ -53,6 +53,7 @@ def test_two_processes_measure_what_one_measures_and_other_seeds_something_else(
     assert json.loads((tmp_path / "bench-results" / "accuracy.json").read_text()) == other
 
 
+@pytest.mark.slow
 def test_a_table_says_which_seeds_it_is_of_and_has_every_scenario_asked_for(tmp_path: Path) -> None:
     result = accuracy(tmp_path, "--scenario", "quiet-branch", "--scenario", "small-house-queue", "--seeds", "1")
     assert "seeds 1 to 1: for development" in result.stdout
