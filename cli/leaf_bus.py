@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_serializer
 
-from cli.bus_folder.rendering import MAX_PAYLOAD_BYTES, render_user
+from cli.bus_folder.rendering import MAX_PAYLOAD_BYTES, TLS_VERSION, render_user
 from cli.terminal import Trouble
 from shared.contracts.leaf import (
     CARRIER_AT_THE_GATE,
@@ -289,7 +289,8 @@ leafnodes {{
   listen: {json.dumps(f"{self.listener.host}:{self.listener.port}")}
   # A branch goes where it was told to go; addresses of this machine's networks are no business of its.
   no_advertise: true
-  tls {{ cert_file: {file}, key_file: {file}, handshake_first: true, timeout: {HANDSHAKE_S} }}
+  tls {{ cert_file: {file}, key_file: {file}, handshake_first: true, min_version: {TLS_VERSION},
+    timeout: {HANDSHAKE_S} }}
 }}
 authorization {{
   users: [
@@ -306,7 +307,10 @@ def render_remote(remote: LeafRemote, home: Path) -> str:
     """
     authority = home / "centre-authority.pem"
     write_secret(authority, remote.key.authority.encode())
-    tls = f"ca_file: {json.dumps(str(authority))}, handshake_first: true, timeout: {HANDSHAKE_S}"
+    tls = (
+        f"ca_file: {json.dumps(str(authority))}, handshake_first: true, min_version: {TLS_VERSION},"
+        f" timeout: {HANDSHAKE_S}"
+    )
     return f"""\
 ping_interval: "{PING_S}s"
 leafnodes {{

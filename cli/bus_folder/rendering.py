@@ -24,6 +24,8 @@ LAME_DUCK_S: Final = 30
 LAME_DUCK_GRACE_S: Final = 5
 AUTHORIZATION: Final = "authorization.conf"
 CLUSTER: Final = "placelibre"
+TLS_VERSION: Final = '"1.3"'
+"""The least that is spoken: at both ends of every line of the bus are programs of ours or nats-server itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ listen: {json.dumps(f"{layout.listen_host}:{node.port}")}
 http: {json.dumps(f"{layout.monitor_host}:{node.monitor_port}")}
 tls {{
 {_render_files(layout)}
-  min_version: "1.2"
+  min_version: {TLS_VERSION}
   # Nothing is said before the handshake, so that nobody on the way can say that there is to be none.
   handshake_first: true
   timeout: {HANDSHAKE_S}
@@ -144,6 +146,7 @@ cluster {{
 {_render_files(layout)}
   ca_file: {json.dumps(f"{_tls(layout)}/ca.pem")}
   verify: true
+  min_version: {TLS_VERSION}
   timeout: {HANDSHAKE_S}
   }}
   routes: [{routes}]

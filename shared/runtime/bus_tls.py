@@ -45,7 +45,7 @@ def tls_context(ca_file: Path | None, servers: Sequence[str] = ()) -> ssl.SSLCon
         raise UntrustedBus(f"{ca_file} holds no certificate in PEM; {remedy}") from error
     except OSError as error:
         raise UntrustedBus(f"{ca_file} cannot be read: {error.strerror}; {remedy}") from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2  # 1.3 is chosen where both can, and ours can
+    context.minimum_version = ssl.TLSVersion.TLSv1_3  # both ends are ours
     return context
 
 

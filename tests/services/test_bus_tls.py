@@ -58,12 +58,18 @@ async def test_the_line_is_tls_1_3(bus: TlsBus) -> None:
         assert tls.version() == "TLSv1.3"
 
 
+async def test_the_bus_speaks_nothing_older(bus: TlsBus) -> None:
+    older = bus.tls()
+    older.minimum_version, older.maximum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2
+    assert "no TLS with the bus" in await refusal([bus.url], bus, older)
+
+
 async def test_an_address_of_tls_is_never_spoken_to_in_plain_text() -> None:
     context = tls_context(None, ["tls://bus.library.example:4222"])
     assert context is not None
     assert context.verify_mode is ssl.CERT_REQUIRED
     assert context.check_hostname
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
     assert tls_context(None, ["nats://127.0.0.1:4222"]) is None
 
 

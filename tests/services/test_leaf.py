@@ -602,6 +602,14 @@ async def test_a_leaf_s_key_opens_no_other_door(two: Two) -> None:
         await client.close()
 
 
+async def test_the_line_of_a_branch_is_no_older_than_tls_1_3(two: Two) -> None:
+    assert two.branch.centre is not None
+    older = ssl.create_default_context(cadata=two.branch.centre.key.authority)
+    older.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError):
+        await asyncio.open_connection("127.0.0.1", two.line.port, ssl=older)
+
+
 async def test_a_false_centre_is_not_spoken_to(two: Two, tmp_path: Path) -> None:
     two.kill("branch")
     other = Register(tmp_path / "other")
