@@ -14,9 +14,9 @@ from rich.table import Table
 from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.operator_audit import note_act, operator_name
-from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
+from cli.terminal import OUT, Trouble, command_app, examples, say, say_json, warn
 from services.auditor.book import Book
-from services.auditor.report import BOOK, RECONCILIATION, Compared, Reconciliation, accept
+from services.auditor.report import BOOK, RECONCILIATION, Compared, LeftOut, Reconciliation, TakenOver, accept
 from shared.contracts import subjects
 from shared.contracts.audit import Act
 from shared.runtime.bus import Bus
@@ -26,6 +26,9 @@ app = command_app()
 
 DIFFERS = 1
 """The exit status where something is different or gone."""
+NAMES_TOLD = 5
+LEFT_OUT_TOLD = 5
+"""Of more the rest stands in what `--json` prints."""
 
 
 @app.command(
@@ -67,6 +70,8 @@ def reconcile(
     if library and not libraries:
         raise Trouble(f"nothing has been counted of {library}", "`placelibre reconcile` shows all libraries")
     devices = [each for each in report.devices if library in {"", each.library}]
+    taken_over = [each for each in report.taken_over if not library or library in each.libraries]
+    left_out = [each for each in report.left_out if not library or each.partition == subjects.partition_of(library)]
     if as_json:
         say_json(
             {
@@ -74,11 +79,14 @@ def reconcile(
                 "since": report.since.isoformat(),
                 "libraries": [each.model_dump(mode="json") for each in libraries],
                 "devices": [each.model_dump(mode="json") for each in devices],
+                "taken_over": [each.model_dump(mode="json") for each in taken_over],
+                "left_out": [each.model_dump(mode="json") for each in left_out],
                 "losses": [each.model_dump(mode="json") for each in book.losses],
             }
         )
     else:
         _show(report, libraries)
+        _show_what_is_not_certain(taken_over, left_out)
         for loss in book.losses:
             say(f"{loss.stream}: {loss.messages} messages are gone: {loss.detail} (seen {loss.at:%Y-%m-%d %H:%M} UTC)")
         for each in devices:
@@ -92,8 +100,13 @@ def reconcile(
 
 
 def _show(report: Reconciliation, libraries: list[Compared]) -> None:
+    age_min = (now() - report.at).total_seconds() / 60
+    when = f"compared {age_min:.0f} min ago; counted since {report.since:%Y-%m-%d %H:%M} UTC."
+    if not libraries:
+        say(f"No library has been counted yet: it needs the aggregator's first checkpoint of one. Last {when}")
+        return
     table = Table(box=SIMPLE)
-    for title in ("library", "entries", "exits", "log less applied: readings", "entries", "exits", ""):
+    for title in ("library", "entries", "exits", "off by: readings", "entries", "exits", ""):
         table.add_column(title, justify="left" if title in {"library", ""} else "right")
     for each in libraries:
         table.add_row(
@@ -104,8 +117,29 @@ def _show(report: Reconciliation, libraries: list[Compared]) -> None:
         for gate, (entries, exits) in sorted(each.gates.items()):
             table.add_row(f"  {gate}", str(entries), str(exits), "", "", "", "")
     OUT.print(table)
-    age_min = (now() - report.at).total_seconds() / 60
-    say(f"Compared {age_min:.0f} min ago; counted since {report.since:%Y-%m-%d %H:%M} UTC.")
+    differing = sum(not each.is_right for each in libraries)
+    compared = "1 library" if len(libraries) == 1 else f"{len(libraries)} libraries"
+    say(f"{compared} compared, {f'{differing} with a difference' if differing else 'no difference'}: {when}")
+    if differing:
+        say("Off by: what the log holds, less what has gone into the figures that are shown.")
+
+
+def _show_what_is_not_certain(taken_over: list[TakenOver], left_out: list[LeftOut]) -> None:
+    """Say where what was applied was taken for right, and what could not be compared."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for over in taken_over:
+        alike.setdefault((f"{over.at:%Y-%m-%d %H:%M}", over.why), []).extend(over.libraries)
+    for (at, why), names in alike.items():
+        say(f"{at} UTC: {why}. What had been applied until then is taken for right of {_named(names)}.")
+    for each in left_out[:LEFT_OUT_TOLD]:
+        warn(f"partition {each.partition} has not been compared since {each.since:%Y-%m-%d %H:%M} UTC: {each.why}")
+    if len(left_out) > LEFT_OUT_TOLD:
+        warn(f"and {len(left_out) - LEFT_OUT_TOLD} more partitions; see --json")
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - NAMES_TOLD
+    return ", ".join(names[:NAMES_TOLD]) + (f" and {more} more" if more > 0 else "")
 
 
 async def _read(bus: Bus) -> tuple[Reconciliation | None, Book]:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,21 @@ from typer.testing import CliRunner
 from cli import reconcile as reconcile_command
 from cli.bus_server import BusServer
 from services.auditor.applied import covered
-from services.auditor.book import Book
+from services.auditor.book import Book, Sight
 from services.auditor.direct import read
+from services.auditor.figures import Figures
 from services.auditor.reconcile import Reconciler
-from services.auditor.report import RECONCILIATION, Reconciliation, accept
+from services.auditor.report import (
+    ACCEPTED,
+    RECONCILIATION,
+    Compared,
+    LeftOut,
+    Reconciliation,
+    TakenOver,
+    accept,
+    read_accepted,
+    taking_out,
+)
 from services.auditor.settings import Settings
 from services.auditor.work import audit
 from shared.contracts import subjects
@@ -31,6 +43,7 @@ from shared.contracts.readings import Tick
 from shared.runtime.bus import Bus, BusUnavailable, connected
 from shared.runtime.clock import now
 from shared.runtime.health import Readiness
+from shared.runtime.provision import provision
 from tests.conftest import settings_for
 from tests.services.test_aggregator import config, pack, running
 
@@ -193,6 +206,104 @@ async def test_a_purge_while_the_auditor_is_away_is_no_loss(
 
     async with auditing(bus_server, tmp_path):
         await until(lambda: kept().pages[subjects.READINGS].missing == 1 and not kept().losses)
+
+
+async def test_a_purge_while_the_auditor_looks_on_is_told_at_no_moment(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    last = 0
+    for _ in range(9):
+        last = await operator.publish(subjects.TICKS, Tick(at=now()).model_dump_json().encode())
+    seen = []
+
+    def looked(missing: int) -> bool:
+        book = Book.model_validate_json((tmp_path / "book.json").read_bytes())
+        seen.append(figure("placelibre_bus_stream_lost_messages", stream=subjects.READINGS))
+        return book.pages[subjects.READINGS].missing == missing
+
+    async with auditing(bus_server, tmp_path):
+        async with taking_out(operator, "purge"):
+            for gone, sequence in enumerate((2, 3, 5), start=1):
+                await operator.jetstream.delete_msg(subjects.READINGS, sequence)
+                await until(partial(looked, gone))
+        assert set(seen) == {0}
+
+        await asyncio.sleep(0.5)  # past what is noticed a moment after and still taken to be of the purge
+        await operator.jetstream.delete_msg(subjects.READINGS, last - 1)
+        await until(lambda: figure("placelibre_bus_stream_lost_messages", stream=subjects.READINGS) == 1)
+
+
+async def test_what_a_restore_brings_is_known_of_however_late_the_first_look_and_whatever_is_purged_after_it(
+    operator: Bus, bus_server: BusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(5):
+        await operator.publish(subjects.TICKS, Tick(at=now()).model_dump_json().encode())
+    async with auditing(bus_server, tmp_path):
+        pass
+    await operator.jetstream.delete_stream(subjects.READINGS)
+    await provision(operator)
+    await accept(operator, "restore", is_recount_anew=True)
+    async with taking_out(operator, "purge"):
+        pass
+    entry = await operator.bucket(subjects.AUDITOR).get(ACCEPTED)
+    noted = read_accepted(entry)
+    assert noted is not None
+    assert [(each.by, each.is_recount_anew) for each in noted.all_of_them] == [("purge", False), ("restore", True)]
+    real, slow_until = Figures.measure, now() + timedelta(seconds=1)  # five times what is noticed a moment after
+
+    async def slow(self: Figures, at: datetime) -> list[Sight]:
+        if now() < slow_until:
+            raise BusUnavailable("no leader yet")
+        return await real(self, at)
+
+    monkeypatch.setattr(Figures, "measure", slow)
+
+    async with auditing(bus_server, tmp_path):
+        await until(lambda: Book.model_validate_json((tmp_path / "book.json").read_bytes()).pages["READINGS"].last == 0)
+        assert figure("placelibre_bus_stream_lost_messages", stream=subjects.READINGS) == 0
+
+
+async def test_a_shorter_time_that_an_operator_chooses_is_no_loss(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    await operator.bucket(subjects.HISTORY).put("branch.2020-01-01", b"{}")
+    async with auditing(bus_server, tmp_path):
+        config = (await operator.jetstream.stream_info("KV_HISTORY")).config
+        config.max_age = 0.3
+        config.duplicate_window = 0.2
+        await operator.jetstream.update_stream(config)
+
+        await until(lambda: figure("placelibre_bus_stream_messages", stream="KV_HISTORY") == 0)
+        await asyncio.sleep(0.3)  # some looks more
+        assert figure("placelibre_bus_stream_lost_messages", stream="KV_HISTORY") == 0
+
+
+async def test_the_command_says_what_was_compared_and_what_was_taken_for_right(
+    operator: Bus, bus_server: BusServer
+) -> None:
+    bucket = operator.bucket(subjects.AUDITOR)
+    at = datetime(2026, 11, 22, 10, tzinfo=UTC)
+    nothing = Reconciliation(at=now(), since=at, libraries=())
+    await bucket.put(RECONCILIATION, nothing.model_dump_json().encode())
+    assert "No library has been counted yet" in (await reconcile(bus_server))[1]
+
+    right = Compared(library="bpi", sequence=9, readings=0, entries=0, exits=0, in_gaps=0, log_entries=12, log_exits=7)
+    over = TakenOver(
+        partition=3, at=at, why="2 messages of the log were gone before they were counted", libraries=("bpi",)
+    )
+    out = LeftOut(partition=7, since=at, why="its checkpoint has format 99")
+    report = Reconciliation(at=now(), since=at, libraries=(right,), taken_over=(over,), left_out=(out,))
+    await bucket.put(RECONCILIATION, report.model_dump_json().encode())
+
+    code, said = await reconcile(bus_server)
+
+    words = " ".join(said.split())
+    assert code == 0
+    assert "1 library compared, no difference" in words
+    assert "2026-11-22 10:00 UTC: 2 messages of the log were gone before they were counted" in words
+    assert "partition 7 has not been compared since 2026-11-22 10:00 UTC: its checkpoint has format 99" in words
+    told = json.loads((await reconcile(bus_server, "--json"))[1])
+    assert (told["taken_over"][0]["partition"], told["left_out"][0]["partition"]) == (3, 7)
 
 
 async def reconcile(server: BusServer, *arguments: str) -> tuple[int, str]:
