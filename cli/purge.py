@@ -16,15 +16,17 @@ from cli.data_folder import DATA, DataFolder, DataOption
 from cli.operator_audit import note_act
 from cli.purging.before import Cut, cut_off, what_is_older
 from cli.purging.erasing import AggregatorAway, Found, erase, erase_marks, forget, look
+from cli.purging.known import refuse_a_stranger, refuse_no_id
 from cli.purging.places import KEPT, Place, accounts_of, of_device, of_library, of_person
 from cli.terminal import OUT, Trouble, command_app, examples, say, say_json, warn
-from services.auditor.report import accept
+from services.auditor.report import taking_out
 from services.ingest.device_overview import values_of
 from shared.contracts import subjects
 from shared.contracts.audit import Act, Outcome
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.desk import PERSON
 from shared.contracts.devices import Claim, DeviceState
+from shared.contracts.stored import read_stored
 from shared.contracts.streams import STREAMS
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
@@ -68,6 +70,7 @@ def library(
     as_json: JsonOption = False,
 ) -> None:
     """Take out all that is stored about a library that is gone: `placelibre apply --prune` comes first."""
+    refuse_no_id(library, "library")
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
 
     async def places(bus: Bus) -> list[Place]:
@@ -106,6 +109,8 @@ def person(
 
     What they said goes on to hold, without who said it. The audit trail keeps the id until it ends by its age.
     """
+    refuse_no_id(library, "library")
+    refuse_no_id(person, PERSON)
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
 
     async def places(_: Bus) -> list[Place]:
@@ -120,8 +125,11 @@ def person(
         await erase_marks(bus, meant, keys)
         return done
 
+    async def check(bus: Bus, found: Sequence[Found]) -> None:
+        await refuse_a_stranger(bus, library, person, found)
+
     what = f"{PERSON} {person}"
-    _run(address, places, do, _Asked(library, what, dry_run, yes, as_json))
+    _run(address, places, do, _Asked(library, what, dry_run, yes, as_json), check)
 
 
 @app.command(epilog=examples("placelibre purge device bpi front-door-0003"))
@@ -141,12 +149,14 @@ def device(
 
     What it has counted stays: it is the library's count, and ends with the log.
     """
+    refuse_no_id(library, "library")
+    refuse_no_id(device, "device")
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
 
     async def places(bus: Bus) -> list[Place]:
         key = subjects.device_key(library, device)
         config = await bus.bucket(subjects.LIBRARIES).get(library)
-        own = LibraryConfig.model_validate_json(config.value).devices if config else ()
+        own = read_stored(LibraryConfig, config.value).devices if config else ()
         if any(each.id == device for each in own):
             raise Trouble(f"{device} stands in libraries.toml", "take it out there, run `placelibre apply`, then purge")
         if await values_of(bus, subjects.CLAIMS, key, Claim):
@@ -162,10 +172,20 @@ def device(
     _run(address, places, do, _Asked(library, f"device {device}", dry_run, yes, as_json))
 
 
-@app.command(epilog=examples("placelibre purge before 2026-11-01 --dry-run", "placelibre purge before 2026-11-01"))
+@app.command(
+    epilog=examples(
+        "placelibre purge before 2026-11-01 --dry-run",
+        "placelibre purge before 2026-11-01",
+        "placelibre purge before 2020-01-01 --history",
+    )
+)
 def before(
     day: Annotated[str, typer.Argument(help="The first day that stays, YYYY-MM-DD (UTC).")],
     *,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="The libraries' statistics of those days as well, which are kept for good."),
+    ] = False,
     dry_run: DryOption = False,
     yes: YesOption = False,
     data: DataOption = DATA,
@@ -174,26 +194,37 @@ def before(
     ca_file: CaFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take out readings, changes, quarantine, dead letters and days of history from before a day.
+    """Take out readings, changes, quarantine and dead letters from before a day.
 
-    What services still need stays: the day has to be over, and nothing goes that is not in a checkpoint yet.
+    What services still need stays: the day has to be over, and nothing goes that is not in a checkpoint yet. Statistics
+    stay, the curve and totals of each day, from which annual reports come: only --history takes them out. To keep less
+    of the log from now on, see `placelibre retention`.
     """
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
     try:
         first = datetime.combine(date.fromisoformat(day), time(0), UTC)
     except ValueError as error:
         raise Trouble(f"{day} is no day", "write it like 2026-11-01") from error
-    cuts: list[Cut] = on_bus(address, lambda bus: what_is_older(bus, first, now()), remedy=AGAIN)
+    cuts: list[Cut] = on_bus(
+        address, lambda bus: what_is_older(bus, first, now(), is_with_history=history), remedy=AGAIN
+    )
     counts = {each.name: each.messages for each in cuts if each.messages}
     asked = _Asked("", f"before {day}", dry_run, yes, as_json)
+    if not as_json:
+        days = counts.get(subjects.HISTORY, 0)
+        warn(
+            f"{days:,} days of statistics go for good: their curves, their totals, and what reports say of them"
+            if days
+            else f"statistics stay, those from before {day} as well",
+            style="yellow" if days else None,
+        )
     if _is_over(asked, counts):
         return
 
     async def do(bus: Bus) -> dict[str, int]:
         await note_act(bus, Act.PURGED, subject=asked.what, outcome=Outcome.BEGUN)
-        begun_at = now()
-        await cut_off(bus, cuts)
-        await accept(bus, "purge", since=begun_at)
+        async with taking_out(bus, "purge"):
+            await cut_off(bus, cuts)
         await note_act(bus, Act.PURGED, subject=asked.what, details=_told(counts))
         return counts
 
@@ -216,12 +247,16 @@ def _run(
     places: Callable[[Bus], Awaitable[list[Place]]],
     do: Callable[[Bus, Sequence[Place]], Awaitable[dict[str, int]]],
     asked: _Asked,
+    check: Callable[[Bus, Sequence[Found]], Awaitable[None]] | None = None,
 ) -> None:
-    """Count, ask, and do it. Raises Trouble."""
+    """Count, ask, and do it; `check` may refuse what was found. Raises Trouble."""
 
     async def seen(bus: Bus) -> tuple[list[Place], list[Found]]:
         meant = await places(bus)
-        return meant, await look(bus, meant)
+        found = await look(bus, meant)
+        if check is not None:
+            await check(bus, found)
+        return meant, found
 
     meant, found = on_bus(address, seen, remedy=AGAIN)
     counts: dict[str, int] = {}
@@ -234,9 +269,8 @@ def _run(
 
     async def work(bus: Bus) -> dict[str, int]:
         await note_act(bus, Act.PURGED, library=asked.library, subject=asked.what, outcome=Outcome.BEGUN)
-        begun_at = now()
-        done = await do(bus, meant)
-        await accept(bus, "purge", since=begun_at)  # the auditor would tell of messages that are gone
+        async with taking_out(bus, "purge"):
+            done = await do(bus, meant)
         await note_act(bus, Act.PURGED, library=asked.library, subject=asked.what, details=_told(done))
         return done
 

@@ -11,7 +11,7 @@ import nats.errors
 from nats.js.errors import APIError
 
 from cli.explanation.from_bus import batches_of
-from cli.purging.erasing import Found, erase
+from cli.purging.erasing import Found, erase, erase_marks
 from cli.purging.places import bucket
 from cli.terminal import Trouble
 from services.aggregator.checkpoint import Manifest
@@ -34,8 +34,8 @@ class Cut:
     days: Found | None = None
 
 
-async def what_is_older(bus: Bus, first: datetime, at: datetime) -> list[Cut]:
-    """Say what is stored from before a moment. Raises Trouble, BusUnavailable."""
+async def what_is_older(bus: Bus, first: datetime, at: datetime, *, is_with_history: bool) -> list[Cut]:
+    """Say what is stored from before a moment, and of statistics where asked for. Raises Trouble, BusUnavailable."""
     if at - first < YOUNGEST:
         hours = YOUNGEST / timedelta(hours=1)
         raise Trouble(
@@ -56,6 +56,8 @@ async def what_is_older(bus: Bus, first: datetime, at: datetime) -> list[Cut]:
                     if len(old) < len(batch.messages):
                         break
         cuts.append(Cut(stream, messages, first_kept))
+    if not is_with_history:
+        return cuts
     days = Found(bucket(subjects.HISTORY, ">"))
     async for batch in batches_of(bus, days.place.stream, days.place.filters):
         days.whole += [
@@ -71,6 +73,7 @@ async def cut_off(bus: Bus, cuts: list[Cut]) -> None:
     for each in cuts:
         if each.days is not None:
             await erase(bus, [each.days])
+            await erase_marks(bus, [each.days.place])  # their names tell which days there were
         elif each.messages:
             try:
                 await bus.jetstream.purge_stream(each.name, seq=each.first_kept)

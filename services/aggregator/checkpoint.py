@@ -133,7 +133,7 @@ class Checkpoints:
         """Delete the chunks of a checkpoint that was longer than the one that took its slot."""
         number = partition.number
         chunks = range(-(-len(dump(partition)) // CHUNK_BYTES))
-        kept = {_chunk_key(number, slot, index) for slot in SLOTS for index in chunks}
+        kept = {chunk_key(number, slot, index) for slot in SLOTS for index in chunks}
         for key in await self.bucket.keys(f"{subjects.checkpoint_key(number)}."):
             if key not in kept and await self.bucket.get(key) is not None:
                 await self.bucket.delete(key)
@@ -145,7 +145,7 @@ class Checkpoints:
         slot = SLOTS[1] if self.slots.get(number) == SLOTS[0] else SLOTS[0]
         chunks = [body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES)]
         for index, chunk in enumerate(chunks):
-            await self.bucket.put(_chunk_key(number, slot, index), chunk)
+            await self.bucket.put(chunk_key(number, slot, index), chunk)
         manifest = Manifest(
             format=FORMAT,
             writer=self.writer,
@@ -209,7 +209,7 @@ class Checkpoints:
             return None
         body = b""
         for index in range(manifest.chunks):
-            chunk = await self.bucket.get(_chunk_key(number, manifest.slot, index))
+            chunk = await self.bucket.get(chunk_key(number, manifest.slot, index))
             body += chunk.value if chunk else b""
         return body if sha256(body).hexdigest() == manifest.sha256 else None
 
@@ -258,5 +258,6 @@ def _kept(stored: _KeptLibrary, engine: EngineFactory) -> Kept:
     return Kept(stored.revision, stored.config, stored.config.to_domain(engine), stored.state)
 
 
-def _chunk_key(number: int, slot: str, index: int) -> str:
+def chunk_key(number: int, slot: str, index: int) -> str:
+    """Return the key of one piece of a checkpoint."""
     return f"{subjects.checkpoint_key(number)}.{slot}.{index}"

@@ -107,6 +107,16 @@ async def state_from_the_log(bus: Bus, name: str) -> bytes:
     return zlib.decompress(dump(Partition(PARTITION, libraries={name: kept})))
 
 
+async def states_of(bus: Bus, name: str) -> list[dict[str, Any]]:
+    """Return a library's state in every slot of its partition's checkpoints."""
+    bucket = bus.bucket(subjects.CHECKPOINTS)
+    entries = [await bucket.get(key) for key in await bucket.keys(f"p{PARTITION}.")]
+    contents = [json.loads(zlib.decompress(entry.value)) for entry in entries if entry is not None]
+    found = [each["state"] for content in contents for each in content["libraries"] if each["config"]["id"] == name]
+    assert len(found) == 2
+    return found
+
+
 async def filled(house: House) -> None:
     """Bring readings, staff, a claim, a wish, feeds, posts' records and quarantine of two libraries into a house."""
     await house.apply(library(GONE), library(STAYS))
@@ -255,10 +265,19 @@ async def test_a_person_s_id_goes_and_what_they_said_goes_on_to_hold(tmp_path: P
         async with house.operator() as bus:
             before = await status_of(bus, STAYS)
             assert before.people is not None
+            pack = {"readings": [{"kind": "of-a-later-version", "library": STAYS, "by": "ab", "note": "by the stairs"}]}
+            await bus.publish(subjects.dead_letter("aggregator", "reading"), json.dumps(pack).encode())
+            for wrong, word in (("A B", "no id"), ("xy", "its people are ab")):
+                code, _, words = await purge(house, "person", STAYS, wrong, "--yes")
+                assert code == 1
+                assert word in words
+                assert "Traceback" not in words
+            assert not [each for each in await trail_of(bus) if each.entry and each.entry.act == "purged"]
             code, done, words = await purge(house, "person", STAYS, "ab", "--yes")
             assert code == 0, words
             assert done["counts"]["STAFF"] >= 2
             assert done["counts"]["READINGS"] == 1
+            assert done["counts"]["DEAD"] == 1
             entry = await bus.bucket(subjects.DESK).get(STAYS)
             assert entry is not None
             acts = DeskRecord.model_validate_json(entry.value).acts
@@ -270,6 +289,11 @@ async def test_a_person_s_id_goes_and_what_they_said_goes_on_to_hold(tmp_path: P
                     assert f"{STAYS}.person.ab" not in message.subject, stream
                     assert b'"by":"ab"' not in message.data, stream
                     assert b'"person":"ab"' not in message.data, stream
+            for state in await states_of(bus, STAYS):
+                assert "by/ab" not in state["seen"]["devices"], "the ids of what they said stood under their name"
+                assert '"ab"' not in json.dumps(state)
+            code, _, words = await purge(house, "person", STAYS, "ab", "--yes")
+            assert (code, "nothing is stored" in words) == (1, True)
             assert (await bus.bucket(subjects.STAFF).get(subjects.staff_key(GONE, "person", "ab"))) is not None
     finally:
         await house.stop()
@@ -312,10 +336,15 @@ async def test_what_is_too_young_or_not_in_a_checkpoint_is_not_cut_off(tmp_path:
             code, _, words = await purge(house, "before", f"{now() + timedelta(days=1):%Y-%m-%d}", "--yes")
             assert code == 1
             assert "too young" in words
-            code, done, words = await purge(house, "before", f"{now() - timedelta(days=2):%Y-%m-%d}", "--yes")
+            past = f"{now() - timedelta(days=2):%Y-%m-%d}"
+            code, done, words = await purge(house, "before", past, "--yes")
+            assert code == 0, words
+            assert done["counts"] == {}, "statistics stay, unless somebody says that they should go"
+            assert await bus.bucket(subjects.HISTORY).get(f"{STAYS}.2026-01-01") is not None
+            code, done, words = await purge(house, "before", past, "--history", "--yes")
             assert code == 0, words
             assert done["counts"] == {"HISTORY": 1}
-            assert await bus.bucket(subjects.HISTORY).get(f"{STAYS}.2026-01-01") is None
+            assert f"{STAYS}.2026-01-01" not in await bus.bucket(subjects.HISTORY).keys(), "nor a mark of it"
             left = await bus.jetstream.stream_info(subjects.READINGS)
             assert left.state.messages >= held.state.messages
     finally:
