@@ -218,14 +218,14 @@ def rotate(
 def provision_bus(
     *,
     nats_url: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--nats-url", envvar="PLACELIBRE_NATS_URL", help="The bus; several addresses of one cluster by commas."
         ),
-    ],
+    ] = None,
     seed_file: Annotated[
-        Path, typer.Option("--seed-file", envvar="PLACELIBRE_NATS_SEED_FILE", help="The operator's nkey seed.")
-    ],
+        Path | None, typer.Option("--seed-file", envvar="PLACELIBRE_NATS_SEED_FILE", help="The operator's nkey seed.")
+    ] = None,
     ca_file: CaFileOption = None,
     replicas: Annotated[
         int | None,
@@ -244,6 +244,11 @@ def provision_bus(
     if replicas not in {None, 1, CLUSTER_SIZE}:
         raise Trouble(
             f"{replicas} copies make no sense", "leave --replicas out: there are as many then as the bus has servers"
+        )
+    if nats_url is None or seed_file is None:
+        missing = "--nats-url" if nats_url is None else "--seed-file"
+        raise Trouble(
+            f"{missing} is missing", "name the bus and the operator's key; the bus of `placelibre up` needs neither"
         )
     address = BusAddress(nats_url, seed_file, ca_file)
     done = asyncio.run(_provision(address, replicas, wait, is_dry=dry_run))

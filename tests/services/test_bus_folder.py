@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +76,23 @@ def test_rights_of_another_version_are_told_and_written_only_when_asked_for(tmp_
     assert "readings.v0" in path.read_text()
     run("init", str(folder), "--update-rights")
     assert path.read_text() == right
+
+
+@pytest.mark.parametrize(
+    "path", ["bus/nkeys/operator.nk", "elsewhere/nkeys/api.nk", "elsewhere/tls/ca-key.pem", "secrets/x", "east.leaf"]
+)
+def test_what_is_made_in_the_tree_is_not_committed(path: str) -> None:
+    root = Path(__file__).resolve().parents[2]
+    assert subprocess.run(["git", "check-ignore", "--quiet", path], cwd=root, check=False).returncode == 0
+
+
+def test_what_is_missing_for_provisioning_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PLACELIBRE_NATS_URL", "PLACELIBRE_NATS_SEED_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    refused = run("provision").exception
+    assert isinstance(refused, Trouble)
+    assert "--nats-url is missing" in refused.what
+    assert "operator's key" in refused.remedy
 
 
 @pytest.mark.parametrize(
