@@ -220,7 +220,7 @@ class Reconciler:
         self._went_back.discard(number)
         part = Part(state.covered, _adopted(state, old), state.waiting)
         part.taken_over_at, part.taken_over_why = old.taken_over_at, old.taken_over_why
-        if why:
+        if why and state.libraries:
             log.warning("recount_takes_over", partition=number, reason=why, libraries=sorted(state.libraries))
             part.taken_over_at, part.taken_over_why = now, why
         self._recount.parts[number] = part

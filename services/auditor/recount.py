@@ -318,6 +318,7 @@ def _forget_whom(part: Part, forget: Forget) -> None:
         return
     waiting[:] = [_without_a_name(each, forget.person) for each in waiting]
     if tally is not None:
+        tally.seen.forget_person(forget.person)
         tally.unplaced = [
             replace(each, by="") if isinstance(each, Remark) and each.by == forget.person else each
             for each in tally.unplaced

@@ -203,9 +203,11 @@ async def test_packs_that_wait_for_a_library_go_when_it_is_to_be_forgotten(house
     assert differences(await house.look()) == {"branch": RIGHT, later: RIGHT}
 
 
-async def test_no_name_of_a_purged_person_stays_in_what_is_kept(house: House) -> None:
+@pytest.mark.parametrize("is_word_read", [False, True])
+async def test_no_name_of_a_purged_person_stays_in_what_is_kept(house: House, *, is_word_read: bool) -> None:
     await house.configure()
     await house.tick()
+    placed = await house.add(subjects.readings(NUMBER), pack(heads(5, id="placed", by="anna-b")))
     said = await house.add(
         subjects.readings(NUMBER), pack(heads(7, id="said", zone="attic", by="anna-b", note="ask anna"))
     )
@@ -213,9 +215,9 @@ async def test_no_name_of_a_purged_person_stays_in_what_is_kept(house: House) ->
     assert "anna-b" in kept(house.file)
 
     word = await house.forget("branch", "anna-b")
-    await house.erase(said, word)
+    await house.erase(placed, said, *(() if is_word_read else (word,)))
     await house.tick()
-    await house.look()
+    assert differences(await house.look()) == {"branch": RIGHT}
 
     assert "ask anna" in kept(house.file)
     assert "anna-b" not in kept(house.file)
