@@ -98,7 +98,9 @@ def of_fill(name: str, used_bytes: int, max_bytes: int) -> Finding:
     share = used_bytes / max_bytes if max_bytes > 0 else 0.0
     what = f"{share:.0%} of {max_bytes / 2**20:.0f} MiB"
     meaning = "when it is full, what is new is refused (senders get 503 and keep it)"
-    remedy = "find out what fills it: `placelibre doctor --json`, then raise max_bytes in shared/contracts/streams.py"
+    remedy = (
+        "find out what fills it (docs/runbook.md, PlacelibreStreamFilling); `placelibre retention` keeps less of it"
+    )
     if share >= FILL_WRONG_SHARE:
         return wrong(f"stream {name}", what, meaning, remedy)
     if share >= FILL_LOOK_SHARE:
@@ -299,7 +301,7 @@ def of_line_to_the_centre(connections: int | None) -> Finding:
         "centre",
         "not connected",
         "what is counted is kept here; the centre catches up when the line is back",
-        "see the line, and logs/bus.log: `authorization violation` means that the key is no longer valid there",
+        "see the line, and logs/bus.log: `Authorization Violation` means that the key is no longer valid there",
     )
 
 
@@ -396,7 +398,12 @@ def of_certificate(until: datetime, now: datetime) -> Finding:
         return ok("certificate of the bus", what)
     make = wrong if left <= CERTIFICATE_WRONG else look
     meaning = "after that no service connects to the bus again"
-    return make("certificate of the bus", what, meaning, "`placelibre bus renew FOLDER`, then SIGHUP to the bus")
+    return make(
+        "certificate of the bus",
+        what,
+        meaning,
+        "`placelibre bus renew FOLDER`, then as docs/runbook.md says for where it runs",
+    )
 
 
 def of_lag(metrics: str) -> Iterator[Finding]:

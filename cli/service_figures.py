@@ -187,14 +187,17 @@ def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
         make = wrong if share >= FILL_WRONG_SHARE else look
         meaning = "when it is full the bus refuses what is new, whatever its streams say"
         yield make(
-            "bus", f"its store is {share:.0%} full", meaning, "give it a larger disk, or `placelibre purge before`"
+            "bus",
+            f"its store is {share:.0%} full",
+            meaning,
+            "`placelibre retention READINGS --days 14` keeps less; else give it a larger disk",
         )
     for stream, count in sorted(figures.each("placelibre_bus_replicas_behind", "stream").items()):
         if count > 0:
             meaning = "with one node more away the bus refuses"
             yield look(f"stream {stream}", f"{count:.0f} replicas behind", meaning, "bring the node that is away back")
     for what, until in sorted(figures.each(CERTIFICATE, "what").items()):
-        remedy = "`placelibre bus renew FOLDER`, then SIGHUP to the bus"
+        remedy = "`placelibre bus renew FOLDER`, then as docs/runbook.md says for where it runs"
         yield from _ending(f"certificate {what}", until, now, "no service connects to the bus again", remedy)
 
 

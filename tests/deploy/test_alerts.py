@@ -24,6 +24,8 @@ ALERTMANAGER: Final = DEPLOY / "alertmanager" / "alertmanager.yml"
 NOTIFYING: Final = DEPLOY / "alertmanager" / "alertmanager-notify.yml"
 SEVERITIES: Final = {"critical", "warning", "info", "none"}
 WATCHDOG: Final = "PlacelibreWatchdog"
+LINK: Final = "{{ with $externalLabels.runbook }}{{ . }}{{ else }}docs/runbook.md{{ end }}"
+"""Whoever keeps the runbook at an address of its own says so once, in an external label of Prometheus."""
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="promtool is not installed; Debian has it in `prometheus`"
@@ -104,7 +106,7 @@ def test_every_number_of_a_rule_has_its_reason_beside_it() -> None:
 def test_every_alert_has_its_section_in_the_runbook() -> None:
     headings = re.findall(r"^#{2,4} (.+)$", RUNBOOK.read_text(encoding="utf-8"), re.MULTILINE)
     for name, rule in alerts().items():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbook.md#{name.lower()}"
+        assert rule["annotations"]["runbook_url"] == f"{LINK}#{name.lower()}"
         assert name in headings
     assert {each for each in headings if each.startswith("Placelibre")} == alerts().keys()
 
@@ -177,8 +179,12 @@ def test_what_keeps_other_alerts_quiet_names_alerts_that_there_are() -> None:
 def test_nothing_keeps_itself_quiet() -> None:
     for rule in read(ALERTMANAGER)["inhibit_rules"]:
         [source] = [each for each in rule["source_matchers"] if each.startswith("alertname")]
-        name = source.partition("=")[2].strip('"')
+        names = [each for each in alerts() if re.fullmatch(pattern_of(source), each)]
+        assert names
         for target in rule["target_matchers"]:
             if target.startswith("alertname"):
-                pattern = target.partition("=")[2].lstrip("~").strip('"')
-                assert not re.fullmatch(pattern, name), name
+                assert not [each for each in names if re.fullmatch(pattern_of(target), each)], source
+
+
+def pattern_of(matcher: str) -> str:
+    return matcher.partition("=")[2].lstrip("~").strip('"')

@@ -20,7 +20,7 @@ PAGES: Final = sorted(
 )
 QUOTED: Final = re.compile(r"`(placelibre [^`]+)`")
 LINE: Final = re.compile(r"^\s*(?:\$ |.*(?:exec|run) [^`]*)?(?<!-n )(placelibre [a-z].*)$", re.MULTILINE)
-FENCED: Final = re.compile(r"^```.*?^```|(?:^    \S.*\n)+", re.MULTILINE | re.DOTALL)
+FENCED: Final = re.compile(r"^```.*?^```|(?:^    \S[^\n]*\n)+", re.MULTILINE | re.DOTALL)
 
 
 def commands(path: Path) -> Iterator[list[str]]:
