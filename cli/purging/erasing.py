@@ -170,6 +170,8 @@ async def forget(bus: Bus, library: str, person: str | None = None) -> int:
 
 
 async def forgotten_up_to(bus: Bus, partition: int) -> int:
-    """Return up to which sequence neither checkpoint of a partition holds what was to be forgotten."""
-    entry = await bus.bucket(subjects.CHECKPOINTS).get(subjects.checkpoint_key(partition))
-    return Manifest.model_validate_json(entry.value).forgotten if entry else 0
+    """Return up to which sequence no checkpoint of a partition holds what was to be forgotten."""
+    last = await bus.last_sequence(subjects.READINGS)
+    entry = await bus.bucket(subjects.CHECKPOINTS).get_of_leader(subjects.checkpoint_key(partition))
+    forgotten = Manifest.model_validate_json(entry.value).forgotten if entry else 0
+    return forgotten if forgotten <= last else 0  # else it speaks of a log that was replaced since

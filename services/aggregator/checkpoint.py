@@ -2,8 +2,8 @@
 
 A checkpoint is cut into chunks (a value on the bus has a limit), written into the slot that the newest one does not
 use, and becomes the newest by one compare-and-set of its manifest. Two slots that take turns leave nothing to clear
-away. Two aggregators that believe they own one partition find each other out there, before they can disagree in public
-for long.
+away; a third is for the time when nobody knows whether the newest came through. Two aggregators that believe they own
+one partition find each other out there, before they can disagree in public for long.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from shared.contracts.readings import Pack
 from shared.contracts.stored import read_stored
 from shared.domain.estimation.estimator import read, write
 from shared.domain.library_state import LibraryState
-from shared.runtime.bus import Bucket, BusUnavailable, Conflict
+from shared.runtime.bus import Bucket, BusUnavailable, Conflict, Entry
 from shared.runtime.clock import wait_s
 from shared.runtime.logs import logger
 
@@ -32,12 +32,13 @@ log = logger(__name__)
 
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """Half of what a message on our bus may hold."""
-SLOTS: Final = ("a", "b")
+SLOTS: Final = ("a", "b", "c")
 TRIES: Final = 3
 """To store a manifest over one of our own that came through late."""
 LOOKS: Final = 8
 LOOK_EVERY_S: Final = 0.25
-"""Two seconds for a replica that is behind; then the older checkpoint stands until the next one."""
+"""Two seconds for a replica that is behind; then the older checkpoint stands until the next one, and one that cannot be
+read is given up."""
 FORMAT: Final = 3
 """Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew. What an
 estimator is written down as (`estimation.written`) has no names in it: each change there is such a change."""
@@ -61,7 +62,7 @@ class Manifest(BaseModel):
     sha256: str
     covered: int
     forgotten: int = 0
-    """Neither slot holds anything from before the partition forgot something at this sequence."""
+    """No slot holds anything from before the partition forgot something at this sequence."""
 
 
 class _KeptLibrary(BaseModel):
@@ -92,30 +93,65 @@ class Checkpoints:
     """The place in the log that each stored checkpoint covers."""
     cleared: dict[int, int] = field(default_factory=dict)
     """Up to which sequence of forgetting the slots of each partition have been written over."""
+    doubtful: dict[int, str] = field(default_factory=dict)
+    """The slot of each partition that a manifest may name whose acknowledgement did not come: not to be written to."""
+    asks_leader: bool = True
+    """Whether the leader answers: rights from before 0.2 do not cover the question."""
 
     def owes(self, partition: Partition) -> bool:
         """Tell whether a slot may hold what the partition has forgotten since."""
         return partition.forgotten > self.cleared.get(partition.number, 0)
 
+    def begin_anew(self, partition: Partition) -> None:
+        """Begin to count from nothing: the log was replaced, and sequences of the older one say nothing of it.
+
+        What the slots hold may be from before anything that is to be forgotten; so they are written over at once.
+        """
+        partition.covered = partition.forgotten = 0
+        self.cleared[partition.number] = -1
+
     async def load(self, number: int) -> Partition:
-        """Return a partition as its newest checkpoint has it, or empty. Raises BusUnavailable."""
-        entry = await self.bucket.get(subjects.checkpoint_key(number))
-        self.revisions[number] = entry.revision if entry else 0
-        if entry is None:
-            return Partition(number)
-        manifest = Manifest.model_validate_json(entry.value)
-        self.slots[number] = manifest.slot
-        self.covered[number] = manifest.covered
-        self.cleared[number] = manifest.forgotten
-        body = await self._body(number, manifest)
-        partition = None if body is None else restore(number, manifest.covered, body, self.engine)
-        if partition is None:
-            log.error("checkpoint_unreadable", partition=number, consequence="the log is read from its beginning")
-            return Partition(number)
-        return partition
+        """Return a partition as its newest checkpoint has it, or empty. Raises BusUnavailable.
+
+        Replicas may be behind, each with its own half of a checkpoint, or damaged: so the leader says which is the
+        newest, and pieces that do not fit are asked for again, of any replica and of the leader in turn.
+        """
+        for look in range(LOOKS):
+            entry = await self._newest(number)
+            self.revisions[number] = entry.revision if entry else 0
+            if entry is None:
+                return Partition(number)
+            manifest = Manifest.model_validate_json(entry.value)
+            self.slots[number] = manifest.slot
+            self.covered[number] = manifest.covered
+            self.cleared[number] = manifest.forgotten
+            if manifest.format != FORMAT:
+                break
+            body = await self._body(number, manifest, of_leader=self.asks_leader and look % 2 == 1)
+            if body is not None:
+                partition = restore(number, manifest.covered, body, self.engine)
+                if partition is None:
+                    break
+                return partition
+            await wait_s(LOOK_EVERY_S)
+        log.error("checkpoint_unreadable", partition=number, consequence="the log is read from its beginning")
+        return Partition(number)
+
+    async def _newest(self, number: int) -> Entry | None:
+        """Return the manifest as the leader has it. Raises BusUnavailable."""
+        key = subjects.checkpoint_key(number)
+        if self.asks_leader:
+            try:
+                return await self.bucket.get_of_leader(key)
+            except BusUnavailable as error:
+                entry = await self.bucket.get(key)  # raises as well where it is the bus that is away
+                self.asks_leader = False
+                log.warning("leader_not_asked", reason=str(error), remedy="placelibre bus init BUS --update-rights")
+                return entry
+        return await self.bucket.get(key)
 
     async def save(self, partition: Partition) -> None:
-        """Store a partition's state; where it has forgotten something, over both slots.
+        """Store a partition's state; where it has forgotten something, over every slot.
 
         Raises:
             AnotherWriter: somebody else owns this partition; this process must end.
@@ -130,10 +166,11 @@ class Checkpoints:
         partition.is_changed = False
 
     async def _clear_what_is_over(self, partition: Partition) -> None:
-        """Delete the chunks of a checkpoint that was longer than the one that took its slot."""
+        """Delete every chunk but those of the checkpoint just written and of the one that comes next."""
         number = partition.number
         chunks = range(-(-len(dump(partition)) // CHUNK_BYTES))
-        kept = {chunk_key(number, slot, index) for slot in SLOTS for index in chunks}
+        slots = (self.slots[number], self._free_slot(number))
+        kept = {chunk_key(number, slot, index) for slot in slots for index in chunks}
         for key in await self.bucket.keys(f"{subjects.checkpoint_key(number)}."):
             if key not in kept and await self.bucket.get(key) is not None:
                 await self.bucket.delete(key)
@@ -142,7 +179,7 @@ class Checkpoints:
         number = partition.number
         await self._look_for_others(number)
         body = dump(partition)
-        slot = SLOTS[1] if self.slots.get(number) == SLOTS[0] else SLOTS[0]
+        slot = self._free_slot(number)
         chunks = [body[start : start + CHUNK_BYTES] for start in range(0, len(body), CHUNK_BYTES)]
         for index, chunk in enumerate(chunks):
             await self.bucket.put(chunk_key(number, slot, index), chunk)
@@ -155,10 +192,17 @@ class Checkpoints:
             covered=partition.covered,
             forgotten=forgotten,
         )
+        self.doubtful[number] = slot
         await self._publish(number, manifest)
+        del self.doubtful[number]
         self.slots[number] = slot
         self.covered[number] = manifest.covered
         self.cleared[number] = manifest.forgotten
+
+    def _free_slot(self, number: int) -> str:
+        """Return the slot to be written to: neither the newest checkpoint's nor one that may turn out to be that."""
+        taken = {self.slots.get(number), self.doubtful.get(number)}
+        return next(each for each in SLOTS if each not in taken)
 
     async def _look_for_others(self, number: int) -> None:
         """Look before writing: the slot that we do not use may be the newest of another writer."""
@@ -204,12 +248,12 @@ class Checkpoints:
             await wait_s(LOOK_EVERY_S)
         raise BusUnavailable(f"the checkpoint of partition {number} was changed, and nobody knows yet by whom")
 
-    async def _body(self, number: int, manifest: Manifest) -> bytes | None:
-        if manifest.format != FORMAT:
-            return None
+    async def _body(self, number: int, manifest: Manifest, *, of_leader: bool) -> bytes | None:
+        """Return what the manifest names, None if it is not that. Raises BusUnavailable."""
+        get = self.bucket.get_of_leader if of_leader else self.bucket.get
         body = b""
         for index in range(manifest.chunks):
-            chunk = await self.bucket.get(chunk_key(number, manifest.slot, index))
+            chunk = await get(chunk_key(number, manifest.slot, index))
             body += chunk.value if chunk else b""
         return body if sha256(body).hexdigest() == manifest.sha256 else None
 

@@ -107,7 +107,7 @@ class _Reader:
                 # The log was replaced by a younger one. What has been applied stays applied.
                 log.error("log_replaced", reason=str(reset))  # noqa: TRY400
                 for partition in self._fold.partitions.values():
-                    partition.covered = 0
+                    self._checkpoints.begin_anew(partition)
 
     async def leave(self) -> None:
         """Store where we are, unless the last effects did not get out: then the log is read again from before."""

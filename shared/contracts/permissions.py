@@ -109,6 +109,8 @@ SERVICES: Final[dict[str, Permissions]] = {
             *_reads(subjects.READINGS),
             *_reads_bucket(subjects.LIBRARIES),
             *_reads_bucket(subjects.CHECKPOINTS),
+            # A replica that is behind would begin it in the past.
+            f"$JS.API.STREAM.MSG.GET.{subjects.bucket_stream(subjects.CHECKPOINTS)}",
             *_writes_bucket(subjects.CHECKPOINTS),
             *_writes_bucket(subjects.STATUS),
             *_writes_bucket(subjects.HISTORY),

@@ -191,17 +191,30 @@ class Bucket:
         self.name = name
 
     async def get(self, key: str) -> Entry | None:
-        """Return the latest value of a key, or None. Raises BusUnavailable."""
+        """Return the latest value of a key, or None. Any replica answers, one that is behind too.
+
+        Raises BusUnavailable.
+        """
         return (await self.read(key))[0]
+
+    async def get_of_leader(self, key: str) -> Entry | None:
+        """Return the latest value of a key as the replica has it that takes every write; this needs a right of its own.
+
+        Raises BusUnavailable.
+        """
+        return (await self._read(key, is_direct=False))[0]
 
     async def read(self, key: str) -> tuple[Entry | None, int]:
         """Return the latest value of a key, None if it never had one or was deleted, and the revision for `update`.
 
         Raises BusUnavailable.
         """
-        stream = subjects.bucket_stream(self.name)
+        return await self._read(key, is_direct=True)
+
+    async def _read(self, key: str, *, is_direct: bool) -> tuple[Entry | None, int]:
+        stream, subject = subjects.bucket_stream(self.name), subjects.key_subject(self.name, key)
         try:
-            message = await self._bus.jetstream.get_last_msg(stream, subjects.key_subject(self.name, key), direct=True)
+            message = await self._bus.jetstream.get_last_msg(stream, subject, direct=is_direct)
         except NotFoundError:
             return None, 0
         except (nats.errors.Error, TimeoutError, OSError) as error:

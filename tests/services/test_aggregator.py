@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from cli.bus_server import BusServer
+from services.aggregator import checkpoint
 from services.aggregator.checkpoint import AnotherWriter, Checkpoints, dump, restore
 from services.aggregator.fold import MAX_WAITING, Fold, MalformedMessage, Partition
 from services.aggregator.settings import Settings
@@ -305,6 +306,102 @@ async def test_a_conflict_that_no_replica_can_explain_leaves_the_older_checkpoin
     bucket.stale = [before]
     with pytest.raises(AnotherWriter):
         await checkpoints.save(partition)
+
+
+class LeaderlessBucket(BehindBucket):
+    """The same, and nobody answers for the leader, as with rights of a version that did not ask it."""
+
+    async def get_of_leader(self, key: str) -> Entry | None:
+        raise BusUnavailable(f"no answer for {key}")
+
+
+async def test_pieces_of_a_replica_that_is_behind_do_not_cost_a_good_checkpoint(operator: Bus) -> None:
+    bucket = BehindBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    for partition.covered in (10, 20, 30):
+        partition.gone = {f"gone-{number}": number for number in range(partition.covered)}
+        await checkpoints.save(partition)
+    older = await bucket.get("p3.b.0")
+    for answers in ([older], [None], [older] * 20):  # the last is damaged for good, and the leader is whole
+        bucket.stale = list(answers)
+        loaded = await Checkpoints(bucket, OsmOpeningHours).load(3)
+        assert (loaded.covered, len(loaded.gone)) == (30, 30)
+    bucket.stale = []
+    without_a_right = LeaderlessBucket(operator, subjects.CHECKPOINTS)
+    newest = await bucket.get("p3")
+    without_a_right.stale = [newest, older]
+    assert (await Checkpoints(without_a_right, OsmOpeningHours).load(3)).covered == 30
+
+
+async def test_a_checkpoint_that_is_damaged_everywhere_is_given_up(
+    operator: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "LOOK_EVERY_S", 0.01)
+    bucket = operator.bucket(subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    partition.covered = 7
+    await checkpoints.save(partition)
+    await bucket.put("p3.a.0", b"not what was written")
+    again = Checkpoints(bucket, OsmOpeningHours)
+    assert (await again.load(3)).covered == 0
+    await again.save(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 7
+
+
+class UnheardBucket(BehindBucket):
+    """A bucket that acknowledges no manifest while it is deaf; each may come through later."""
+
+    def __init__(self, bus: Bus, name: str) -> None:
+        super().__init__(bus, name)
+        self.is_deaf = False
+        self.late: list[tuple[bytes, int]] = []
+
+    async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        if self.is_deaf:
+            self.late.append((value, revision))
+            raise BusUnavailable("no acknowledgement")
+        return await super().update(key, value, revision=revision)
+
+
+async def test_a_manifest_that_comes_through_late_names_pieces_that_are_still_there(operator: Bus) -> None:
+    """Nothing is lost wherever the process is killed: between two attempts, or while the second one is written."""
+    bucket = UnheardBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    partition.covered = 10
+    await checkpoints.save(partition)
+    bucket.is_deaf = True
+    for partition.covered in (20, 30):
+        partition.gone = {f"gone-{partition.covered}": 1}  # so that no piece is like another
+        with pytest.raises(BusUnavailable):
+            await checkpoints.save(partition)
+    bucket.is_deaf = False
+    value, revision = bucket.late[0]
+    await bucket.update("p3", value, revision=revision)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 20
+    partition.covered, partition.forgotten = 40, 35
+    await checkpoints.save(partition)
+    # What was forgotten is in no slot, and the third one is free again.
+    assert len([each for each in await bucket.keys("p3.") if await bucket.get(each) is not None]) == 2
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 40
+
+
+async def test_after_a_younger_log_what_is_forgotten_is_written_over_again(operator: Bus) -> None:
+    bucket = operator.bucket(subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    partition.covered = partition.forgotten = 10_000
+    await checkpoints.save(partition)
+    assert not checkpoints.owes(partition)
+    checkpoints.begin_anew(partition)
+    assert (partition.covered, partition.forgotten) == (0, 0)
+    assert checkpoints.owes(partition)
+    await checkpoints.save(partition)
+    partition.forgotten = 50
+    assert checkpoints.owes(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).forgotten == 0
 
 
 def test_a_library_that_comes_back_counts_its_revisions_on() -> None:

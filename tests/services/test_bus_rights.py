@@ -85,6 +85,7 @@ MEANT: Final = {
         adds=of("ticks", "configured", "changes", "dead of aggregator"),
         writes=of("CHECKPOINTS", "STATUS", "HISTORY", "DESK"),
         reads=of("READINGS") | buckets("LIBRARIES", "CHECKPOINTS"),
+        also=of("$JS.API.STREAM.MSG.GET.KV_CHECKPOINTS"),
     ),
     # Decides on changes and delivers posts; sees no reading and no key of staff.
     "publisher": Meant(
