@@ -12,7 +12,8 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.routing import Match
+from starlette.types import ASGIApp, Scope
 
 from services.api.broadcast import Broadcaster
 from services.api.day_figures import PastDays
@@ -124,7 +125,12 @@ def create_app(settings: ApiSettings, parts: Parts) -> ASGIApp:
     )
     per_s = settings.requests_per_address_per_s
     reads = RateLimit("api", "requests of an address", Allowance(per_s, max(per_s * BURST_S, 1.0)))
-    return Front({PATH: stream}, api, reads)
+    return Front({PATH: stream}, api, reads, lambda scope: _takes(api, scope))
+
+
+def _takes(api: Api, scope: Scope) -> bool:
+    """Tell whether a route takes what is sent, by its path and method alone."""
+    return any(route.matches(scope)[0] is Match.FULL for route in api.routes)
 
 
 async def explain(code: str) -> Response:

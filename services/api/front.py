@@ -5,10 +5,9 @@ The event stream leaves the road here, before the framework, because it stays op
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -18,7 +17,9 @@ from services.api.problems import BY_STATUS, PROBLEMS
 from shared.runtime import metrics
 from shared.runtime.problem import answer
 from shared.runtime.rate_limits import RateLimit, is_this_machine, network_of
-from shared.runtime.web_headers import CACHING, COMMON, WITH_PLACE
+from shared.runtime.request_bodies import BodyTooLarge, BodyTooSlow, Places, SenderGone, again, read_body
+from shared.runtime.web_headers import CACHING, COMMON, WITH_PLACE, completed
+from shared.runtime.web_headers import POLICY as POLICY_NAME
 
 POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -34,7 +35,7 @@ FRAMED_POLICY: Final = (
 SHOWING: Final = "/embed"
 """The page that shows such a frame of our own."""
 SECURITY: Final = (*COMMON, WITH_PLACE)
-NOT_KEPT: Final = ((CACHING, b"no-store"),)
+NOT_KEPT: Final = (CACHING, b"no-store")
 CORS: Final = [
     (b"access-control-allow-origin", b"*"),
     # The date tells a script on another site what time it is here: its reader's clock may be wrong.
@@ -52,8 +53,24 @@ METHODS: Final = frozenset({"GET", "HEAD"})
 ALLOW: Final = "GET, HEAD, OPTIONS"
 BODY_BYTES_MAX: Final = 1024
 """Some clients send an empty JSON value along with a GET; nothing here reads it."""
-WRITABLE: Final = {"/v1/push/": 8 * 1024, "/ap/": 256 * 1024}
-"""Where something may be sent, and the bytes it may have: push subscriptions, and what fediverse servers deliver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What may be sent somewhere: the bytes of one body, and how many requests may be in hand, also of one address."""
+
+    bytes_max: int
+    at_once: int
+    of_address: int
+
+
+WRITABLE: Final = {
+    "/v1/push/": Room(8 * 1024, at_once=256, of_address=32),
+    "/ap/": Room(256 * 1024, at_once=32, of_address=4),
+}
+"""Where something may be sent: push subscriptions, also of a whole reading room behind one address, and what fediverse
+servers deliver, which come again. Each holds 2 and 8 MiB at the most, and neither shuts the other out."""
+BUSY_S: Final = 1
 BODY_S: Final = 15.0
 """A few kilobytes over a poor line take less."""
 WRITING: Final = frozenset({"POST", "DELETE"})
@@ -67,6 +84,9 @@ class Front:
     other: ASGIApp
     limit: RateLimit
     """Of all requests of one address."""
+    takes: Callable[[Scope], bool]
+    """Whether anything here reads what is sent to a path: of what nobody reads not a byte is read."""
+    places: Places = field(default_factory=Places)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other kinds of scope go straight to the framework."""
@@ -84,30 +104,61 @@ class Front:
             if message["type"] == "http.response.start":
                 shared = CORS if path.startswith(SHARED) and not is_write else ()
                 given = message.get("headers", ())
-                caching = () if any(name == CACHING for name, _ in given) else NOT_KEPT
-                headers = [*given, *caching, _policy(path), *SECURITY, *shared]
+                headers = completed(given, (NOT_KEPT, _policy(path), *SECURITY, *shared))
                 message = {**message, "headers": headers}
                 metrics.API_REQUESTS.labels(_route(inner, path if app else None), str(message["status"])).inc()
             elif is_head:
                 message = {**message, "body": b""}
             await send(message)
 
-        refusal = _refusal(scope) or self._too_often(scope)
+        refusal = self._too_often(scope) or _refusal(scope)
         if refusal is not None:
             await refusal(inner, receive, send_on)
         elif is_head and app is not None:
             # A stream has no end to wait for.
             await Response(status_code=200, media_type="text/event-stream")(inner, receive, send_on)
         elif is_write:
-            read = await _read(receive)
-            late = answer(PROBLEMS["body-too-slow"], "It did not arrive in time.", headers={"Connection": "close"})
-            await (late if read is None else self.other)(inner, read or receive, send_on)
+            await self._write(inner, receive, send_on)
         else:
             await (app or self.other)(inner, receive, send_on)
 
+    async def _write(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request to write on with its whole body, while it holds a place."""
+        if not self.takes(scope):
+            gone = answer(PROBLEMS["not-found"], "Nothing can be sent here.", headers={"Connection": "close"})
+            await gone(scope, receive, send)
+            return
+        prefix, room = next(each for each in WRITABLE.items() if scope["path"].startswith(each[0]))
+        address = _address(scope)
+        # Whoever has no limit by address has only the limit of all.
+        most = room.at_once if is_this_machine(address) else room.of_address
+        with (
+            self.places.held(prefix, room.at_once) as is_free,
+            self.places.held(f"{prefix} {network_of(address)}", most) as is_free_here,
+        ):
+            if is_free and is_free_here:
+                await self._read_and_write(room, scope, receive, send)
+                return
+        busy = answer(PROBLEMS["busy"], "Nothing was read.", retry_after_s=BUSY_S, headers={"Connection": "close"})
+        await busy(scope, receive, send)
+
+    async def _read_and_write(self, room: Room, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal: ASGIApp
+        try:
+            body = await read_body(receive, room.bytes_max, BODY_S)
+        except SenderGone:
+            return
+        except BodyTooSlow:
+            refusal = answer(PROBLEMS["body-too-slow"], "It did not arrive in time.", headers={"Connection": "close"})
+            await refusal(scope, receive, send)
+        except BodyTooLarge:
+            refusal = _too_large()
+            await refusal(scope, receive, send)
+        else:
+            await self.other(scope, again(body, receive), send)
+
     def _too_often(self, scope: Scope) -> Response | None:
-        client = scope.get("client")
-        address = client[0] if client else ""
+        address = _address(scope)
         if is_this_machine(address):
             return None
         retry_after_s = self.limit.retry_after_s(network_of(address))
@@ -118,27 +169,9 @@ class Front:
         )
 
 
-async def _read(receive: Receive) -> Receive | None:
-    """Return what gives the request's body again, once all of it is here; None if it does not come in time.
-
-    How many bytes come was said and judged before, and the server reads no more of them.
-    """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_S):
-            more = True
-            while more:
-                message = await receive()
-                body += message.get("body", b"")
-                more = message["type"] == "http.request" and message.get("more_body", False)
-    except TimeoutError:
-        return None
-    given = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-    async def replay() -> Message:
-        return given.pop() if given else await receive()
-
-    return replay
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def _policy(path: str) -> tuple[bytes, bytes]:
@@ -148,7 +181,7 @@ def _policy(path: str) -> tuple[bytes, bytes]:
         policy = FRAMED_POLICY
     elif path == SHOWING:
         policy = f"{POLICY}; frame-src 'self'"
-    return b"content-security-policy", policy.encode()
+    return POLICY_NAME, policy.encode()
 
 
 def _refusal(scope: Scope) -> Response | None:
@@ -158,18 +191,22 @@ def _refusal(scope: Scope) -> Response | None:
         is_preflight = b"origin" in headers and b"access-control-request-method" in headers
         return Response(status_code=204, headers={"Allow": ALLOW, **(PREFLIGHT if is_preflight else {})})
     path: str = scope["path"]
-    room = next((bytes_max for prefix, bytes_max in WRITABLE.items() if path.startswith(prefix)), None)
+    room = next((room for prefix, room in WRITABLE.items() if path.startswith(prefix)), None)
     is_writing = room is not None and scope["method"] in WRITING
     if scope["method"] not in METHODS and not is_writing:
         return answer(
             PROBLEMS[BY_STATUS[405]], "Everything here can be read, nothing written.", headers={"Allow": ALLOW}
         )
     length = headers.get(b"content-length", b"0")
-    bytes_max = room if room is not None and is_writing else BODY_BYTES_MAX
+    bytes_max = room.bytes_max if room is not None and is_writing else BODY_BYTES_MAX
     if b"transfer-encoding" in headers or not length.isdigit() or int(length) > bytes_max:
-        # The body is not read, so the connection cannot be used again.
-        return answer(PROBLEMS[BY_STATUS[413]], "The request's body is too large.", headers={"Connection": "close"})
+        return _too_large()
     return None
+
+
+def _too_large() -> Response:
+    # The body is not read, so the connection cannot be used again.
+    return answer(PROBLEMS[BY_STATUS[413]], "The request's body is too large.", headers={"Connection": "close"})
 
 
 def _route(scope: Mapping[str, Any], path: str | None) -> str:

@@ -40,6 +40,7 @@ PROBLEMS: Final = table(
         "Too many requests from this address",
         "Try again after the seconds in Retry-After; follow /v1/stream instead of asking again and again.",
     ),
+    Problem("busy", 503, "Too many requests are being read", "Try again after the seconds in Retry-After."),
     Problem("body-too-slow", 408, "The body came too slowly", "Send the same request again."),
     Problem("body-not-wanted", 413, "A request to read needs no body", "Send none."),
     Problem(

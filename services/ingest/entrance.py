@@ -37,3 +37,9 @@ def sender_of(door: Door, headers: Mapping[str, str]) -> Sender | Response:
     if sender is Refusal.NOT_YET:
         return answer(PROBLEMS["not-ready"], WORDS[sender], retry_after_s=RETRY_AFTER_S)
     return answer(PROBLEMS[sender.value], WORDS[sender], headers=CHALLENGE)
+
+
+def is_unknown(door: Door, headers: Mapping[str, str]) -> bool:
+    """Tell whether a request comes without a key that was ever valid: a session that is over is no guess."""
+    found = BEARER.match(headers.get("authorization", ""))
+    return found is None or door.senders.judge(found[1], now()) is Refusal.UNKNOWN

@@ -5,23 +5,20 @@ Pure ASGI, so that a stranger's body, or one too large, never is in memory.
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.ingest.entrance import sender_of
+from services.ingest.entrance import is_unknown, sender_of
 from services.ingest.problems import PROBLEMS
 from services.ingest.routes import Door
 from services.ingest.senders import Sender
 from shared.runtime import metrics
 from shared.runtime.problem import answer
-from shared.runtime.rate_limits import network_of
+from shared.runtime.rate_limits import is_this_machine, network_of
+from shared.runtime.request_bodies import BodyTooLarge, BodyTooSlow, Places, SenderGone, again, read_body
 
 DEVICES: Final = "/v1/devices/"
 ENROLMENTS: Final = "/v1/staff/enrolments"
@@ -36,16 +33,14 @@ BODY_TIMEOUT_S: Final = 15.0
 SOURCE_AT_ONCE: Final = 8
 """Requests in hand of one source: one device that sends slowly, or somebody with its address, keeps out nobody else."""
 KEY_AT_ONCE: Final = 64
-STRANGERS_AT_ONCE: Final = 8
+STRANGERS_AT_ONCE: Final = 64
+STRANGERS_OF_ADDRESS: Final = 8
+"""A stranger may hold a place for as long as a body may take: a few addresses do not hold them all."""
 BODY_OF_NOTHING: Final = 1024
 """Some clients send an empty JSON value along with a GET."""
 
 
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class _Gone(Exception):  # noqa: N818
-    """The sender hung up."""
 
 
 class Front:
@@ -55,8 +50,8 @@ class Front:
         """Stand before `app`; `door` knows the senders and the limits."""
         self._app = app
         self._door = door
-        self._in_hand: Counter[str] = Counter()
-        """Requests in hand, by who sends them; of those who send none there is no entry."""
+        self._places = Places()
+        """Requests in hand, by who sends them."""
         self._limits = door.limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +78,11 @@ class Front:
         if retry_after_s:
             await self._refuse(_too_often("This address asks too often.", retry_after_s), scope, receive, send)
             return
-        if _has_body(Headers(scope=scope)):
+        headers = Headers(scope=scope)
+        if "authorization" in headers and is_unknown(self._door, headers) and (refusal := self._guesses_on(scope)):
+            await self._refuse(refusal, scope, receive, send)
+            return
+        if _has_body(headers):
             detail = "What only asks needs no body."
             await self._refuse(answer(PROBLEMS["body-too-large"], detail), scope, receive, send)
             return
@@ -101,7 +100,7 @@ class Front:
             who = f"source {source.id}"
             if await self._is_too_often(who, scope, receive, send):
                 return
-            async with self._place(who, SOURCE_AT_ONCE) as is_free:
+            with self._places.held(who, SOURCE_AT_ONCE) as is_free:
                 await self._hand_on({"source": source}, limit, scope, receive, send, is_free=is_free, who=who)
             return
         if scope["path"] == ENROLMENTS:
@@ -109,7 +108,8 @@ class Front:
             return
         sender = sender_of(self._door, headers)
         if not isinstance(sender, Sender):
-            await self._refuse_stranger(sender, scope, receive, send)
+            refuse = self._refuse_stranger if is_unknown(self._door, headers) else self._refuse
+            await refuse(sender, scope, receive, send)
             return
         who = "" if sender.is_simulation else f"key {sender.key_id}"
         if who and await self._is_too_often(who, scope, receive, send):
@@ -120,7 +120,7 @@ class Front:
             await self._refuse(refusal, scope, receive, send)
             return
         limit = STAFF_BODY_BYTES if is_sign_in else self._door.settings.max_body_bytes
-        async with self._place(f"key {sender.key_id}", KEY_AT_ONCE) as is_free:
+        with self._places.held(f"key {sender.key_id}", KEY_AT_ONCE) as is_free:
             await self._hand_on({"sender": sender}, limit, scope, receive, send, is_free=is_free, who=who)
 
     async def _let_stranger_in(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,8 +129,13 @@ class Front:
             refusal = answer(PROBLEMS["too-many-tries"], "Too many from this address.", retry_after_s=retry_after_s)
             await self._refuse(refusal, scope, receive, send)
             return
-        async with self._place("strangers", STRANGERS_AT_ONCE) as is_free:
-            await self._hand_on({}, STAFF_BODY_BYTES, scope, receive, send, is_free=is_free)
+        address = _address(scope)
+        most = STRANGERS_AT_ONCE if is_this_machine(address) else STRANGERS_OF_ADDRESS
+        with (
+            self._places.held("strangers", STRANGERS_AT_ONCE) as is_free,
+            self._places.held(f"stranger {network_of(address)}", most) as is_free_here,
+        ):
+            await self._hand_on({}, STAFF_BODY_BYTES, scope, receive, send, is_free=is_free and is_free_here)
 
     async def _is_too_often(self, who: str, scope: Scope, receive: Receive, send: Send) -> bool:
         """Refuse what comes too often, from one key, source or address; say whether it was refused."""
@@ -143,25 +148,15 @@ class Front:
 
     async def _refuse_stranger(self, refusal: Response, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse whoever has no valid key; who does nothing else is told so in fewer words, and when to try again."""
-        retry_after_s = self._limits.wrong_keys.retry_after_s(network_of(_address(scope)))
-        if retry_after_s:
-            detail = "This address has sent too many requests without a valid key."
-            refusal = answer(PROBLEMS["too-many-wrong-keys"], detail, retry_after_s=retry_after_s)
-        await self._refuse(refusal, scope, receive, send)
+        await self._refuse(self._guesses_on(scope) or refusal, scope, receive, send)
 
-    @asynccontextmanager
-    async def _place(self, who: str, most: int) -> AsyncIterator[bool]:
-        """Hold a place until the end of the block; say whether there is one."""
-        if self._in_hand[who] >= most:
-            yield False
-            return
-        self._in_hand[who] += 1
-        try:
-            yield True
-        finally:
-            self._in_hand[who] -= 1
-            if not self._in_hand[who]:
-                del self._in_hand[who]
+    def _guesses_on(self, scope: Scope) -> Response | None:
+        """Count a request without a valid key; return what to say to an address that sends nothing else."""
+        retry_after_s = self._limits.wrong_keys.retry_after_s(network_of(_address(scope)))
+        if not retry_after_s:
+            return None
+        detail = "This address has sent too many requests without a valid key."
+        return answer(PROBLEMS["too-many-wrong-keys"], detail, retry_after_s=retry_after_s)
 
     async def _hand_on(
         self,
@@ -179,51 +174,28 @@ class Front:
             busy = answer(PROBLEMS["busy"], "The same sender has too many in hand.", retry_after_s=1)
             await self._refuse(busy, scope, receive, send)
             return
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await self._body(Headers(scope=scope), receive, limit)
-        except _Gone:
+        too_large = answer(PROBLEMS["body-too-large"], f"At most {limit} bytes are taken in one request.")
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdigit() or int(declared) > limit:
+            await self._refuse(too_large, scope, receive, send)
             return
-        except TimeoutError:
+        try:
+            body = await read_body(receive, limit, BODY_TIMEOUT_S)
+        except SenderGone:
+            return
+        except BodyTooSlow:
             late = answer(PROBLEMS["body-too-slow"], f"It did not arrive within {BODY_TIMEOUT_S:.0f} seconds.")
             await self._refuse(late, scope, receive, send)
             return
-        if body is None:
-            detail = f"At most {limit} bytes are taken in one request."
-            await self._refuse(answer(PROBLEMS["body-too-large"], detail), scope, receive, send)
+        except BodyTooLarge:
+            await self._refuse(too_large, scope, receive, send)
             return
         retry_after_s = self._limits.bytes_of_key.retry_after_s(who, len(body)) if who else 0
         if retry_after_s:
             await self._refuse(_too_often("This sender sends too much.", retry_after_s), scope, receive, send)
             return
-        is_given = False
-
-        async def replay() -> Message:
-            nonlocal is_given
-            if is_given:
-                return await receive()
-            is_given = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
         scope.setdefault("state", {}).update(state)
-        await self._app(scope, replay, send)
-
-    @staticmethod
-    async def _body(headers: Headers, receive: Receive, limit: int) -> bytes | None:
-        """Return the whole body, or None as soon as it is known to be too large."""
-        declared = headers.get("content-length", "0")
-        if not declared.isdigit() or int(declared) > limit:
-            return None
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] != "http.request":
-                raise _Gone
-            body += message.get("body", b"")
-            if len(body) > limit:
-                return None
-            if not message.get("more_body", False):
-                return bytes(body)
+        await self._app(scope, again(body, receive), send)
 
     @staticmethod
     async def _refuse(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

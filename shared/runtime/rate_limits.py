@@ -5,7 +5,7 @@ A process counts for itself: of two processes behind one address each lets throu
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import ceil
 from typing import Final
 
@@ -16,6 +16,8 @@ from shared.runtime.public_address import is_public
 
 KEPT: Final = 16_384
 """Buckets of one limit, some 3 MB at the most; more addresses than that at once are no library's readers."""
+
+NOBODY_S: Final = "no address"
 
 
 class RateLimit:
@@ -41,34 +43,34 @@ class RateLimit:
 
 
 def network_of(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 network that one IPv6 customer is given."""
-    if ":" not in address:  # by far the most, and the rest of this costs some microseconds
-        return address
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a test's name for itself
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(IPv6Address(int(parsed) >> 64 << 64))
+    """Return what counts as one address: an IPv4 address, or the /64 network that one IPv6 customer is given.
+
+    Everything that is no address counts as one: who may write anything there would be somebody else each time.
+    """
+    parsed = _parsed(address)
+    if parsed is None:
+        return NOBODY_S if address else ""
+    return str(IPv6Address(int(parsed) >> 64 << 64)) if isinstance(parsed, IPv6Address) else str(parsed)
 
 
 def is_this_machine(address: str) -> bool:
     """Tell whether a caller is on this machine, or came by a socket that has no address.
 
     Such callers have no limit by address: they are the operator's own, or everybody at once, from a proxy here that
-    does not say for whom it asks.
+    does not say for whom it asks. Words that are no address are somebody's from elsewhere: proxies pass on `unknown`.
     """
-    if address.startswith("127."):
-        return True
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return True
+    parsed = _parsed(address)
+    return not address if parsed is None else parsed.is_loopback
 
 
 def is_near(address: str) -> bool:
     """Tell whether a caller is on a network that is not the public internet: this machine's, a building's, a pod's."""
-    return is_this_machine(address) or not is_public(address)
+    return is_this_machine(address) or (_parsed(address) is not None and not is_public(address))
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return None
+    return (isinstance(parsed, IPv6Address) and parsed.ipv4_mapped) or parsed

@@ -5,6 +5,7 @@ HSTS is not among them: only whoever ends TLS knows that the name is served with
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,16 @@ WITH_PLACE: Final = (b"permissions-policy", b"camera=(), microphone=(), geolocat
 OURS_ALONE: Final = (b"cross-origin-resource-policy", b"same-origin")
 
 
+Header = tuple[bytes, bytes]
+
+
+def completed(given: Iterable[Header], usual: Iterable[Header]) -> list[Header]:
+    """Return an answer's headers with the usual ones, where it has not said something else under the same name."""
+    headers = list(given)
+    names = {name.lower() for name, _ in headers}
+    return [*headers, *(each for each in usual if each[0] not in names)]
+
+
 @dataclass(frozen=True, slots=True)
 class WithHeaders:
     """An application whose answers have these headers where it has not said something else."""
@@ -37,10 +48,7 @@ class WithHeaders:
 
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message.get("headers", ()))
-                names = {name.lower() for name, _ in given}
-                more = [each for each in USUAL if each[0] not in names]
-                message = {**message, "headers": given + more}
+                message = {**message, "headers": completed(message.get("headers", ()), USUAL)}
             await send(message)
 
         await self.app(scope, receive, send_on)

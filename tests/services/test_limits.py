@@ -167,6 +167,13 @@ async def test_a_network_of_ipv6_is_one_reader() -> None:
         ("::ffff:8.8.8.8", False, False),
         ("8.8.8.8", False, False),
         ("2a00:1450:4007:80e::200e", False, False),
+        ("::ffff:127.0.0.1", True, True),
+        # Not addresses: a proxy may pass on what another one has said, and a stranger what they like.
+        ("unknown", False, False),
+        ("_hidden", False, False),
+        ("203.0.113.5:4711", False, False),
+        ("127.0.0.1 ", False, False),
+        ("127.somebody", False, False),
     ],
 )
 def test_who_is_near(address: str, *, is_one: bool, is_ours: bool) -> None:
@@ -176,6 +183,38 @@ def test_who_is_near(address: str, *, is_one: bool, is_ours: bool) -> None:
 
 def test_a_mapped_address_is_the_one_it_maps() -> None:
     assert network_of("::ffff:192.0.2.1") == "192.0.2.1"
+
+
+def test_whatever_is_no_address_counts_as_one() -> None:
+    assert network_of("unknown") == network_of("203.0.113.5:4711") == network_of("_1") != network_of("203.0.113.5")
+
+
+async def test_a_method_that_is_not_had_counts_as_any_other_request() -> None:
+    async with api(requests_per_address_per_s=0.03) as client:
+        for method in ("OPTIONS", "PUT"):
+            answers = [(await client.request(method, "/")).status_code for _ in range(3)]
+            assert answers[-1] == 429, method
+
+
+async def test_wrong_keys_count_where_somebody_only_asks_too() -> None:
+    client, _ = ingest(wrong_keys_per_address_per_min=3)
+    wrong = {"Authorization": "Bearer quiet.wrong"}
+    async with client:
+        answers = [(await client.get("/v1/staff/desk", headers=wrong)).status_code for _ in range(5)]
+        assert answers == [401, 401, 401, 429, 429]
+        assert (await client.get("/v1/staff/desk")).status_code == 401, "without a key nothing is guessed"
+        assert (await post(client, f"quiet.{SECRET}")).status_code == 422, "it is let in, and heard"
+
+
+async def test_a_session_that_is_over_is_no_wrong_key() -> None:
+    client, door = ingest(wrong_keys_per_address_per_min=2)
+    over = {"Authorization": "Bearer branch.session.desk.secret"}
+    async with client:
+        assert (await client.post("/v1/staff/readings", json=[], headers=over)).status_code == 503  # not read yet
+        door.senders.staff.is_read = True
+        for _ in range(5):
+            answer = await client.post("/v1/staff/readings", json=[], headers=over)
+            assert (answer.status_code, answer.json()["type"]) == (401, "/problems/session-over")
 
 
 @pytest.mark.parametrize("service", ["ingest", "api"])
