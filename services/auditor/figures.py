@@ -35,6 +35,8 @@ OF_STREAMS: Final = (
 )
 EXPIRED_NAMED: Final = 100
 """Libraries whose expired status is a series of its own; with more of them it is the bus or the aggregator."""
+NOT_CHOSEN: Final = {each.name: each.max_age for each in STREAMS if each.is_append_only}
+"""Of other streams an operator may choose a shorter time; where these are shorter, somebody takes something out."""
 DELETED: Final = frozenset({"DEL", "PURGE"})
 
 
@@ -227,6 +229,7 @@ def _set_dead(by_subject: dict[str, int]) -> None:
 def _sight(name: str, info: dict[str, Any]) -> Sight:
     state = info["state"]
     max_age = timedelta(microseconds=int(info["config"].get("max_age") or 0) / 1000)  # the bus says nanoseconds
+    max_age = max(max_age, NOT_CHOSEN.get(name, max_age))
     first, last, messages = state["first_seq"], state["last_seq"], state["messages"]
     within = max(last - first + 1, 0) if messages else 0
     return Sight(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.api import DiscardPolicy
 from nats.js.errors import APIError
 from typer.testing import CliRunner, Result
 
@@ -195,6 +196,29 @@ async def test_a_trail_that_was_emptied_shows_in_the_auditor_s_book(operator: Bu
     trail, [fault] = await examined(operator)
     assert "entries are gone" in fault
     assert [each.entry and each.entry.details for each in trail] == [("AUDIT: created",)]
+
+
+async def test_an_age_that_was_lowered_shows_in_the_auditor_s_book_though_the_stream_keeps_to_it(operator: Bus) -> None:
+    figures, book = Figures(operator), Book()
+
+    async def look(at: datetime) -> list[Loss]:
+        return [
+            loss
+            for sight in await figures.measure(at)
+            if sight.name == subjects.AUDIT
+            for loss in book.enter(sight, at)
+        ]
+
+    await look(now())
+    for _ in range(3):
+        await note_act(operator, Act.PROVISIONED)
+    config = (await operator.jetstream.stream_info(subjects.AUDIT)).config
+    lowered = replace(
+        config, max_age=200.0, max_msgs=1, discard=DiscardPolicy.OLD
+    )  # the number stands for the passing of time
+    await operator.jetstream.update_stream(lowered)
+    [loss] = await look(now() + timedelta(days=1))
+    assert (loss.kind, loss.messages) == (LossKind.YOUNG, 2)
 
 
 async def test_silencing_the_alarms_of_loss_is_noted_with_what_they_said(
