@@ -126,8 +126,9 @@ async def states_of(bus: Bus, names: Iterable[str]) -> dict[str, LeafState]:
 async def _drift(bus: Bus, wanted: Wanted) -> AsyncIterator[Finding]:
     copies = copies_on(bus) if wanted is CENTRE else 1
     found = await provision(bus, replicas=copies, is_dry=True, wanted=wanted)
-    if copies > 1:
-        yield judgement.of_copies(sum(COPIES in each.drift for each in found), len(found), copies)
+    held = [each for each in found if each.action != "missing"]
+    if copies > 1 and held:
+        yield judgement.of_copies(sum(COPIES in each.drift for each in held), len(held), copies)
     for each in found:
         other = tuple(setting for setting in each.drift if setting != COPIES)
         if each.action == "missing":
