@@ -83,6 +83,8 @@ def test_rights_of_another_version_are_told_and_written_only_when_asked_for(tmp_
 )
 def test_what_is_made_in_the_tree_is_not_committed(path: str) -> None:
     root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        pytest.skip("this tree is no clone")
     assert subprocess.run(["git", "check-ignore", "--quiet", path], cwd=root, check=False).returncode == 0
 
 
