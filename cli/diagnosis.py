@@ -190,7 +190,9 @@ async def _compared(bus: Bus, here: datetime) -> AsyncIterator[Finding]:
     except ValidationError:
         return  # of another version, which `versions` tells
     wrong_ones = [each.library for each in report.libraries if not each.is_right] if report else []
-    yield judgement.of_comparison(report.at if report else None, wrong_ones, here)
+    # A partition that is left out is as old as its own last comparison.
+    at = min((each.since for each in report.left_out), default=report.at) if report else None
+    yield judgement.of_comparison(at, wrong_ones, here)
 
 
 def _certificate(bus: Bus, here: datetime) -> Iterator[Finding]:

@@ -204,7 +204,8 @@ class Reconciler:
         # have been applied. The same holds of messages that the bus has lost, which its book tells of.
         before = self._differences(each)
         changed = {name: less for name, less in before.items() if less != part.differing.get(name, Figures())}
-        why = f"{part.missing} messages of the log were gone before they were counted" if changed else ""
+        gone = "1 message of the log was" if part.missing == 1 else f"{part.missing} messages of the log were"
+        why = f"{gone} gone before it could be counted" if changed else ""
         await self._take_over(each, now, why, why_not)
 
     async def _take_over(self, found: Figured, now: datetime, why: str, why_not: dict[int, str]) -> None:

@@ -157,7 +157,7 @@ async def test_what_was_purged_before_it_was_counted_is_no_difference_and_is_sai
     assert differences(report) == {"branch": RIGHT}
     (taken,) = report.taken_over
     assert (taken.partition, taken.libraries) == (NUMBER, ("branch",))
-    assert taken.why == "2 messages of the log were gone before they were counted"
+    assert taken.why == "2 messages of the log were gone before it could be counted"
     await house.come(2)
     (branch,) = (await house.look()).libraries
     assert (branch.is_right, branch.log_entries) == (True, 9)
