@@ -1,22 +1,31 @@
 # ruff: noqa: INP001  no package: it is mounted into a container by itself
-"""What the first start of docker-compose.yml needs, made once: the bus's keys and certificate, folders, a password.
+"""What docker-compose.yml needs of files: keys, rights and certificate of the bus, folders, a password, and all owners.
 
 Runs in the image, as root: each file is handed to the user of the container that reads it, and to nobody else. What
-is there already stays as it is, so that it may run again at any time.
+is there already stays as it is, but for the rights on the bus, which become those of this version, and for the owners
+of what the operator has put there. So it may run again at any time, and has to after each file that is added and
+before each new version starts. With arguments it does before what `placelibre bus renew` or `rotate` does:
+
+    docker compose run --rm init renew
+    docker compose run --rm init rotate api --finish
 """
 
 from __future__ import annotations
 
+import json
 import os
+import stat
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_urlsafe
-from typing import Final
+from typing import Any, Final
 
 MADE: Final = Path("/made")
 BUS: Final = MADE / "bus"
 CREDENTIALS: Final = MADE / "credentials"
+AUTHORIZATION: Final = "authorization.conf"
 SERVICES_UID, PROMETHEUS_UID, GRAFANA_UID = 10001, 65534, 472
 """Of our image, of Prometheus's and Alertmanager's, of Grafana's; docker-compose.yml runs them as these."""
 OWNERS: Final = {
@@ -27,29 +36,80 @@ OWNERS: Final = {
 }
 
 
-def main() -> int:
-    """Make what is missing, and return the exit code."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Make what is missing, hand everything to who reads it, and return the exit code."""
     os.umask(0o077)
-    command = ["placelibre", "bus", "init", str(BUS), "--host", "bus"]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603  its advice is for other ways
+    if arguments:
+        what, *more = arguments
+        if what not in {"renew", "rotate"}:
+            sys.stderr.write(f"error: {what} is nothing for init\n  what to do: leave it out, or say renew or rotate\n")
+            return 2
+        asked = ["placelibre", "bus", what, str(BUS), *more]
+        first = subprocess.run(asked, stdout=subprocess.DEVNULL, check=False)  # noqa: S603  root has typed it
+        if first.returncode != 0:
+            return first.returncode
+    is_first = not (BUS / AUTHORIZATION).exists()
+    # With the rights of this version each time: an image that knows another right than the bus cannot use it.
+    command = ["placelibre", "bus", "init", str(BUS), "--host", "bus", "--update-rights", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603  all of it stands above
     if done.returncode != 0:
         return done.returncode
-    for name, owner in OWNERS.items():
-        folder = CREDENTIALS / name
-        folder.mkdir(parents=True, exist_ok=True)
-        os.chown(folder, owner, 0)
+    report: dict[str, Any] = json.loads(done.stdout)
+    CREDENTIALS.mkdir(parents=True, exist_ok=True)
     CREDENTIALS.chmod(0o711)  # each reaches its own folder, and lists none
+    for name in OWNERS:
+        (CREDENTIALS / name).mkdir(exist_ok=True)
     password = CREDENTIALS / "grafana" / "password"
     if not password.exists():
         password.write_text(token_urlsafe(18))
-        os.chown(password, GRAFANA_UID, 0)
-    for path in (BUS, *BUS.rglob("*")):
-        os.chown(path, SERVICES_UID, SERVICES_UID)
+    for name, owner in OWNERS.items():
+        hand_over(CREDENTIALS / name, owner)
     # The authority's key signs new certificates and is read by no container.
-    os.chown(BUS / "tls" / "ca-key.pem", 0, 0)
-    sys.stdout.write("deploy/compose has what the first start needs: docker compose up --detach --wait\n")
+    hand_over(BUS, SERVICES_UID, but=BUS / "tls" / "ca-key.pem")
+    tell(report, is_first=is_first)
+    if arguments:
+        sys.stdout.write("the bus reads it when it starts: docker compose up --detach --force-recreate bus\n")
     return 0
 
 
+def hand_over(folder: Path, owner: int, but: Path | None = None) -> None:
+    """Give a folder and everything in it, but for one file, to a user; credentials become closed to all others.
+
+    Links are passed over: root would give away what they lead to.
+    """
+    for path in (folder, *sorted(folder.rglob("*"))):
+        found = path.lstat()
+        if path == but:
+            continue
+        if stat.S_ISLNK(found.st_mode):
+            sys.stdout.write(
+                f"look: {path.relative_to(MADE)} is a link and is left as it is: put the file itself there\n"
+            )
+            continue
+        if found.st_uid != owner:
+            os.chown(path, owner, owner, follow_symlinks=False)
+            if folder != BUS:
+                path.chmod(0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+                sys.stdout.write(f"{path.relative_to(MADE)} now belongs to who reads it\n")
+
+
+def tell(report: dict[str, Any], *, is_first: bool) -> None:
+    """Say what was made, and what has to follow from it."""
+    if is_first:
+        sys.stdout.write("deploy/compose has what the first start needs: docker compose up --detach --wait\n")
+        return
+    for each in report["made"]:
+        sys.stdout.write(f"bus/{each} is new\n")
+    for each in report["outdated"]:
+        sys.stdout.write(f"look: bus/{each}\n")
+    if AUTHORIZATION in report["made"]:
+        sys.stdout.write(
+            "the bus takes its new rights when it starts: docker compose up --detach --force-recreate bus\n"
+        )
+    elif not report["made"]:
+        sys.stdout.write("everything was there already\n")
+    sys.stdout.write(f"the bus's certificate holds until {report['certificates_end']['server'][:10]}\n")
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -36,7 +36,7 @@ class Site:
         shutil.copytree(ROOT / "deploy", folder / "deploy", ignore=shutil.ignore_patterns("bus", "credentials", "k8s"))
         self.write_libraries(libraries)
         self.project = f"placelibre-{os.getpid()}"
-        self.ports = {name: free_port() for name in ("api", "ingest", "prometheus", "grafana")}
+        self.ports = {name: free_port() for name in ("api", "ingest", "prometheus", "alertmanager", "grafana")}
         self._environment = {
             **podman_environment(),
             "COMPOSE_PROJECT_NAME": self.project,
@@ -44,7 +44,10 @@ class Site:
             "API_ADDRESS": f"127.0.0.1:{self.ports['api']}",
             "INGEST_ADDRESS": f"127.0.0.1:{self.ports['ingest']}",
             "PROMETHEUS_PORT": str(self.ports["prometheus"]),
+            "ALERTMANAGER_PORT": str(self.ports["alertmanager"]),
             "GRAFANA_PORT": str(self.ports["grafana"]),
+            # Another than the usual one, which an installation beside this test may have.
+            "FRONT_SUBNET": f"172.30.{67 + os.getpid() % 180}.0/24",
         }
 
     def write_libraries(self, text: str) -> None:
@@ -53,26 +56,40 @@ class Site:
         file.write_text(text)
         file.chmod(0o644)
 
-    def compose(self, *arguments: str) -> str:
-        """Run podman-compose and return what it printed."""
+    def compose(self, *arguments: str, is_well: bool = True, **environment: str) -> str:
+        """Run podman-compose and return what it printed; `is_well` says whether it is to exit with 0."""
         done = subprocess.run(
             [str(podman_compose()), *arguments],
             cwd=self.folder,
-            env=self._environment,
+            env={**self._environment, **environment},
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        assert (done.returncode == 0) is is_well, f"{arguments}: {done.stdout[-2000:]}\n{done.stderr[-4000:]}"
         return done.stdout
 
     def init(self) -> None:
         """Do what `docker compose run --rm init` does; podman-compose wants the profile named."""
         self.compose("--profile", "tools", "run", "--rm", "init")
 
-    def operator(self, *arguments: str) -> str:
+    def operator(self, *arguments: str, is_well: bool = True) -> str:
         """Do what `docker compose run --rm operator ...` does, and return what it printed."""
-        return self.compose("--profile", "tools", "run", "--rm", "--no-deps", "-T", "operator", *arguments)
+        run_it = ("--profile", "tools", "run", "--rm", "--no-deps", "-T", "operator")
+        return self.compose(*run_it, *arguments, is_well=is_well)
+
+    def tar(self, archive: Path, *arguments: str, is_put_in: bool = False) -> None:
+        """Do what `docker compose run --rm -T --entrypoint tar operator ...` does, from or into a file here."""
+        command = [str(podman_compose()), "--profile", "tools", "run", "--rm", "--no-deps", "-T", "--entrypoint", "tar"]
+        with archive.open("rb" if is_put_in else "wb") as file:
+            subprocess.run(
+                [*command, "operator", *arguments],
+                cwd=self.folder,
+                env=self._environment,
+                stdin=file if is_put_in else subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL if is_put_in else file,
+                check=True,
+            )
 
     def up(self) -> None:
         """Start everything and wait until all are healthy."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+import tarfile
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,19 +15,21 @@ import httpx
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from cli.service_list import services_of
+from tests.daytime import zone_at_noon
 from tests.deploy.compose import RUN_HERE, SERVICES, Site, wait_for
 from tests.deploy.standins import COMMANDS, ROOT, make_image, make_program, podman
 
-LIBRARY: Final = """\
+LIBRARY: Final = f"""\
 [[libraries]]
 id = "central"
 name = "Central library (simulated)"
-time_zone = "Europe/Paris"
+time_zone = "{zone_at_noon()}"
 country = "FR"
 languages = ["en", "fr"]
 opening_hours = "24/7"
 capacity = 100
-gates = [{ id = "front", name = "the front door" }]
+gates = [{{ id = "front", name = "the front door" }}]
 
 [[libraries.channels]]
 type = "console"
@@ -33,7 +38,7 @@ min_interval_min = 0
 daily_budget = 50
 """
 OURS: Final = ("bus", *SERVICES)
-PUBLISHED: Final = {"api", "ingest", "prometheus", "grafana"}
+PUBLISHED: Final = {"api", "ingest", "prometheus", "alertmanager", "grafana"}
 
 
 def compose_file() -> dict[str, Any]:
@@ -67,8 +72,8 @@ def test_only_the_page_the_readings_and_the_operators_views_are_published_and_on
 
 def test_the_bus_and_the_monitoring_have_no_way_out_of_their_own() -> None:
     compose = compose_file()
-    assert {name for name, network in compose["networks"].items() if network} == {"bus", "monitoring"}
-    assert all(compose["networks"][name]["internal"] for name in ("bus", "monitoring"))
+    closed = {name for name, network in compose["networks"].items() if (network or {}).get("internal")}
+    assert closed == {"bus", "monitoring"}
     assert compose["services"]["bus"]["networks"] == ["bus"]
 
 
@@ -84,6 +89,46 @@ def test_images_of_others_are_named_exactly() -> None:
     for name, service in compose_file()["services"].items():
         assert ":" in service["image"].rpartition("/")[2] or service["image"].startswith("${IMAGE"), name
         assert not service["image"].endswith(":latest"), name
+
+
+def test_the_operator_s_doctor_asks_every_service_where_it_listens() -> None:
+    services = compose_file()["services"]
+    given = services["operator"]["environment"]
+    asked = {each.kind: each.address for each in services_of(given["PLACELIBRE_SERVICES"])}
+    assert asked == {name: f"http://{name}:{services[name]['environment']['PLACELIBRE_PORT']}" for name in SERVICES}
+    for name in SERVICES:
+        assert set(services["operator"]["networks"]) & set(services[name]["networks"]), name
+    assert given["PLACELIBRE_PROMETHEUS"] == "http://prometheus:9090"
+    assert f"exports:{given['PLACELIBRE_EXPORT_DIR']}" in services["operator"]["volumes"]
+
+
+def test_what_is_the_operator_s_own_is_said_in_env_and_on_the_page() -> None:
+    """So nothing that git tracks has to be edited, and an upgrade is a `git pull`."""
+    named = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    assert named == set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+    for mount in ("operator", "alertmanager"):
+        [bind] = [each for each in compose_file()["services"][mount]["volumes"] if isinstance(each, dict)]
+        assert bind["bind"]["create_host_path"] is False, "a file that is not there is no empty folder"
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"/my/", "/.env", "/deploy/compose/credentials/", "/deploy/compose/bus/"} <= set(ignored)
+
+
+def test_what_alertmanager_is_to_read_is_where_compose_puts_it() -> None:
+    volumes = compose_file()["services"]["alertmanager"]["volumes"]
+    [mounted] = [each for each in volumes if "credentials" in str(each)]
+    source, target, mode = mounted.split(":")
+    assert (source, mode) == ("./deploy/compose/credentials/alertmanager", "ro")
+    text = (ROOT / "deploy" / "alertmanager" / "alertmanager-notify.yml").read_text()
+    files = re.findall(r"(?:password|credentials)_file: (\S+)", text)
+    assert files
+    assert {str(Path(each).parent) for each in files} == {target}
+
+
+def test_the_gateway_of_the_proxy_s_network_does_not_change_by_itself() -> None:
+    [pool] = compose_file()["networks"]["front"]["ipam"]["config"]
+    subnet = ip_network(pool["subnet"].removeprefix("${FRONT_SUBNET:-").removesuffix("}"))
+    assert f"FORWARDED_ALLOW_IPS={subnet[1]}" in (ROOT / "docs" / "deploy.md").read_text()
 
 
 @pytest.mark.tools
@@ -238,6 +283,78 @@ def test_what_is_stored_outlives_the_containers(site: Site, key: str) -> None:
     wait_for(lambda: bool(status(site)), "the API serves the library again")
     assert status(site)["revision"] >= before
     assert send(site, key, 96).status_code == 202
+
+
+@pytest.mark.containers
+def test_the_doctor_has_asked_every_service_and_says_so_when_one_is_down(site: Site, key: str) -> None:
+    wait_for(lambda: send(site, key, 98).status_code == 202, "the reading is stored")
+    report = json.loads(site.operator("doctor", "--json"))
+    subjects = {each["subject"] for each in report["findings"]}
+    assert {f"service {name}" for name in SERVICES} <= subjects, report
+    assert "services" not in subjects
+    podman("stop", site.container("publisher"))
+    try:
+        report = json.loads(site.operator("doctor", "--json", is_well=False))
+        found = {each["subject"]: each["severity"] for each in report["findings"]}
+        assert found["service publisher"] == "wrong"
+    finally:
+        podman("start", site.container("publisher"))
+        wait_for(lambda: site.is_healthy("publisher"), "publisher is healthy", 90)
+
+
+@pytest.mark.containers
+def test_an_alert_can_be_tried_and_seen_from_this_machine(site: Site) -> None:
+    podman(
+        *("exec", site.container("alertmanager"), "amtool", "--alertmanager.url=http://127.0.0.1:9093"),
+        *("alert", "add", "TryMe", "severity=critical"),
+    )
+
+    def is_seen() -> bool:
+        return any(each["labels"]["alertname"] == "TryMe" for each in site.get("alertmanager", "/api/v2/alerts").json())
+
+    wait_for(is_seen, "Alertmanager has the alert")
+
+
+@pytest.mark.containers
+def test_a_credential_that_is_added_can_be_read_by_alertmanager_with_a_configuration_of_one_s_own(site: Site) -> None:
+    own = site.folder / "my" / "alertmanager.yml"
+    own.parent.mkdir()
+    own.write_text((ROOT / "deploy" / "alertmanager" / "alertmanager-notify.yml").read_text())
+    own.chmod(0o644)
+    added = site.folder / "deploy" / "compose" / "credentials" / "alertmanager" / "smtp-password"
+    added.write_text("not a password\n")
+    added.chmod(0o600)
+    site.init()
+    site.compose(
+        "up", "--detach", "--force-recreate", "--no-deps", "alertmanager", ALERTMANAGER_CONFIG="./my/alertmanager.yml"
+    )
+    wait_for(lambda: site.is_healthy("alertmanager"), "alertmanager is healthy")
+    read = podman("exec", site.container("alertmanager"), "cat", "/run/credentials/smtp-password")
+    assert read == "not a password\n"
+    loaded = podman("exec", site.container("alertmanager"), "cat", "/etc/alertmanager/alertmanager.yml")
+    assert "smtp_auth_password_file: /run/credentials/smtp-password" in loaded
+
+
+@pytest.mark.containers
+def test_a_backup_goes_out_of_its_volume_comes_back_and_is_put_back(site: Site, key: str) -> None:
+    """The procedure of docs/backup.md, to the letter."""
+    wait_for(lambda: send(site, key, 97).status_code == 202, "the reading is stored")
+    wait_for(lambda: "full" in json.dumps(status(site)), "the level is known")
+    site.operator("backup", "/exports")
+    archive = site.folder / "exports.tar"
+    site.tar(archive, "-C", "/exports", "-cf", "-", ".")
+    with tarfile.open(archive) as opened:
+        assert any(name.endswith("manifest.json") for name in opened.getnames()), opened.getnames()[:9]
+    site.down(is_data_kept=False)  # the machine is gone, and its volumes with it
+    site.init()
+    site.compose("up", "--detach", "--no-deps", "bus")
+    wait_for(lambda: site.is_healthy("bus"), "the bus is healthy", 90)
+    site.tar(archive, "-C", "/exports", "-xf", "-", is_put_in=True)
+    assert "nothing was touched" in site.operator("restore", "/exports", "--dry-run")
+    assert "Restored into the bus at tls://bus:4222" in site.operator("restore", "/exports")
+    site.up()
+    wait_for(lambda: "full" in json.dumps(status(site)), "the level of before is known again", 90)
+    assert send(site, key, 96).status_code == 202, "the keys of before still hold"
 
 
 @pytest.mark.containers

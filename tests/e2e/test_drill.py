@@ -128,6 +128,7 @@ def test_a_restored_house_in_a_drill_shows_its_figures_and_tells_nobody(house: U
     assert status.status_code == 200
     assert status.json()["name"] == "Central"
     time.sleep(POLLS)
+    assert outside.asked == []
     looked = command("doctor", "--json", "--data", str(drill))
     findings: list[dict[str, Any]] = json.loads(looked.stdout)["findings"]
     assert [each for each in findings if each["severity"] == "wrong"] == []
