@@ -21,7 +21,7 @@ K8S: Final = ROOT / "deploy" / "k8s"
 COMPONENTS: Final = ("autoscaling", "backup", "ingress", "keda-publisher", "leaf", "monitoring")
 OVERLAYS: Final = ("single-node", "three-nodes")
 VARIANTS: Final = (*OVERLAYS, "everything")
-"""The overlays as they stand, and the larger one with every component and the Job that applies libraries."""
+"""The overlays as they stand, and the larger one with every component and the Jobs of the operator."""
 
 PAIRS: Final = {"app.kubernetes.io/part-of": "placelibre", "app.kubernetes.io/managed-by": "kustomize"}
 """What both overlays put onto everything."""
@@ -84,7 +84,7 @@ def built(variant: str) -> list[Manifest]:
             "kind": "Kustomization",
             "namespace": "placelibre",
             "labels": [{"pairs": PAIRS, "includeTemplates": True}],
-            "resources": [f"{here}/overlays/three-nodes", f"{here}/jobs/apply"],
+            "resources": [f"{here}/overlays/three-nodes", f"{here}/jobs/apply", f"{here}/jobs/restore"],
             # What the overlay has already cannot be taken twice.
             "components": [f"{here}/components/{each}" for each in COMPONENTS if each != "autoscaling"],
             "images": [{"name": "placelibre", "newName": "registry.example/placelibre", "newTag": "0.1.0"}],

@@ -45,7 +45,7 @@ SECRETS_BY_COMPONENT = {
     "ingest": {"placelibre-nkey-ingest", "placelibre-sources"},
     "publisher": {"placelibre-nkey-publisher", "placelibre-channels"},
     **{name: {f"placelibre-nkey-{name}"} for name in ("aggregator", "api", "auditor", "carrier")},
-    **{name: {"placelibre-nkey-operator"} for name in ("provision", "apply", "backup")},
+    **{name: {"placelibre-nkey-operator"} for name in ("provision", "apply", "backup", "restore")},
 }
 NOT_OURS_TO_MAKE = {"placelibre-sources", "placelibre-channels", "placelibre-libraries"}
 """What an operator makes of his own: credentials and libraries."""
@@ -185,7 +185,7 @@ def test_what_bus_init_makes_is_all_that_the_pods_ask_for(nodes: int, tmp_path: 
     known |= {name: set(each["data"]) for name, each in of_kind(built("everything"), "ConfigMap").items()}
     for each in [
         *all_of(overlay),
-        *[each for each in all_of("everything") if each.component in {"carrier", "apply", "backup"}],
+        *[each for each in all_of("everything") if each.component in {"carrier", "apply", "backup", "restore"}],
     ]:
         for volume in each.pod["volumes"]:
             source: dict[str, Any] = volume.get("secret") or volume.get("configMap") or {}

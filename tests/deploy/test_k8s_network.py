@@ -11,7 +11,18 @@ from tests.deploy.reach import End, matches, may_reach
 
 OURS = "placelibre"
 SERVICE_PORTS = {"api": 8000, "ingest": 8001, "aggregator": 8002, "publisher": 8003, "carrier": 8004, "auditor": 8005}
-BUS_CLIENTS = {"ingest", "aggregator", "publisher", "api", "auditor", "provision", "backup", "carrier", "apply"}
+BUS_CLIENTS = {
+    "ingest",
+    "aggregator",
+    "publisher",
+    "api",
+    "auditor",
+    "provision",
+    "backup",
+    "carrier",
+    "apply",
+    "restore",
+}
 
 DNS = End("dns", "kube-system", {"k8s-app": "kube-dns"})
 PROMETHEUS = End("prometheus", "monitoring", {"app.kubernetes.io/name": "prometheus"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from hashlib import sha256
@@ -13,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.daytime import zone_at_noon
 from tests.deploy import standins
 from tests.deploy.manifests import K8S, built, kustomized
 from tests.deploy.pods import FORGIVING_S, Cluster, user_and_groups
@@ -25,7 +28,7 @@ LIBRARIES = f"""
 [[libraries]]
 id = "stadtbibliothek"
 name = "Stadtbibliothek (simulated figures)"
-time_zone = "Europe/Berlin"
+time_zone = "{zone_at_noon()}"
 country = "DE"
 opening_hours = "24/7"
 capacity = 100
@@ -42,7 +45,9 @@ SERVICES = ("aggregator", "ingest", "publisher", "api", "auditor")
 def cluster_of(overlay: str, nodes: int, home: Path) -> Cluster:
     secrets = made_by_bus_init(home / "secrets", nodes)
     (secrets / "kustomization.yaml").write_text((K8S / "secrets" / overlay / "kustomization.yaml").read_text())
-    manifests = [*built(overlay), *kustomized(K8S / "jobs" / "apply"), *kustomized(secrets)]
+    jobs = [each for name in ("apply", "restore") for each in kustomized(K8S / "jobs" / name)]
+    backup = [each for each in built("everything") if each["kind"] == "CronJob"]
+    manifests = [*built(overlay), *jobs, *backup, *kustomized(secrets)]
     cluster = Cluster(home, f"placelibre-{overlay}", standins.make_image(), manifests)
     cluster.add("ConfigMap", "placelibre-libraries", {"libraries.toml": LIBRARIES.encode()})
     return cluster
@@ -190,6 +195,41 @@ def test_the_provisioning_job_may_run_again(single: Cluster) -> None:
     single.remove("provision")
     single.start("provision")
     assert single.wait_for_the_end("provision") == 0, single.logs("provision")
+
+
+def test_a_backup_is_put_back_onto_a_bus_that_has_lost_its_disk(single: Cluster) -> None:
+    """The procedure of docs/backup.md."""
+    assert send(single, "desk", kind="head_count", people=41).status_code == 202
+    wait_until(lambda: is_known(single), json.dumps(status(single)))
+    single.start("backup")
+    assert single.wait_for_the_end("backup") == 0, single.logs("backup")
+    for name in SERVICES:
+        single.stop(name)
+    claims = single.home / "claims"
+    shutil.copytree(claims / "backup" / "backups", claims / "restore" / "backups")  # one claim there, two folders here
+    subprocess.run(["chown", "-R", "10001:10001", str(claims / "restore")], check=True)
+    single.start("restore")
+    assert single.wait_for_the_end("restore") == 1, "a bus that holds something is not replaced without a word"
+    assert "--replace" in single.logs("restore")
+    single.remove("restore")
+    single.stop("nats")
+    shutil.rmtree(claims / "nats")
+    single.start("nats")
+    single.wait_for("nats")
+    single.start("restore")
+    assert single.wait_for_the_end("restore") == 0, single.logs("restore")
+    for name in SERVICES:
+        single.start(name)
+    for name in SERVICES:
+        single.wait_for(name)
+    wait_until(lambda: is_known(single), json.dumps(status(single)))
+    assert send(single).status_code == 202, "the gate's key holds as before"
+
+
+def is_known(cluster: Cluster) -> bool:
+    """Tell whether the head-count of this test is what is shown, as far as an estimate follows one."""
+    people = status(cluster).get("people")
+    return people is not None and abs(people["value"] - 41) <= 8
 
 
 def test_a_service_stops_within_the_time_that_its_pod_has(single: Cluster) -> None:
