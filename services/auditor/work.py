@@ -32,6 +32,8 @@ BOOK_FILE: Final = "book.json"
 RECOUNT_FILE: Final = "recount.json.gz"
 WRITE_BOOK_EVERY: Final = timedelta(minutes=5)
 """To the bus and to the disk, unless something is lost; what a stream has gained since then could be lost unseen."""
+OVERDUE: Final = timedelta(minutes=10)
+"""After which a first comparison that has not come is no matter of a start any more."""
 EXPORT_LOOK_S: Final = 60.0
 EXPORT_RETRY: Final = timedelta(hours=1)
 """After one that failed: the disk, or the bus, has had time to be put right."""
@@ -86,13 +88,22 @@ class _Auditor:
     async def reconcile(self) -> None:
         """Count the log again and compare, for ever."""
         reconciler = Reconciler(self._bus, self._folder / RECOUNT_FILE)
+        began_at, has_compared, is_failing = now(), False, False
         while True:
             try:
                 anew_since = None if self._accepted is None else self._accepted.anew_since
                 report = await reconciler.compare(now(), anew_since=anew_since)
                 await self._bus.bucket(subjects.AUDITOR).put(RECONCILIATION, report.model_dump_json().encode())
             except (BusUnavailable, nats.errors.Error, TimeoutError) as error:
-                log.debug("reconciliation_later", reason=str(error))
+                if not is_failing:
+                    log.warning("reconciliation_fails", reason=str(error), consequence="a loss would not be noticed")
+                is_failing = True
+                if not has_compared and now() - began_at >= OVERDUE:
+                    metrics.RECONCILED_AT.set(began_at.timestamp())  # so that it grows old, and an alert sees it
+            else:
+                if is_failing:
+                    log.info("reconciliation_works_again")
+                has_compared, is_failing = True, False
             await wait_s(self._settings.reconcile_every_s)
 
     async def export(self) -> None:

@@ -210,7 +210,7 @@ RECONCILIATION_DIFFERENCE: Final = Gauge(
     ["what"],
 )
 RECONCILED_AT: Final = Gauge(
-    "placelibre_reconciled_timestamp_seconds", "When the log was last counted again, in Unix seconds."
+    "placelibre_reconciled_timestamp_seconds", "When all of the log had last been counted again, in Unix seconds."
 )
 DEVICE_MISSING_SHARE: Final = Gauge(
     "placelibre_device_missing_share",

@@ -40,6 +40,7 @@ from services.auditor.settings import Settings
 from services.auditor.work import audit
 from shared.contracts import subjects
 from shared.contracts.readings import Tick
+from shared.runtime import metrics
 from shared.runtime.bus import Bus, BusUnavailable, connected
 from shared.runtime.clock import now
 from shared.runtime.health import Readiness
@@ -276,6 +277,23 @@ async def test_a_shorter_time_that_an_operator_chooses_is_no_loss(
         await until(lambda: figure("placelibre_bus_stream_messages", stream="KV_HISTORY") == 0)
         await asyncio.sleep(0.3)  # some looks more
         assert figure("placelibre_bus_stream_lost_messages", stream="KV_HISTORY") == 0
+
+
+async def test_a_comparison_that_never_comes_grows_old(
+    operator: Bus, bus_server: BusServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: Any, **__: Any) -> Reconciliation:
+        raise BusUnavailable("the leader of READINGS did not answer")
+
+    monkeypatch.setattr(Reconciler, "compare", never)
+    monkeypatch.setattr("services.auditor.work.OVERDUE", timedelta(seconds=0.3))
+    metrics.RECONCILED_AT.set(0)
+    before = now().timestamp()
+
+    async with auditing(bus_server, tmp_path):
+        await until(lambda: figure("placelibre_reconciled_timestamp_seconds") >= before)
+
+    assert await operator.bucket(subjects.AUDITOR).get(RECONCILIATION) is None
 
 
 async def test_the_command_says_what_was_compared_and_what_was_taken_for_right(

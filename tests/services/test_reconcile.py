@@ -327,6 +327,33 @@ async def test_checkpoints_that_begin_anew_are_believed_at_the_second_look_and_a
     assert [each.why for each in report.taken_over] == [] if is_log_whole else ["its checkpoints begin anew"]
 
 
+async def test_a_partition_whose_checkpoint_is_gone_is_named_and_forgotten_at_the_second_look(house: House) -> None:
+    await house.configure()
+    await house.come(2)
+    await house.look()
+    await house.bus.bucket(subjects.CHECKPOINTS).delete(subjects.checkpoint_key(NUMBER))
+
+    report = await house.compare()
+    assert ([each.partition for each in report.left_out], list(differences(report))) == ([NUMBER], ["branch"])
+    report = await house.compare()
+    assert (report.left_out, report.libraries) == ((), ())
+
+
+async def test_what_a_version_before_has_kept_on_one_line_is_read(house: House) -> None:
+    await house.configure()
+    await house.come(1, is_passed_over=True)
+    await house.look()
+    first, *others = map(json.loads, kept(house.file).splitlines())
+    for each in others:
+        first["parts"] |= each
+    house.file.write_bytes(gzip.compress(json.dumps(first).encode()))
+
+    house.restart()
+    await house.tick()
+
+    assert differences(await house.look()) == {"branch": (1, 1, 0)}
+
+
 async def test_a_partition_that_cannot_be_read_is_named_and_the_figure_does_not_say_that_all_is_well(
     house: House,
 ) -> None:
