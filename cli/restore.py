@@ -159,7 +159,11 @@ def _ask(found: Found, *, is_replaced: bool, is_sure: bool) -> None:
     most = sorted(found.messages.items(), key=lambda each: -each[1])[:4]
     holds = f"the bus holds {total} messages ({', '.join(f'{name} {count}' for name, count in most if count)})"
     if not is_replaced:
-        raise Trouble(holds, "give --replace if they may be lost for good; `placelibre backup` would keep them")
+        raise Trouble(
+            holds,
+            "give --replace if they may be lost for good; to keep them start the services, run `placelibre backup`, and"
+            " stop them again",
+        )
     if not is_sure and typer.prompt(f"{holds}.\nThey are lost for good. Type `{WORD}` to go on", err=True) != WORD:
         raise Trouble("nothing was done", f"type `{WORD}` if you mean it")
 
