@@ -125,7 +125,14 @@ def _own(status: ServedStatus) -> dict[str, Any]:
         "queue": status.queue.value if status.queue else None,
         "wait_min": status.wait.minutes if status.wait else None,
         "zones": [
-            {"id": each.id, "name": each.name, "people": each.people.value if each.people else None}
+            {
+                "id": each.id,
+                "name": each.name,
+                "people": each.people.value if each.people else None,
+                "people_low": each.people.low if each.people else None,
+                "people_high": each.people.high if each.people else None,
+                "people_below": each.people.below if each.people else None,
+            }
             for each in status.zones
         ],
         "as_of": status.as_of.isoformat(),

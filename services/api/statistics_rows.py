@@ -53,13 +53,17 @@ class StatisticsRow(Answer):
         description="Opening hours of which nobody knows how many were inside; of days unknown altogether, those of "
         "the timetable, which are in no other figure."
     )
+    hours_few: float = Field(
+        description="Opening hours in which so few people were inside that it is not told how many; means take the "
+        "middle of none and the most that it can be, and a peak among them is null."
+    )
     seat_hours_used: float | None
     seat_hours_offered: float | None = Field(description="Of the days known.")
     use_percent: float | None = Field(description="Of the seat-hours offered while the people were known.")
     people_mean: float | None
     people_peak: int | None
     peak_at: datetime | None
-    occupancy_estimated: bool = Field(description="Some opening hours are unknown.")
+    occupancy_estimated: bool = Field(description="Some opening hours are unknown, or had few people of no number.")
     hours_full: float | None
     hours_with_wait: float | None
     wait_median_min: int | None = Field(description="Of the time in which there was a wait.")
@@ -75,6 +79,7 @@ class HourRow(Answer):
     hour: int = Field(description="Its beginning, local time.")
     hours_open: float
     hours_unknown: float
+    hours_few: float
     people_mean: float | None
     people_peak: int | None
     use_percent: float | None
@@ -154,13 +159,14 @@ def row_of(unit: Unit | None, span: Span, figures: PeriodFigures, zone: ZoneInfo
         days_extrapolated=extrapolation.days if extrapolation else 0,
         hours_open=hours(figures.open_min) if figures.is_told else None,
         hours_unknown=hours(figures.unknown_min + figures.missing_min),
+        hours_few=hours(figures.few_min),
         seat_hours_used=hours(figures.people_min) if figures.known_min else None,
         seat_hours_offered=hours(figures.seat_min) if figures.is_told else None,
         use_percent=percent(figures.use_share),
         people_mean=None if figures.mean_people is None else round(figures.mean_people, 1),
         people_peak=figures.peak,
         peak_at=figures.peak_at.astimezone(zone) if figures.peak_at else None,
-        occupancy_estimated=Doubt.UNKNOWN_TIME in figures.doubts,
+        occupancy_estimated=not figures.doubts.isdisjoint({Doubt.UNKNOWN_TIME, Doubt.FEW_PEOPLE}),
         hours_full=hours(figures.full_min) if figures.is_told and (figures.known_min or not figures.open_min) else None,
         hours_with_wait=hours(waits.with_wait_min) if is_known and waits.minutes else None,
         wait_median_min=waits.quantile(0.5),
@@ -178,12 +184,13 @@ def hour_row(day: DayFigures, hour: HourFigures) -> HourRow:
         hour=hour.hour,
         hours_open=hours(hour.open_min),
         hours_unknown=hours(hour.open_min - hour.known_min),
+        hours_few=hours(hour.few_min),
         people_mean=None if mean is None else round(mean, 1),
         people_peak=hour.peak,
         use_percent=percent(hour.people_min / hour.seat_min if hour.seat_min else None),
         hours_with_wait=hours(hour.waits.with_wait_min) if hour.waits.minutes else None,
         wait_max_min=hour.waits.longest,
-        occupancy_estimated=hour.known_min < hour.open_min,
+        occupancy_estimated=hour.known_min < hour.open_min or hour.few_min > 0,
     )
 
 
@@ -251,12 +258,13 @@ def annual_figures(name: str, year: int, data: ClockKind, places: int, figures: 
             estimated=is_partly_unknown,
             days=days,
         ),
+        *([AnnualFigure(figure="hours_few", value=hours(figures.few_min), unit="h")] if figures.few_min else []),
         AnnualFigure(figure="places", value=places),
         AnnualFigure(
             figure="use_percent",
             value=percent(figures.use_share),
             unit="%",
-            estimated=is_partly_unknown,
+            estimated=is_partly_unknown or figures.few_min > 0,
             days=days,
         ),
     ]
@@ -267,7 +275,7 @@ def is_settled(days: Mapping[date, DayFigures]) -> bool:
     return not any(each.is_unfinished or each.kind is DayKind.AHEAD for each in days.values())
 
 
-def hours(minutes: int) -> float:
+def hours(minutes: float) -> float:
     """Return minutes in hours, to the hundredth."""
     return round(minutes / MINUTES_OF_HOUR, 2)
 

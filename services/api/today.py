@@ -14,6 +14,7 @@ from services.api.history import History, HistoryUnavailable, StoredDay
 from services.api.projection import Held
 from services.api.usual_days import KnownUsual
 from shared.contracts.status import Estimate, HistorySample, PublicStatus, Span
+from shared.domain.occupancy import reckoned
 from shared.domain.status import State
 from shared.domain.usual import (
     ExpectedPoint,
@@ -110,11 +111,11 @@ def _present(status: PublicStatus, samples: tuple[HistorySample, ...]) -> Presen
     if people is None or status.state is not State.OPEN:
         return None
     so_far = tuple(
-        (each.at, float(each.people.value))
+        (each.at, reckoned(each.people))
         for each in samples
         if each.people is not None and each.state is State.OPEN and each.at < status.as_of
     )
-    return Present(status.as_of, people.value, people.low, people.high, so_far)
+    return Present(status.as_of, reckoned(people), people.low, people.high, so_far)
 
 
 class Answer(BaseModel):

@@ -25,6 +25,7 @@ from statistics import median
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
+from shared.domain.occupancy import Told, reckoned
 from shared.domain.status import State
 
 SLOT: Final = timedelta(minutes=15)
@@ -55,15 +56,6 @@ QUARTILE_OF_90: Final = 0.41
 """Half the width of a normal 50 % interval over that of a 90 % one: 0.674 / 1.645."""
 
 
-class Figure(Protocol):
-    """An estimate of people."""
-
-    @property
-    def value(self) -> int:
-        """Its middle."""
-        ...
-
-
 class StoredSample(Protocol):
     """A point of a stored curve; None where there was no honest answer."""
 
@@ -78,7 +70,7 @@ class StoredSample(Protocol):
         ...
 
     @property
-    def people(self) -> Figure | None:
+    def people(self) -> Told | None:
         """People inside."""
         ...
 
@@ -220,7 +212,7 @@ def past_day(day: StoredDay, zone: ZoneInfo) -> PastDay:
         if sample.state is not State.OPEN or sample.people is None:
             continue
         slot, _ = _slot(sample.at.astimezone(zone))
-        seen.setdefault(slot, []).append(sample.people.value)
+        seen.setdefault(slot, []).append(reckoned(sample.people))
         if sample.wait_min is not None:
             waits.setdefault(slot, []).append(sample.wait_min)
     # The hour that comes twice in autumn counts once, with its mean.

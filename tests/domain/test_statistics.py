@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from string import Formatter
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.api.statistics_rows import annual_figures, row_of
 from shared.domain.catalog import CATALOGS
 from shared.domain.catalog.statistics import STATISTICS_WORDS
 from shared.domain.catalog.statistics.words import COLUMNS
@@ -112,6 +114,30 @@ def test_occupancy_is_the_mean_over_the_known_time() -> None:
     assert (found.open_min, found.unknown_min, found.mean_people) == (45, 15, 20)
     assert (found.seat_min, found.seat_known_min, found.people_min) == (4500, 3000, 600)
     assert Doubt.UNKNOWN_TIME in found.doubts
+
+
+def test_few_people_are_averaged_by_their_middle_and_have_no_peak() -> None:
+    curve = [replace(each, people=each.people and Estimate(4, 0, 4, below=5)) for each in samples([0, 0, 0, 0])]
+
+    def of(samples: Sequence[Sample]) -> DayFigures:
+        record = Record(entries=50, exits=48, corrected_entries=51, in_gaps=0, samples=samples)
+        return day_figures(MONDAY, record, SEATS, PARIS, opening_min=None)
+
+    found = of(curve)
+    assert (found.mean_people, found.peak, found.peak_at, found.few_min) == (2, None, None, 60)
+    assert found.kind is DayKind.KNOWN
+    assert [(each.mean_people, each.peak, each.few_min) for each in found.hours] == [(2, None, 60)]
+    assert Doubt.FEW_PEOPLE in found.doubts
+    curve[2] = replace(curve[2], people=Estimate(10, 8, 12))
+    mixed = of(curve)
+    assert (mixed.mean_people, mixed.peak, mixed.peak_at, mixed.few_min) == (4, 10, curve[2].at, 45)
+    both = add_up([found, mixed])
+    assert (both.mean_people, both.peak, both.few_min) == (3, 10, 105)
+    row = row_of(Unit.MONTH, span_of(Unit.MONTH, MONDAY), both, PARIS)
+    assert (row.hours_few, row.people_peak, row.occupancy_estimated) == (1.75, 10, True)
+    assert row.remarks == (Doubt.FEW_PEOPLE,)
+    lines = {each.figure: each for each in annual_figures("B", 2026, ClockKind.WALL, 100, both)}
+    assert (lines["use_percent"].estimated, lines["hours_few"].value) == (True, 1.75)
 
 
 def test_a_lunch_break_is_no_opening_hour() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -36,6 +36,7 @@ TODAY = date(2026, 3, 2)
 @dataclass(frozen=True)
 class Figure:
     value: int
+    below: int | None = None
 
 
 @dataclass(frozen=True)
@@ -268,3 +269,10 @@ def test_what_is_expected_stays_between_nobody_and_what_fits(
     for point in points:
         assert 0 <= point.low <= point.people <= point.high <= max(250, usual + spread)
         assert wall(TODAY, minute) < point.at < wall(TODAY, SIX)
+
+
+def test_a_day_of_few_people_is_as_usual_as_half_of_the_most_they_can_be() -> None:
+    day = stored(TODAY, [4] * 32)
+    few = replace(day, samples=tuple(replace(each, people=each.people and Figure(4, below=5)) for each in day.samples))
+    assert set(past_day(few, PARIS).people.values()) == {2.0}
+    assert set(past_day(day, PARIS).people.values()) == {4.0}

@@ -13,6 +13,7 @@ from shared.contracts.status import Estimate, HistorySample
 from shared.domain.catalog.curve import CURVE_WORDS
 from shared.domain.catalog.curve.words import Counted, CurveWords
 from shared.domain.messages import Formats
+from shared.domain.occupancy import reckoned
 from shared.domain.status import State
 from shared.domain.usual import SLOT, Quartiles, UsualPoint
 
@@ -128,7 +129,9 @@ def chart(curve: Curve, name: str, teller: Teller) -> Chart | None:
     is_now = curve.now is not None and scale.begin <= curve.now <= scale.begin + scale.span
     now_x = scale.x(curve.now) if curve.now and is_now else 0.0
     newest = (curve.now, curve.present) if curve.now and curve.present else None
-    expected = [(newest[0], newest[1].value), *((each.at, each.people) for each in curve.expected)] if newest else []
+    expected = (
+        [(newest[0], reckoned(newest[1])), *((each.at, each.people) for each in curve.expected)] if newest else []
+    )
     capacity_y = scale.y(curve.capacity)
     # The capacity is written on the side that the present is not on.
     side = Label("", 0, 0) if now_x > WIDTH / 2 or not is_now else Label("", 100, 0, "end")
@@ -136,10 +139,10 @@ def chart(curve: Curve, name: str, teller: Teller) -> Chart | None:
         width=WIDTH,
         height=HEIGHT,
         so_far=Shape(
-            tuple(scale.line([(at, people.value) for at, people in run]) for run in runs),
+            tuple(scale.line([(at, reckoned(people)) for at, people in run]) for run in runs),
             tuple(scale.band([(at, people.low, people.high) for at, people in run]) for run in runs),
             # Twice the same point: a line of no length has round ends.
-            tuple(scale.line([(at, people.value)] * 2) for run in runs if len(run) == 1 for at, people in run),
+            tuple(scale.line([(at, reckoned(people))] * 2) for run in runs if len(run) == 1 for at, people in run),
         ),
         usual=_usual_shape(usual, scale),
         expected=Shape(
@@ -242,7 +245,7 @@ def _alternative(
         return words.alt_usual.format(library=name, date=formats.date(curve.usual[0].at))
     at, people = max(known, key=lambda each: each[1].value)
     return teller.catalog.pages.chart_alt.format(
-        library=name, date=formats.date(at), peak=formats.number(people.value), peak_time=formats.time(at)
+        library=name, date=formats.date(at), peak=_number(people, formats), peak_time=formats.time(at)
     )
 
 
@@ -294,9 +297,11 @@ def _people_words(sample: HistorySample | None, teller: Teller) -> str:
         return ""
     if sample.people is None:
         return teller.catalog.pages.not_known
-    if sample.people.below is not None:
-        return f"< {teller.formats.number(sample.people.below)}"
-    return teller.formats.number(sample.people.value)
+    return _number(sample.people, teller.formats)
+
+
+def _number(people: Estimate, formats: Formats) -> str:
+    return formats.number(people.value) if people.below is None else f"< {formats.number(people.below)}"
 
 
 def _minutes(minutes: int | None, formats: Formats) -> str:

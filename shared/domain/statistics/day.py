@@ -9,6 +9,9 @@ Staff, whom the standard wants deducted: who comes before the opening is not in 
 with the opening. Who passes a counted gate during opening hours is in it, staff or not; a gate cannot tell. So are
 people who come for no use of the library. A library that has no outer gate has no visits: unknown, not 0.
 
+Few people are told as few (`small_numbers`), and so are they stored. An average takes them for the middle of none and
+the most that they can be; the peak of a day that never had more is not told.
+
 People of whom a register tells only that they came on this day or an earlier one (`in_gaps`) are in no other figure.
 """
 
@@ -25,6 +28,7 @@ from zoneinfo import ZoneInfo
 
 from shared.domain.agenda import SAMPLE_EVERY
 from shared.domain.library_state import Sample
+from shared.domain.occupancy import reckoned
 from shared.domain.statistics.waits import NO_WAITS, Waits
 from shared.domain.status import State
 
@@ -57,6 +61,8 @@ class Doubt(StrEnum):
     """A register tells of people of this day or an earlier one; they are in no other figure."""
     UNKNOWN_TIME = "unknown_time"
     """For some of the opening hours nobody knows how many were inside."""
+    FEW_PEOPLE = "few_people"
+    """For some of them it is told only that few were: the average takes the middle of none and most, the peak none."""
     CUT = "cut"
     """The data of a past day ends while the library was open: visits after that are in no figure."""
     UNFINISHED = "unfinished"
@@ -91,10 +97,13 @@ class HourFigures:
     hour: int
     open_min: int
     known_min: int
-    people_min: int
+    few_min: int
+    """Of the known minutes those with so few people that it is not told how many."""
+    people_min: float
     seat_min: int
     """Of the known minutes."""
     peak: int | None
+    """None also where never more than few were inside."""
     waits: Waits
 
     @property
@@ -120,11 +129,13 @@ class DayFigures:
     """Opening hours of which nobody knows how many were inside."""
     missing_min: int = 0
     """Opening hours by the timetable where nothing at all is known of the day; in no other figure."""
+    few_min: int = 0
+    """Opening hours in which so few people were inside that it is not told how many."""
     is_cut: bool = False
     """The day's data ends while the library was open: its visits are those until then."""
     has_opening: bool = True
     """False where the library was open only for the rest of a night that began on the day before."""
-    people_min: int = 0
+    people_min: float = 0.0
     seat_min: int = 0
     """Seats offered, over all of the opening hours."""
     seat_known_min: int = 0
@@ -158,6 +169,7 @@ class DayFigures:
             Doubt.PUT_IN: put_in,
             Doubt.IN_GAPS: self.in_gaps > 0,
             Doubt.UNKNOWN_TIME: self.unknown_min > 0 or self.is_cut,
+            Doubt.FEW_PEOPLE: self.few_min > 0,
             Doubt.CUT: self.is_cut,
             Doubt.UNFINISHED: self.is_unfinished,
             Doubt.UNKNOWN_DAYS: self.kind is DayKind.UNKNOWN,
@@ -171,9 +183,11 @@ class _Cell:
 
     at: datetime
     minutes: int
-    people: int | None
+    people: float | None
+    """The number to reckon with."""
     wait: int | None
     seats: int
+    is_few: bool = False
 
 
 def day_figures(
@@ -203,9 +217,9 @@ def day_figures(
             return DayFigures(day, DayKind.AHEAD, is_unfinished, in_gaps=record.in_gaps)
         return DayFigures(day, DayKind.CLOSED, is_unfinished, in_gaps=record.in_gaps)
     known = [each for each in cells if each.people is not None]
-    peak = max(known, key=lambda each: each.people or 0, default=None)
+    peak = _peak(known)
     has_opening = _has_opening(record.samples, zone)
-    visits = _visits(record, peak.people if peak else None, has_opening=has_opening)
+    visits = _visits(record, peak[0] if peak else None, has_opening=has_opening)
     last = record.samples[-1]
     end = last.at.astimezone(zone) + SAMPLE_EVERY
     is_cut = last.state is not State.CLOSED and not is_unfinished and end.date() == day
@@ -223,17 +237,27 @@ def day_figures(
         open_min=open_min + lost_min,
         unknown_min=sum(each.minutes for each in cells if each.people is None) + lost_min,
         missing_min=open_min + lost_min if is_unknown else 0,
+        few_min=sum(each.minutes for each in known if each.is_few),
         is_cut=is_cut,
         has_opening=has_opening,
         people_min=sum((each.people or 0) * each.minutes for each in known),
         seat_min=sum(each.seats * each.minutes for each in cells) + cells[-1].seats * lost_min,
         seat_known_min=sum(each.seats * each.minutes for each in known),
-        peak=peak.people if peak else None,
-        peak_at=peak.at if peak else None,
+        peak=peak[0] if peak else None,
+        peak_at=peak[1] if peak else None,
         full_min=sum(each.minutes for each in known if (each.people or 0) >= seats.full_from * each.seats),
         waits=Waits.of((each.wait, each.minutes) for each in cells if each.wait is not None),
         hours=_hours(cells, zone),
     )
+
+
+def _peak(known: Sequence[_Cell]) -> tuple[int, datetime] | None:
+    """Return the most people, and since when; None where nobody knows, or they were few all the time."""
+    told = [(each.people, each.at) for each in known if each.people is not None and not each.is_few]
+    if not told:
+        return None
+    people, at = max(told, key=lambda each: each[0])
+    return round(people), at
 
 
 def _visits(record: Record, peak: int | None, *, has_opening: bool) -> int | None:
@@ -268,12 +292,13 @@ def _cells(samples: Sequence[Sample], seats: Seats) -> list[_Cell]:
             continue
         places = seats.capacity_at(sample.at)
         is_known = sample.state is not State.UNKNOWN and sample.people is not None
-        people = sample.people.value if is_known and sample.people else None
+        people = reckoned(sample.people) if is_known and sample.people else None
+        is_few = is_known and sample.people is not None and sample.people.below is not None
         wait = sample.wait_min if is_known else None
-        cells.append(_Cell(sample.at, min(lasts, CELL_MIN), people, wait, places))
+        cells.append(_Cell(sample.at, min(lasts, CELL_MIN), people, wait, places, is_few=is_few))
         at = sample.at + SAMPLE_EVERY
         while at < following:
-            cells.append(_Cell(at, min((following - at) // MINUTE, CELL_MIN), None, None, places))
+            cells.append(_Cell(at, min((following - at) // MINUTE, CELL_MIN), None, wait=None, seats=places))
             at += SAMPLE_EVERY
     return cells
 
@@ -291,8 +316,9 @@ def _hour(hour: int, cells: Sequence[_Cell]) -> HourFigures:
         hour=hour,
         open_min=sum(each.minutes for each in cells),
         known_min=sum(each.minutes for each in known),
+        few_min=sum(each.minutes for each in known if each.is_few),
         people_min=sum((each.people or 0) * each.minutes for each in known),
         seat_min=sum(each.seats * each.minutes for each in known),
-        peak=max((each.people for each in known if each.people is not None), default=None),
+        peak=peak[0] if (peak := _peak(known)) else None,
         waits=Waits.of((each.wait, each.minutes) for each in cells if each.wait is not None),
     )

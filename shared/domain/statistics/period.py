@@ -57,7 +57,9 @@ class PeriodFigures:
     unknown_min: int
     missing_min: int
     """Opening hours by the timetable of the unknown days; in no other figure."""
-    people_min: int
+    few_min: int
+    """Opening hours in which so few people were inside that it is not told how many."""
+    people_min: float
     seat_min: int
     seat_known_min: int
     peak: int | None
@@ -120,6 +122,7 @@ def add_up(days: Sequence[DayFigures]) -> PeriodFigures:
         open_min=sum(each.open_min for each in known),
         unknown_min=sum(each.unknown_min for each in known),
         missing_min=sum(each.missing_min for each in days),
+        few_min=sum(each.few_min for each in known),
         people_min=sum(each.people_min for each in known),
         seat_min=sum(each.seat_min for each in known),
         seat_known_min=sum(each.seat_known_min for each in known),
@@ -178,11 +181,11 @@ def by_weekday_and_hour(days: Sequence[DayFigures]) -> dict[tuple[int, int], Usu
 
     None where the library was open and nobody knows how many were inside.
     """
-    found: dict[tuple[int, int], tuple[int, int, int, int]] = {}
+    found: dict[tuple[int, int], tuple[int, int, float, int]] = {}
     for day in days:
         for each in day.hours:
             key = (day.date.weekday(), each.hour)
-            count, known, people, seats = found.get(key, (0, 0, 0, 0))
+            count, known, people, seats = found.get(key, (0, 0, 0.0, 0))
             found[key] = (
                 count + (each.known_min > 0),
                 known + each.known_min,

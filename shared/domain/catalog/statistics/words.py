@@ -18,7 +18,7 @@ COLUMNS: Final = (
     *("days_known", "days_closed", "days_unknown", "days_ahead"),
     *("visits", "visits_estimated", "visits_counted", "visits_put_in", "visits_in_gaps"),
     *("visits_extrapolated", "days_extrapolated"),
-    *("hours_open", "hours_unknown", "seat_hours_used", "seat_hours_offered", "use_percent"),
+    *("hours_open", "hours_unknown", "hours_few", "seat_hours_used", "seat_hours_offered", "use_percent"),
     *("people_mean", "people_peak", "peak_at", "occupancy_estimated", "hours_full"),
     *("hours_with_wait", "wait_median_min", "wait_p90_min", "wait_max_min", "remarks"),
     *("figure", "value", "unit", "estimated", "places"),
