@@ -16,14 +16,17 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Final
 
 import nats.errors
+from pydantic import ValidationError
 
+from services.auditor.book import Book
 from services.auditor.manifest import (
     DATA,
     FORMAT,
@@ -35,7 +38,8 @@ from services.auditor.manifest import (
     Manifest,
     read_manifest,
 )
-from services.auditor.snapshot import SnapshotFailed, StreamCopy, take
+from services.auditor.report import BOOK
+from services.auditor.snapshot import MessagesDamaged, SnapshotFailed, StreamCopy, take
 from shared.contracts import subjects
 from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus, BusUnavailable
@@ -101,7 +105,7 @@ def newest_in(folder: Path) -> tuple[Path, Manifest] | None:
 async def export(
     bus: Bus, folder: Path, *, keep: int, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[Path, Manifest]:
-    """Write an export below `folder` and leave only the newest `keep` there; return where it is.
+    """Write an export below `folder`, take out those that are `superfluous` now, and return where it is.
 
     Raises:
         ExportFailed: the bus did not give everything, the disk has no room, or another one is being written.
@@ -109,7 +113,7 @@ async def export(
     try:
         with _alone(folder):
             path, manifest = await _write(bus, folder, progress)
-            for each in exports_in(folder)[: -max(keep, 1)]:
+            for each in superfluous(folder, keep, lost_at=await _first_loss(bus)):
                 shutil.rmtree(each)
             return path, manifest
     except SnapshotFailed as error:
@@ -118,6 +122,39 @@ async def export(
         raise ExportFailed(f"the bus did not answer: {error}") from error
     except OSError as error:
         raise ExportFailed(f"{folder}: {error.strerror or error}") from error
+
+
+def superfluous(folder: Path, keep: int, *, lost_at: datetime | None = None) -> list[Path]:
+    """Return the whole exports in a folder that may go: older than the newest `keep`, and of no use beside them.
+
+    Of use is the newest that is undamaged; of these the one that reaches furthest into the log, for a bus that came
+    back empty writes exports night after night that hold nothing; and the newest from before `lost_at`, when the first
+    loss was noticed that nobody has accepted yet.
+    """
+    exports = {path: _read_or_none(path) for path in exports_in(folder)}
+    newest = list(exports)[-max(keep, 1) :]
+    whole = {path: each for path, each in exports.items() if each is not None and not each.damaged}
+    before = [path for path, each in whole.items() if lost_at is not None and each.ended_at < lost_at]
+    useful = {*newest, *list(whole)[-1:], *before[-1:]}
+    if whole:
+        useful.add(max(reversed(whole), key=lambda path: whole[path].reach))  # of two that reach as far the newer
+    return [path for path in exports if path not in useful]
+
+
+def _read_or_none(path: Path) -> Manifest | None:
+    try:
+        return read_manifest(path)
+    except ExportDamaged:
+        return None
+
+
+async def _first_loss(bus: Bus) -> datetime | None:
+    """Return when the auditor noticed the first loss that nobody has accepted; None for none, or without its word."""
+    with suppress(BusUnavailable, ValidationError):
+        entry = await bus.bucket(subjects.AUDITOR).get(BOOK)
+        book = Book() if entry is None else Book.model_validate_json(entry.value)
+        return min((loss.at for loss in book.losses), default=None)
+    return None
 
 
 async def _write(bus: Bus, folder: Path, progress: Callable[[str], None]) -> tuple[Path, Manifest]:
@@ -158,7 +195,8 @@ async def _copy(bus: Bus, stream: str, folder: Path, progress: Callable[[str], N
     is_damaged = False
     try:
         copy, data = await _take(bus, stream, target, is_checked=True)
-    except SnapshotFailed as error:
+        await _hold_to_its_end(bus, stream, int(copy.state["last_seq"]))
+    except MessagesDamaged as error:
         # A damaged stream is worth keeping all the more: without the look at every message the bus gives what it has.
         log.error("stream_damaged", stream=stream, reason=str(error))  # noqa: TRY400
         is_damaged = True
@@ -180,6 +218,22 @@ async def _copy(bus: Bus, stream: str, folder: Path, progress: Callable[[str], N
             ExportedFile(path=f"{stream}/{SETTINGS}", size=len(settings), sha256=sha256(settings).hexdigest()),
         ),
     )
+
+
+async def _hold_to_its_end(bus: Bus, stream: str, last: int) -> None:
+    """Refuse a copy of a stream that is shorter now: where its newest file is damaged the bus cuts it off in looking.
+
+    What it has said of the stream before is then no longer so, and could not be put back.
+
+    Raises:
+        MessagesDamaged: it ends before where it did.
+        BusUnavailable: no answer.
+    """
+    now_last = await bus.last_sequence(stream)
+    if now_last < last:
+        raise MessagesDamaged(
+            f"{stream}: it ended at {last}, and at {now_last} once the bus had looked at every message"
+        )
 
 
 async def _take(bus: Bus, stream: str, target: Path, *, is_checked: bool) -> tuple[StreamCopy, ExportedFile]:

@@ -9,6 +9,8 @@ from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from shared.contracts import subjects
+
 FORMAT: Final = 1
 """Raised when a reader of before could not read it; each reader reads all formats up to its own."""
 MANIFEST: Final = "manifest.json"
@@ -70,6 +72,16 @@ class Manifest(BaseModel):
     def size(self) -> int:
         """The bytes of all files but this one."""
         return sum(file.size for stream in self.streams for file in stream.files)
+
+    @property
+    def damaged(self) -> tuple[str, ...]:
+        """The streams in which the bus found a message that it cannot read."""
+        return tuple(each.name for each in self.streams if each.is_damaged)
+
+    @property
+    def reach(self) -> int:
+        """How far into the log it goes: the last sequence."""
+        return max((each.last_sequence for each in self.streams if each.name == subjects.READINGS), default=0)
 
     def sealed(self) -> bytes:
         """Return the file: this as JSON on one line, and on the next the SHA-256 of that line."""

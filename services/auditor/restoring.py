@@ -83,7 +83,7 @@ async def restore(
             await put_back(bus, copies[each.name], chunks_of(folder / each.name / DATA, CHUNK_BYTES))
         replicas_now = max(int(each.config.get("num_replicas", 1)) for each in copies.values())
         await provision(bus, replicas=replicas_now)
-        remarks = [remark for each in manifest.streams for remark in await _compare(bus, each)]
+        remarks = [remark for each in manifest.streams for remark in await _compare(bus, each, copies[each.name])]
         await accept(bus, "restore", is_recount_anew=True)
     except (SnapshotFailed, BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, OSError) as error:
         try:
@@ -115,17 +115,24 @@ async def _clear(bus: Bus) -> None:
             raise BusUnavailable(f"{stream} was not deleted: {type(error).__name__}") from error
 
 
-async def _compare(bus: Bus, exported: ExportedStream) -> list[str]:
+async def _compare(bus: Bus, exported: ExportedStream, copy: StreamCopy) -> list[str]:
     """Say of a stream that is not as it was; what has reached its age since is gone, and nothing else may be.
 
     Raises:
         SnapshotFailed: it does not hold what the export does.
     """
-    state = (await bus.jetstream.stream_info(exported.name)).state
+    info = await bus.jetstream.stream_info(exported.name)
+    state = info.state
     if state.last_seq != exported.last_sequence or state.messages > exported.messages:
         raise SnapshotFailed(
             f"{exported.name}: it ends at {state.last_seq} with {state.messages} messages, instead of"
             f" {exported.last_sequence} with {exported.messages}"
         )
     gone = exported.messages - state.messages
-    return [f"{exported.name}: {gone} of {exported.messages} messages have reached their age since"] if gone else []
+    if not gone:
+        return []
+    # What reaches its age goes from the beginning, and leaves no new hole.
+    is_of_age = bool(copy.config.get("max_age") or info.config.max_age) and state.first_seq > exported.first_sequence
+    if not is_of_age or int(state.num_deleted or 0) > int(copy.state.get("num_deleted", 0)):
+        raise SnapshotFailed(f"{exported.name}: {gone} of {exported.messages} messages did not come back")
+    return [f"{exported.name}: {gone} of {exported.messages} messages have reached their age since"]

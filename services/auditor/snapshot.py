@@ -23,10 +23,18 @@ CHUNK_S: Final = 60.0
 """For the next piece, on a disk that others use as well."""
 COMPLETE: Final = frozenset({"", "204"})
 """How the end is marked, by the length of what came before; one that was broken off has another status."""
+FAILED: Final = 10064
+"""The bus could not make a snapshot of a stream that is there: of files, that is because it cannot read a message."""
+BUSY: Final = "in progress"
+"""But for this: somebody else is taking one."""
 
 
 class SnapshotFailed(Exception):  # noqa: N818  named for what happened
     """The bus could not give a stream, or could not take it back; the message says which and why."""
+
+
+class MessagesDamaged(SnapshotFailed):
+    """The bus has found messages of a stream that it cannot read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,8 @@ async def take(bus: Bus, stream: str, write: Callable[[bytes], None], *, is_chec
     """Have the bus write out a stream; with `is_checked` it first looks whether every message can be read.
 
     Raises:
-        SnapshotFailed: the bus refused, broke off, or found a message damaged.
+        MessagesDamaged: the bus has found a message that it cannot read.
+        SnapshotFailed: the bus refused, or broke off.
         BusUnavailable: no answer.
     """
     client = bus.client
@@ -100,5 +109,7 @@ def _refuse_an_error(answer: bytes, stream: str) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(answer)
     fault = body.get("error")
     if fault:
-        raise SnapshotFailed(f"{stream}: {fault.get('description', 'refused')} ({fault.get('err_code', '?')})")
+        what, code = str(fault.get("description", "refused")), fault.get("err_code", "?")
+        kind = MessagesDamaged if code == FAILED and BUSY not in what else SnapshotFailed
+        raise kind(f"{stream}: {what} ({code})")
     return body

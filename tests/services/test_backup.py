@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,12 @@ from cli import backup as backup_command
 from cli import restore as restore_command
 from cli.bus_server import BusServer
 from services.auditor import export as exporting
-from services.auditor.export import ExportFailed, contents, export, exports_in, left_out, newest_in
-from services.auditor.manifest import DATA, MANIFEST, ExportDamaged, Manifest, read_manifest, verify
+from services.auditor.book import Book, Loss, LossKind
+from services.auditor.export import ExportFailed, contents, export, exports_in, left_out, newest_in, superfluous
+from services.auditor.manifest import DATA, MANIFEST, ExportDamaged, ExportedStream, Manifest, read_manifest, verify
+from services.auditor.report import BOOK
 from services.auditor.restoring import BusInUse, RestoreFailed, look, restore
+from services.auditor.snapshot import MessagesDamaged, SnapshotFailed, StreamCopy, take
 from services.auditor.work import is_due
 from shared.contracts import subjects
 from shared.contracts.readings import Tick
@@ -26,6 +31,7 @@ from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 from shared.runtime.log_reader import LogMessage, LogReader
+from tests.house import House
 
 
 async def content(bus: Bus, stream: str) -> list[LogMessage]:
@@ -167,6 +173,38 @@ async def test_a_backup_that_the_bus_does_not_take_leaves_it_empty(operator: Bus
     assert (await look(operator)).messages == {}
 
 
+@pytest.mark.parametrize(
+    ("stream", "gone_from", "said_from", "is_age"),
+    [
+        (subjects.bucket_stream(subjects.STAFF), 3, 1, False),  # it has no age, so nothing of it may be missing
+        (subjects.READINGS, 1, 1, False),  # it begins where it began: what is missing is from its middle
+        (subjects.READINGS, 3, 1, True),
+    ],
+)
+async def test_only_what_is_gone_from_the_beginning_of_a_stream_with_an_age_has_reached_it(
+    operator: Bus, tmp_path: Path, stream: str, gone_from: int, said_from: int, *, is_age: bool
+) -> None:
+    for number in range(5):
+        await operator.publish(subjects.TICKS, b"{}")
+        await operator.bucket(subjects.STAFF).put(f"bpi.person.p{number}", b"{}")
+    await operator.jetstream.purge_stream(stream, seq=gone_from)
+    path, manifest = await export(operator, tmp_path, keep=1)
+    # As if the export had held two messages more than there are now.
+    streams = [
+        each.model_copy(update={"messages": each.messages + 2, "first_sequence": said_from})
+        if each.name == stream
+        else each
+        for each in manifest.streams
+    ]
+    older = manifest.model_copy(update={"streams": tuple(streams)})
+
+    if is_age:
+        assert await put_back(operator, path, older) == [f"{stream}: 2 of 5 messages have reached their age since"]
+        return
+    with pytest.raises(RestoreFailed, match=r"2 of \d messages did not come back; the bus is empty again"):
+        await put_back(operator, path, older)
+
+
 async def test_nothing_is_restored_under_services_that_run(operator: Bus, tmp_path: Path) -> None:
     path, manifest = await export(operator, tmp_path, keep=1)
     reader = await operator.jetstream.pull_subscribe(
@@ -202,6 +240,110 @@ async def test_only_the_newest_stay_and_what_was_killed_halfway_goes(operator: B
     newest = newest_in(tmp_path / "kept")
     assert newest is not None
     assert newest[0] == path
+
+
+def night(folder: Path, day: int, reach: int, *, damaged: bool = False) -> Path:
+    """Write what of an export tells whether it may go."""
+    at = datetime(2026, 11, day, 2, tzinfo=UTC)
+    stream = ExportedStream(
+        name=subjects.READINGS,
+        messages=reach,
+        first_sequence=1,
+        last_sequence=reach,
+        last_at="",
+        taken_at=at,
+        is_damaged=damaged,
+        files=(),
+    )
+    path = folder / f"2026-11-{day:02}T020000Z"
+    path.mkdir()
+    manifest = Manifest(
+        format=1, placelibre="", nats_server="", begun_at=at, ended_at=at, streams=(stream,), left_out={}
+    )
+    (path / MANIFEST).write_bytes(manifest.sealed())
+    return path
+
+
+def test_the_newest_export_that_is_undamaged_outlives_any_number_of_damaged_ones(tmp_path: Path) -> None:
+    whole = [night(tmp_path, day, 100 + day) for day in (1, 2)]
+    damaged = [night(tmp_path, day, 100 + day, damaged=True) for day in (3, 4, 5, 6)]
+    unreadable = night(tmp_path, 7, 107)
+    (unreadable / MANIFEST).write_bytes(b"not what was written")
+    assert superfluous(tmp_path, 3) == [whole[0], *damaged[:2]]
+    assert superfluous(tmp_path, 1) == [whole[0], *damaged]
+
+
+def test_exports_of_a_bus_that_came_back_empty_do_not_push_out_what_it_held_before(tmp_path: Path) -> None:
+    full = [night(tmp_path, day, 1000 + day) for day in (1, 2, 3)]
+    empty = [night(tmp_path, day, day) for day in (4, 5, 6, 7)]
+    assert superfluous(tmp_path, 2) == [*full[:2], *empty[:2]]
+    grown = night(tmp_path, 8, 1003)
+    assert superfluous(tmp_path, 2) == [*full, *empty[:3]]
+    assert grown.exists()
+
+
+def test_the_export_from_before_a_loss_stays_until_somebody_knows_of_it(tmp_path: Path) -> None:
+    nights = [night(tmp_path, day, 100 + day) for day in range(1, 8)]
+    at = datetime(2026, 11, 3, 12, tzinfo=UTC)
+    assert superfluous(tmp_path, 2, lost_at=at) == [*nights[:2], *nights[3:5]]
+    assert superfluous(tmp_path, 2) == nights[:5]
+
+
+async def test_the_auditor_s_book_says_since_when_something_is_lost(operator: Bus, tmp_path: Path) -> None:
+    before, _ = await export(operator, tmp_path, keep=1)
+    loss = Loss(stream=subjects.READINGS, kind=LossKind.HOLE, messages=3, at=now(), detail="")
+    await operator.bucket(subjects.AUDITOR).put(BOOK, Book(losses=[loss]).model_dump_json().encode())
+    await asyncio.sleep(1.1)  # an export's name has seconds
+    path, _ = await export(operator, tmp_path, keep=1)
+    assert exports_in(tmp_path) == [before, path]
+    await operator.bucket(subjects.AUDITOR).put(BOOK, b"not a book")
+    await asyncio.sleep(1.1)
+    path, _ = await export(operator, tmp_path, keep=1)
+    assert exports_in(tmp_path) == [path]
+
+
+async def test_a_stream_that_is_refused_or_broken_off_is_no_damage(
+    operator: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken_off(bus: Bus, stream: str, write: Callable[[bytes], None], *, is_checked: bool) -> StreamCopy:
+        if is_checked:
+            raise SnapshotFailed(f"{stream}: the bus broke off: no more interest (408)")
+        return await take(bus, stream, write, is_checked=False)
+
+    monkeypatch.setattr(exporting, "take", broken_off)
+    with pytest.raises(ExportFailed, match="broke off"):
+        await export(operator, tmp_path, keep=1)
+    with pytest.raises(SnapshotFailed, match="stream not found") as refused:
+        await take(operator, "NOT-THERE", lambda _: None)
+    assert not isinstance(refused.value, MessagesDamaged)
+    assert exports_in(tmp_path) == []
+
+
+@pytest.mark.slow
+async def test_a_stream_that_the_bus_cuts_off_in_looking_is_told_damaged_and_can_be_put_back(tmp_path: Path) -> None:
+    """It says how much there is, looks at every message, and drops the end of a damaged file without a word."""
+    house = House(tmp_path)
+    await house.start()
+    try:
+        async with house.operator() as bus:
+            for _ in range(50):
+                await bus.publish(subjects.TICKS, b"x" * 400)
+            await asyncio.sleep(16)  # the bus keeps what it has written in memory for ten seconds and some
+            [block] = (tmp_path / "bus" / "jetstream").rglob(f"streams/{subjects.READINGS}/msgs/*.blk")
+            with block.open("r+b") as file:
+                middle = block.stat().st_size // 2  # where the second half begins: how long its first message is
+                file.seek(middle)
+                byte = file.read(1)[0]
+                file.seek(middle)
+                file.write(bytes([byte ^ 1]))
+            path, manifest = await export(bus, tmp_path / "backups", keep=1)
+            assert manifest.damaged == (subjects.READINGS,)
+            [readings] = [each for each in manifest.streams if each.name == subjects.READINGS]
+            assert 0 < readings.messages < 50
+            await put_back(bus, path, manifest)
+            assert (await bus.jetstream.stream_info(subjects.READINGS)).state.messages == readings.messages
+    finally:
+        await house.stop()
 
 
 async def test_a_disk_without_room_gets_no_backup_and_keeps_the_old_ones(
