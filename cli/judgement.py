@@ -128,7 +128,7 @@ def of_durable(name: str, pending: int, unacknowledged: int, *, is_stuck: bool =
             f"durable {name}",
             f"{what}, and nobody takes any",
             "changes are not posted, or what devices send is not counted; nothing of it is lost",
-            "start the publisher again, or ingest for device_bodies, and see its log",
+            "start the publisher again, or ingest for ingest-device-bodies, and see its log",
         )
     if pending >= PENDING_LOOK:
         return look(
