@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
+from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, on_bus
+from cli.bus_alone import bus_at_rest_or_running
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.operator_audit import note_act
 from cli.terminal import Trouble, command_app, examples, say, say_json, warn
-from services.auditor.export import ExportFailed, export
+from services.auditor.export import ExportFailed, export, exports_in
 from services.auditor.manifest import Manifest
 from shared.contracts.audit import Act
 from shared.runtime.bus import Bus
@@ -41,14 +42,17 @@ def backup(
     seed_file: SeedFileOption = None,
     ca_file: CaFileOption = None,
 ) -> None:
-    """Copy what is on the bus into a folder, while everything runs.
+    """Copy what is on the bus into a folder, while everything runs, or while nothing does.
 
     The copy is checked against the bus as it is made, is there whole or not at all, and holds what cannot be worked
     out again: counts, changes, days, what was said, configuration, staff. It also holds hashes of keys and the private
     keys of fediverse accounts: keep it closed to others. `placelibre restore` puts it back. Nothing is written where
-    less than 256 MiB would stay free.
+    less than 256 MiB would stay free. Where no `placelibre up` runs on --data, its bus is started for it, alone.
+
+    Of the older ones the newest --keep stay, and besides them what no newer one has: the newest that is undamaged, the
+    one that reaches furthest, and the last from before a loss that nobody has accepted.
     """
-    address = bus_address(DataFolder(data.absolute()), nats_url, seed_file, ca_file)
+    data_folder = DataFolder(data.absolute())
 
     def progress(stream: str) -> None:
         if not quiet and not as_json:
@@ -60,10 +64,11 @@ def backup(
         return path, manifest
 
     try:
-        path, manifest = on_bus(address, work)
+        with bus_at_rest_or_running(data_folder, nats_url, seed_file, ca_file) as address:
+            path, manifest = on_bus(address, work)
     except ExportFailed as error:
         raise Trouble(f"no backup was written: {error}", "what was there before is untouched") from error
-    damaged = [each.name for each in manifest.streams if each.is_damaged]
+    damaged = list(manifest.damaged)
     if as_json:
         say_json(
             {
@@ -80,6 +85,9 @@ def backup(
         messages = sum(each.messages for each in manifest.streams)
         say(f"{path}: {messages} messages of {len(manifest.streams)} streams")
         say(f"{manifest.size / MIB:.1f} MiB, {took_s:.1f} s")
+        besides = [each.name for each in exports_in(folder)[:-keep]]
+        if besides:
+            say(f"kept besides the newest {keep}, for what they alone hold: {', '.join(besides)}")
     if damaged:
         raise Trouble(
             f"the bus has found messages that it cannot read in {', '.join(damaged)}; the rest is in the backup",

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.bus_access import BusAddress, CaFileOption, NatsUrlOption, SeedFileOption, on_bus
-from cli.bus_server import BusServer, BusServerFailed
+from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, on_bus
+from cli.bus_alone import bus_alone
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.operator_audit import note_act
 from cli.terminal import Trouble, command_app, examples, say, say_json, warn
@@ -24,7 +21,6 @@ from shared.runtime.bus import Bus
 app = command_app()
 
 MIB = 1024 * 1024
-STOP_S = 30.0
 WORD = "replace"
 
 
@@ -82,7 +78,7 @@ def restore_backup(
         _tell(path, manifest, [], as_json=as_json, is_dry=True)
         return
     data_folder = DataFolder(data.absolute())
-    with _bus(data_folder, nats_url, seed_file, ca_file) as address:
+    with bus_alone(data_folder, nats_url, seed_file, ca_file) as address:
         found = on_bus(address, look)
         _refuse_readers(found.readers)
         _ask(found, is_replaced=replace, is_sure=yes)
@@ -117,34 +113,6 @@ def _chosen(folder: Path, at: str) -> Path:
     return fitting[-1]
 
 
-@contextmanager
-def _bus(
-    folder: DataFolder, nats_url: str | None, seed_file: Path | None, ca_file: Path | None
-) -> Iterator[BusAddress]:
-    """Give the bus that is meant; that of a data folder is started, alone, and stopped again."""
-    if nats_url is not None:
-        yield BusAddress(nats_url, seed_file, ca_file)
-        return
-    with folder.held():
-        server = BusServer(folder.bus_home, _free_port(), _free_port())
-        try:
-            process = server.start(folder.log_file("bus"))
-        except (BusServerFailed, OSError) as error:
-            raise Trouble(f"the bus cannot be started: {error}", f"see {folder.log_file('bus')}") from error
-        try:
-            yield BusAddress(server.url, server.seed_file("operator"))
-        finally:
-            process.terminate()
-            process.wait(STOP_S)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _refuse_readers(readers: tuple[str, ...]) -> None:
     if readers:
         raise Trouble(
@@ -161,8 +129,8 @@ def _ask(found: Found, *, is_replaced: bool, is_sure: bool) -> None:
     if not is_replaced:
         raise Trouble(
             holds,
-            "give --replace if they may be lost for good; to keep them start the services, run `placelibre backup`, and"
-            " stop them again",
+            "give --replace if they may be lost for good; `placelibre backup FOLDER`, with the same --data or the same"
+            " bus, keeps them first, and needs no service to run",
         )
     if not is_sure and typer.prompt(f"{holds}.\nThey are lost for good. Type `{WORD}` to go on", err=True) != WORD:
         raise Trouble("nothing was done", f"type `{WORD}` if you mean it")
@@ -193,3 +161,7 @@ def _tell(path: Path, manifest: Manifest, remarks: list[str], *, as_json: bool, 
     say("Start the services now; where `placelibre up` runs them all, that.")
     say("What came later is not there: devices that keep their counts send them again, the others' are lost.")
     say("What was posted after the backup is not known here; look at the accounts, and at `placelibre posts`.")
+    say(
+        "What was taken out after it is back: people, tablets and keys that were removed, what was purged; and times of"
+        f" `placelibre retention` are those of {manifest.begun_at:%Y-%m-%d}. Take it out again."
+    )

@@ -43,7 +43,8 @@ def retention(
 ) -> None:
     """Show how long what is kept, or choose a time for one of them.
 
-    What is older goes at once, for good. The time stays over every later start; a restored backup has the usual ones.
+    What is older goes at once, for good. The time stays over every later start; a restored backup has those
+    of its own day.
     """
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
     if bool(name) != (days is not None):

@@ -407,6 +407,29 @@ async def test_the_commands_say_what_they_do_and_ask_before_they_lose_anything(
     assert (await operator.jetstream.stream_info(subjects.READINGS)).state.messages == 5
 
 
+@pytest.mark.slow
+async def test_a_house_that_is_stopped_is_backed_up_as_the_remedy_says(tmp_path: Path) -> None:
+    house = House(tmp_path / "house")
+    await house.start()
+    async with house.operator() as bus:
+        await fill(bus, 5)
+    await house.stop()
+    data = ("--data", str(house.home))
+    code, said = await invoked(backup_command.app, str(tmp_path / "backups"), *data)
+    assert code == 0, said
+    code, said = await invoked(restore_command.app, str(tmp_path / "backups"), *data)
+    assert code != 0
+    assert "`placelibre backup FOLDER`" in said
+    code, said = await invoked(restore_command.app, str(tmp_path / "backups"), "--data", str(tmp_path / "new"))
+    assert code == 0, said
+    assert f"Restored into {tmp_path / 'new'}" in said
+    assert "Take it out again" in said
+    code, said = await invoked(backup_command.app, str(tmp_path / "none"), "--data", str(tmp_path / "mistyped"))
+    assert code != 0
+    assert "no `placelibre up` is running" in said
+    assert not (tmp_path / "mistyped").exists()
+
+
 async def test_an_earlier_backup_is_found_by_its_time(operator: Bus, bus_server: BusServer, tmp_path: Path) -> None:
     whole, _ = await export(operator, tmp_path / "one", keep=1)
     for name in ("2026-11-20T020000Z", "2026-11-21T020000Z"):
