@@ -23,3 +23,11 @@ class Balance:
     """Whether the library does not open any more on this day."""
     is_over: bool = False
     """Whether this day is past."""
+
+    def inside(self, entries: int, exits: int) -> int:
+        """Return how many people anybody can work out to be inside, from what was counted."""
+        return entries - exits - self.off
+
+    def corrected_inside(self, entries: int, exits: int) -> int:
+        """Return the same from the corrected figures."""
+        return entries - exits - self.corrected_off

@@ -13,7 +13,7 @@ from shared.domain.ledger import speaks_since
 from shared.domain.library import Library
 from shared.domain.library_state import Day, LibraryState, Outcome, Sample
 from shared.domain.sight import moment, unix_s
-from shared.domain.small_numbers import is_closed_for_today, is_told
+from shared.domain.small_numbers import are_counts_told, is_closed_for_today
 from shared.domain.status import State, Status
 
 DAYS_KEPT: Final = 2
@@ -57,19 +57,32 @@ def keep_books(state: LibraryState, glance: Glance, outcome: Outcome, *, is_told
 
 def weigh(state: LibraryState, glance: Glance, status: Status) -> None:
     """Note how the day's entries and exits stand to the people inside by a new status, and how yesterday's ended."""
-    library = glance.library
-    key = day_key(library, glance.now)
-    day, people = day_of(state, key), status.people
-    are_told = is_told(people, status.capacity, library.small_numbers_below)
-    balance = replace(day.balance, is_told=are_told, is_closed=is_closed_for_today(status))
-    if people is not None and are_told:
-        corrected = round(day.corrected_entries) - round(day.corrected_exits)
-        balance = replace(balance, off=day.entries - day.exits - people.value, corrected_off=corrected - people.value)
-    day.balance = balance
+    library, people = glance.library, status.people
+    capacity, below = status.capacity, library.small_numbers_below
+    day = day_of(state, day_key(library, glance.now))
     before = state.days.get(day_key(library, state.status.as_of)) if state.status else None
     if before is not None and before is not day:
-        was_told = are_told or glance.core.is_shut(unix_s(glance.now))
-        before.balance = replace(before.balance, is_told=was_told, is_closed=True, is_over=True)
+        is_shut = glance.core.is_shut(unix_s(glance.now))
+        inside, corrected = _worked_out(before)
+        were_told = is_shut or are_counts_told(people, capacity, below, (inside, corrected))
+        before.balance = replace(before.balance, is_told=were_told, is_closed=True, is_over=True)
+        if (
+            not is_shut
+        ):  # whoever is in at midnight is in neither of the new day's figures; a few are not told here either
+            off, corrected_off = (-each if abs(each) >= below else 0 for each in (inside, corrected))
+            day.balance = replace(day.balance, off=off, corrected_off=corrected_off)
+    are_told = are_counts_told(people, capacity, below, _worked_out(day))
+    if people is not None and are_told:
+        corrected = round(day.corrected_entries) - round(day.corrected_exits)
+        off, corrected_off = day.entries - day.exits - people.value, corrected - people.value
+        day.balance = replace(day.balance, off=off, corrected_off=corrected_off)
+    day.balance = replace(day.balance, is_told=are_told, is_closed=is_closed_for_today(status))
+
+
+def _worked_out(day: Day) -> tuple[int, int]:
+    """Return the people inside that follow from a day's entries and exits, as counted and as corrected."""
+    corrected = day.balance.corrected_inside(round(day.corrected_entries), round(day.corrected_exits))
+    return day.balance.inside(day.entries, day.exits), corrected
 
 
 def sample(state: LibraryState, library: Library, status: Status, outcome: Outcome) -> None:

@@ -51,9 +51,15 @@ def level_told(level: Level, people: Estimate, capacity: int, bands: Sequence[Ba
     return max(reached, key=ORDER.index, default=Level.MANY_SEATS)
 
 
-def is_told(people: Estimate | None, capacity: int, below: int) -> bool:
-    """Tell whether a number of people is told as it is."""
-    return people is not None and not is_few(people, capacity, below)
+def are_counts_told(people: Estimate | None, capacity: int, below: int, worked_out: Sequence[int]) -> bool:
+    """Tell whether entries and exits are told as they are.
+
+    `worked_out` are the people inside that follow from them (`Balance.inside`): where nobody can say how many there
+    are, that is what others would reckon. Far below nobody it tells of gates that err, and of no person.
+    """
+    if people is None:
+        return all(abs(each) >= below for each in worked_out)
+    return not is_few(people, capacity, below)
 
 
 def is_closed_for_today(status: Status) -> bool:
@@ -66,9 +72,12 @@ def in_bands(status: Status, below: int) -> Status:
     if below == 0:
         return status
     status = replace(status, zones=_zones(status, below))
-    if is_told(status.people, status.capacity, below):
-        return status
     balance, is_closed = status.balance, is_closed_for_today(status)
+    worked_out = [balance.inside(status.entries_today, status.exits_today)]
+    if status.corrected_entries_today is not None and status.corrected_exits_today is not None:
+        worked_out.append(balance.corrected_inside(status.corrected_entries_today, status.corrected_exits_today))
+    if are_counts_told(status.people, status.capacity, below, worked_out):
+        return status
     entries, exits = in_steps(status.entries_today, balance.off, below)
     status = replace(status, entries_today=entries, exits_today=exits)
     if status.corrected_entries_today is not None:

@@ -135,6 +135,18 @@ def test_entries_less_exits_do_not_tell_it() -> None:
     assert {each.trend for each in told} == {None}
 
 
+@given(inside=st.integers(-400, 400), off=st.integers(-20, 20))
+def test_counts_that_come_to_many_are_told_as_they_are_though_nobody_can_say_how_many(inside: int, off: int) -> None:
+    balance = Balance(off=off, corrected_off=off)
+    unknown = replace(together(0, 1000), people=None, entries_today=900, exits_today=900 - inside - off)
+    unknown = replace(unknown, balance=balance, corrected_entries_today=900, corrected_exits_today=900 - inside - off)
+    told = in_bands(unknown, BELOW)
+    if abs(inside) >= BELOW:
+        assert told == unknown
+    else:
+        assert told == in_bands(replace(unknown, exits_today=900 - off, corrected_exits_today=900 - off), BELOW)
+
+
 def test_a_day_s_curve_corrections_and_totals_are_told_alike_and_the_total_once_it_is_over() -> None:
     def at(hour: int, people: int | None) -> HistorySample:
         estimate = None if people is None else WireEstimate(value=people, low=people, high=people)
