@@ -30,6 +30,7 @@ from shared.domain.catalog import CATALOGS
 from shared.domain.level import Level
 from shared.domain.library import ClockKind
 from shared.domain.occupancy import Estimate
+from shared.domain.status import ZoneStatus
 from shared.runtime.bus import Bus
 from tests.services.api_running import NOON, Wall, eventually, public, running_api
 from tests.services.views_stage import STATES, Stage, configured, standing
@@ -131,6 +132,17 @@ async def test_where_there_is_no_figure_there_is_no_sensor(library: str) -> None
     assert "sensors" not in body
     assert [body["ext_placelibre"][name] for name in ("free_seats", "queue", "wait_min")] == [None] * 3
     assert all(zone["people"] is None for zone in body["ext_placelibre"]["zones"])
+
+
+async def test_few_people_are_told_with_how_many_they_may_be() -> None:
+    stage = Stage()
+    stage.parts.profiles.put(configured("few"))
+    few = Estimate(4, 0, 4, below=5)
+    stage.put(public(library="few", people=few, zones=(ZoneStatus("ground", "", 70, Level.MANY_SEATS, few),)))
+    body = (await stage.get("/libraries/few/spaceapi.json?lang=en")).json()
+    assert body["sensors"]["people_now_present"][0]["description"] == "between 0 and 4"
+    (zone,) = body["ext_placelibre"]["zones"]
+    assert (zone["people"], zone["people_low"], zone["people_high"], zone["people_below"]) == (4, 0, 4, 5)
 
 
 async def test_the_sensor_counts_everybody_once() -> None:
