@@ -53,7 +53,7 @@ def purge() -> None:
     """Take out of the bus what is stored about something, for good.
 
     Counts come first, then a question. It is noted in the audit trail, which itself stays. Exports and backups are not
-    touched: they end by their own age.
+    touched: newer ones push them out, and a copy put away stays until somebody deletes it.
     """
 
 
@@ -319,7 +319,7 @@ def _tell(asked: _Asked, done: dict[str, int]) -> None:
         say_json({"purged": True, "counts": done})
     else:
         say(f"{asked.what}: taken out, {sum(done.values()):,} messages")
-        say("exports and backups made before still have it, until they end by their age")
+        say("exports and backups made before still have it, until newer ones push them out or somebody deletes them")
 
 
 def _told(done: dict[str, int]) -> list[str]:
