@@ -155,7 +155,7 @@ class Status:
     corrected_exits_today: int | None = None
     rule_version: str = ""
     """The version of the rules by which counts were corrected."""
-    balance: Balance = field(default_factory=Balance)
+    balance: Balance = field(default_factory=Balance, compare=False)
     """How entries and exits stand to the people inside. It is not told; by it they are told where few are."""
 
     @property
