@@ -418,8 +418,10 @@ async def the_auditor_agrees(house: House, bus: Bus, load: Load, upto: int) -> N
         while await house.metric("auditor", "placelibre_bus_stream_messages", stream=subjects.READINGS) < messages:
             await asyncio.sleep(0.1)
     for each in report.libraries:
-        total = load.tallies[each.library].total()
         assert each.is_right, f"the auditor counts otherwise than the aggregator: {each}"
+        if each.library not in load.tallies:
+            continue
+        total = load.tallies[each.library].total()
         assert (each.log_entries, each.log_exits) == total, f"{each.library}: the auditor counts other people"
         assert each.gates == {"door": total}, f"{each.library}: the auditor counts others at the gate"
     figures = await gauges(house, "auditor")
@@ -436,7 +438,7 @@ async def reconciled(bus: Bus, upto: int, load: Load) -> Reconciliation | None:
         return None
     report = Reconciliation.model_validate_json(entry.value)
     reached = {each.library for each in report.libraries if each.sequence >= upto}
-    return report if reached == set(load.tallies) else None
+    return report if reached >= load.tallies.keys() else None
 
 
 async def gauges(house: House, service: str) -> dict[str, float]:
