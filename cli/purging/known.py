@@ -40,7 +40,7 @@ async def refuse_a_stranger(bus: Bus, library: str, person: str, found: Iterable
     known = [key.removeprefix(prefix) for key in await bus.bucket(subjects.STAFF).keys(prefix)]
     raise Trouble(
         f"nothing is stored of a person {person!r} of {library}",
-        f"its people are {', '.join(known)}" if known else "see `placelibre staff people` for who is known where",
+        f"its people are {', '.join(known)}" if known else "see `placelibre staff people list LIBRARY`",
     )
 
 
