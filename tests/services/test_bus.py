@@ -71,8 +71,7 @@ async def test_more_messages_of_a_subject_than_is_usual_are_not_dropped_either(o
     usual = config.max_msgs_per_subject
     await operator.jetstream.update_stream(replace(config, max_msgs_per_subject=usual + 10))
     for _ in range(usual + 1):
-        await operator.client.publish(subjects.quarantined("front"), b"x")
-    await operator.client.flush()
+        await operator.jetstream.publish(subjects.quarantined("front"), b"x")
     done = {each.name: each for each in await provision(operator)}[subjects.QUARANTINE]
     assert (done.action, done.left) == ("left as it is", ("max_msgs_per_subject",))
     assert (await operator.jetstream.stream_info(subjects.QUARANTINE)).state.messages == usual + 1
