@@ -187,6 +187,11 @@ class PublicStatus(Wire):
     rule_version: str = Field(default="", description="The version of the rules by which counts were corrected.")
     sentences: dict[str, Sentences] = Field(default_factory=dict, description="Ready-made, by language.")
 
+    @property
+    def seats_left(self) -> int | None:
+        """The free seats that people are told of: without those held by bags; None when unknown."""
+        return self.free_seats if self.usable_seats is None else self.usable_seats
+
     @classmethod
     def of(cls, status: domain.Status, sentences: dict[str, Sentences]) -> Self:
         """Return the wire form of a status, in the library's own time zone."""

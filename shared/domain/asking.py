@@ -125,7 +125,7 @@ def seats_left(status: Status, zone: str = "") -> int | None:
         found = _zone(status, zone)
         free = None if found is None or found.people is None else max(found.capacity - found.people.value, 0)
     else:
-        free = status.free_seats if status.usable_seats is None else status.usable_seats
+        free = status.seats_left
     if free is None:
         return None
     return max(free - (status.queue.value if status.queue else 0), 0)

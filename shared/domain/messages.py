@@ -124,25 +124,20 @@ def headline(status: Status, catalog: Catalog) -> str:
             return catalog.headline_unknown
         case State.OPEN:
             level = level_seen(status)
-            if level is Level.FULL and seats_left(status):
+            if level is Level.FULL and status.seats_left:
                 return catalog.headline_almost_full
             return level_words(level, catalog)
 
 
 def level_seen(status: Status) -> Level | None:
     """Return the level as somebody sees it who looks for a seat: with none left it is full, whatever holds them."""
-    return Level.FULL if status.level is not None and seats_left(status) == 0 else status.level
+    return Level.FULL if status.level is not None and status.seats_left == 0 else status.level
 
 
 def zone_level_seen(zone: ZoneStatus) -> Level | None:
     """Return the same of a zone."""
     is_none_left = zone.people is not None and zone.people.value >= zone.capacity
     return Level.FULL if zone.level is not None and is_none_left else zone.level
-
-
-def seats_left(status: Status) -> int | None:
-    """Return the free seats that people are told of: without those held by bags; None where nobody knows."""
-    return status.free_seats if status.usable_seats is None else status.usable_seats
 
 
 def level_words(level: Level | None, catalog: Catalog) -> str:
@@ -287,7 +282,7 @@ def _extras(status: Status, catalog: Catalog) -> list[str]:
 
 
 def _seats(status: Status, catalog: Catalog, words: SeatWords, formats: Formats) -> str:
-    seats = status.free_seats if status.usable_seats is None else status.usable_seats
+    seats = status.seats_left
     if seats is None:
         return catalog.no_data
     if seats == 0:

@@ -164,6 +164,11 @@ class Status:
         return None if self.people is None else max(self.capacity - self.people.value, 0)
 
     @property
+    def seats_left(self) -> int | None:
+        """The free seats that people are told of: without those held by bags; None when unknown."""
+        return self.free_seats if self.usable_seats is None else self.usable_seats
+
+    @property
     def percent(self) -> int | None:
         """People as a share of capacity, in whole percent, at most 100; None when unknown."""
         return None if self.people is None else min(round(100 * self.people.value / self.capacity), 100)

@@ -99,7 +99,7 @@ def free_seats(status: Status) -> int | None:
     """Return the number of seats that the words say, too: without those held by bags; None where nobody can say."""
     if status.state is not State.OPEN:
         return None
-    return status.free_seats if status.usable_seats is None else status.usable_seats
+    return status.seats_left
 
 
 def lettered(

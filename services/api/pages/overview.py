@@ -154,7 +154,7 @@ def _seats(status: ServedStatus) -> int | None:
     """Return the seats that somebody who comes now may find; None where nobody is let in, or nobody knows."""
     if status.state is not State.OPEN:
         return None
-    return status.free_seats if status.usable_seats is None else status.usable_seats
+    return status.seats_left
 
 
 def _position(near: str) -> tuple[float, float] | None:

@@ -94,7 +94,7 @@ def on_screen(
         floors = tuple(_floor(each, teller, language) for each in status.zones)
     before, _, behind = words.lost.partition("{time}")
     has_seats = view.seats is not None
-    free = _free(status)
+    free = status.seats_left
     return LibraryOnScreen(
         view=view,
         floor=floor,
@@ -161,10 +161,6 @@ def _floor(zone: ZoneStatus, teller: Teller, language: str, way: str = "", arrow
         way=way,
         arrow=arrow,
     )
-
-
-def _free(status: ServedStatus) -> int | None:
-    return status.free_seats if status.usable_seats is None else status.usable_seats
 
 
 def _hours(status: ServedStatus, teller: Teller, last_entry: timedelta) -> str:

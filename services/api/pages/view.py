@@ -24,7 +24,6 @@ from shared.domain.messages import (
     level_words,
     opening_words,
     reason_words,
-    seats_left,
     trend_words,
     wait_words,
 )
@@ -147,7 +146,7 @@ def library_view(
         seats=teller.seats(status.people, status.capacity, status.usable_seats)
         if status.people and has_figures
         else None,
-        seats_for=words.seats_for_queue if has_queue and has_figures and seats_left(known) else "",
+        seats_for=words.seats_for_queue if has_queue and has_figures and known.seats_left else "",
         people=teller.people(status.people, status.last_recount, now) if status.people else None,
         trend=Direction(status.trend.value, capitalised(trend_words(status.trend, catalog))) if status.trend else None,
         wait=wait,
