@@ -11,6 +11,7 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.ingest.device_overview import Overview
+from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.leaf import LeafState
 from shared.contracts.status import PublicStatus
@@ -142,6 +143,7 @@ def of_durable(name: str, pending: int, unacknowledged: int, *, is_stuck: bool =
 
 def of_dead_letters(by_subject: Mapping[str, int]) -> Finding:
     """Judge what has been given up on."""
+    by_subject = {subject: count for subject, count in by_subject.items() if subjects.is_given_up(subject)}
     total = sum(by_subject.values())
     if not total:
         return ok("dead letters", "none")

@@ -219,6 +219,8 @@ def _set_dead(by_subject: dict[str, int]) -> None:
     metrics.DEAD_LETTERS_KEPT.labels("deliveries").set(0)
     kinds: dict[str, int] = {}
     for subject, count in by_subject.items():
+        if not subjects.is_given_up(subject):
+            continue
         is_ours = subject.startswith(subjects.DEAD_LETTERS.rstrip(">"))
         what = subject.removeprefix(subjects.DEAD_LETTERS.rstrip(">")) if is_ours else "deliveries"
         kinds[what] = kinds.get(what, 0) + count

@@ -53,11 +53,22 @@ ADVISORIES: Final = (
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
 )
 
+POSTS_TAKEN: Final = "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.POSTS."
+"""How subjects begin under which the bus says that a post which nobody had acknowledged was deleted. On a cluster it
+says so now and then of posts that were: a work queue drops what is acknowledged, and a copy of the consumer may hear of
+the one before the other (nats-server, issues 3957 and 5638). Of what the publisher itself terminates there is a dead
+letter as well."""
+
 CHANGES_DURABLE: Final = "publisher-changes"
 
 ANY_DEVICE_BODY: Final = "devices.>"
 """What devices publish by MQTT: the topic `devices/<source>` and what is below it."""
 DEVICE_BODIES_DURABLE: Final = "ingest-device-bodies"
+
+
+def is_given_up(subject: str) -> bool:
+    """Tell whether a subject of the stream DEAD is of something that was given up on."""
+    return not subject.startswith(POSTS_TAKEN)
 
 
 def partition_of(library: str) -> int:

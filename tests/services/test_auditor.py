@@ -343,10 +343,13 @@ async def test_keys_and_dead_letters_are_told(operator: Bus, bus_server: BusServ
     body = config(keys=keys).model_dump_json(by_alias=True).encode()
     await operator.bucket(subjects.LIBRARIES).put("branch", body)
     await operator.publish(subjects.dead_letter("publisher", "post"), b"x")
+    for advisory in ("MSG_TERMINATED.POSTS.publisher-posts-lane-0", "MAX_DELIVERIES.CHANGES.publisher-changes"):
+        await operator.publish(f"$JS.EVENT.ADVISORY.CONSUMER.{advisory}", b"{}")
 
     async with auditing(bus_server, tmp_path):
         assert figure("placelibre_keys_expire_timestamp_seconds") == ends.timestamp()
         assert figure("placelibre_dead_letters_kept", what="publisher.post") == 1
+        assert figure("placelibre_dead_letters_kept", what="deliveries") == 1  # not the post that somebody took
         assert figure("placelibre_bus_consumer_pending", durable=subjects.CHANGES_DURABLE) == 0
         assert figure("placelibre_bus_store_limit_bytes") > 1024**3
 

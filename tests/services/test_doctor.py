@@ -157,6 +157,12 @@ def test_a_delay_is_the_bound_that_holds_the_share_over_all_channels() -> None:
     assert judgement.quantile_bound("", name, 0.95) == (0.0, 0)
 
 
+def test_a_post_that_was_taken_is_no_dead_letter_whatever_the_bus_says() -> None:
+    taken = {f"{subjects.POSTS_TAKEN}publisher-posts-lane-0": 7}
+    assert judgement.of_dead_letters(taken).severity is Severity.OK
+    assert judgement.of_dead_letters({**taken, "dead.v1.publisher.post": 1}).severity is Severity.LOOK
+
+
 def test_every_finding_that_is_not_well_says_what_it_means_and_what_to_do() -> None:
     findings = [
         judgement.of_fill("X", 95, 100),
