@@ -75,7 +75,12 @@ def init(
     folder: FolderArgument,
     *,
     host: HostOption = None,
-    nodes: Annotated[int, typer.Option(help=f"Servers: 1, or {CLUSTER_SIZE} for a cluster.")] = 1,
+    nodes: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Servers: 1, or {CLUSTER_SIZE} for a cluster; left out: as many as the folder is for, or 1."
+        ),
+    ] = None,
     node: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,10 +113,13 @@ def init(
     What is there already is kept as it is. One nkey for each service and one for the operator; an authority of our own
     and a certificate that it signs; the users with their rights; and nats-server's configuration, with TLS throughout.
     """
-    places = _places(nodes, node)
-    layout = Layout(places, mounted_at, store, monitor_host=monitor_host, max_file_store_gb=max_file_store)
-    hosts = [*(host or ()), *(each.host for each in places), *HERE]
     made = BusFolder(folder, _access(owner, mode))
+    found = made.size()
+    places = _places(nodes or found or 1, node)
+    layout = Layout(places, mounted_at, store, monitor_host=monitor_host, max_file_store_gb=max_file_store)
+    # A folder that is there has its servers' names already; they are asked after only where somebody says some.
+    is_named = bool(node) or nodes is not None or found is None or not made.server_file.exists()
+    hosts = [*(host or ()), *((each.host for each in places) if is_named else ()), *HERE]
     is_new = not made.authorization_file.exists()
     report = made.make(layout, tuple(dict.fromkeys(hosts)), is_rights_anew=update_rights)
     if AUTHORIZATION in report.made and not is_new:
@@ -353,8 +361,8 @@ def _next(folder: Path, report: Report, layout: Layout, host: str) -> list[str]:
         todo.append(f"name the missing hosts: placelibre bus renew {folder} {named}")
     if report.is_of_other_size:
         todo.append(
-            "what one server has stored is not taken up by three, nor the other way round: see `From one server to"
-            " three` in docs/bus.md"
+            "remove the configurations of another number, if nothing runs on them; else see `From one server to three`"
+            " in docs/bus.md, for what one server has stored is not taken up by three, nor the other way round"
         )
     if AUTHORIZATION in report.made:
         todo.append(f"bring {folder} to the servers, all but tls/ca-key.pem, and reload those that run")

@@ -36,6 +36,7 @@ from cli.bus_folder.rendering import (
 from cli.terminal import Trouble
 from shared.contracts.permissions import SERVICES
 from shared.runtime.clock import now
+from shared.runtime.provision import COPIES_IN_A_CLUSTER
 
 PRIVATE, FOR_GROUP = 0o600, 0o640
 PUBLIC: Final = 0o644
@@ -83,6 +84,15 @@ class BusFolder:
     def seed_file(self, user: str) -> Path:
         """Return the file with a user's nkey seed."""
         return self._nkeys / f"{user}.nk"
+
+    def size(self) -> int | None:
+        """Return for how many servers the folder was made, None if it has no configuration yet.
+
+        Where it has those of one and of a cluster it is on its way to the cluster: nobody goes back with both.
+        """
+        if any(self.path.glob("nats-server-*.conf")):
+            return COPIES_IN_A_CLUSTER
+        return 1 if (self.path / "nats-server.conf").exists() else None
 
     def make(self, layout: Layout, hosts: Sequence[str], *, is_rights_anew: bool = False) -> Report:
         """Make what is missing; with `is_rights_anew` also write the users and rights of this version.

@@ -253,6 +253,29 @@ def test_a_folder_that_was_made_for_one_server_says_what_three_need(tmp_path: Pa
     assert any("From one server to three" in each for each in told["next"])
 
 
+def test_a_folder_of_three_stays_one_of_three_without_being_told_again(tmp_path: Path) -> None:
+    folder = tmp_path / "bus"
+    run("init", str(folder), "--nodes", "3", "--node", "a.bus", "--node", "b.bus", "--node", "c.bus")
+    path = folder / "authorization.conf"
+    right = path.read_text()
+    path.write_text(right.replace("readings.v1.*", "readings.v0.*"))
+    before = set(state(folder))
+    told = json.loads(run("init", str(folder), "--update-rights", "--json").stdout)
+    assert (told["made"], told["outdated"]) == (["authorization.conf"], [])
+    assert [each.partition(" ")[0] for each in told["next"]] == ["bring"]
+    assert set(state(folder)) == before
+    assert path.read_text() == right
+
+
+def test_a_folder_with_a_configuration_too_many_is_told_how_to_be_rid_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "bus"
+    run("init", str(folder), "--nodes", "3")
+    (folder / "nats-server.conf").write_text("# of an earlier version, which took each folder for one of one server\n")
+    told = json.loads(run("init", str(folder), "--update-rights", "--json").stdout)
+    assert told["outdated"] == ["nats-server.conf: of another number of servers than 3"]
+    assert [each.partition(",")[0] for each in told["next"]] == ["remove the configurations of another number"]
+
+
 def test_it_provisions_a_bus_that_is_there(bus: TlsBus) -> None:
     to = ("--nats-url", bus.url, "--seed-file", str(bus.seed_file("operator")), "--ca-file", str(bus.ca_file), "--json")
     missing = run("provision", *to, "--dry-run")
