@@ -3,8 +3,8 @@
 
 Runs in the image, as root: each file is handed to the user of the container that reads it, and to nobody else. What
 is there already stays as it is, but for the rights on the bus, which become those of this version, and for the owners
-of what the operator has put there. So it may run again at any time, and has to after each file that is added and
-before each new version starts. With arguments it does before what `placelibre bus renew` or `rotate` does:
+and modes of what the operator has put there. So it may run again at any time, and has to after each file that is added
+and before each new version starts. With arguments it does before what `placelibre bus renew` or `rotate` does:
 
     docker compose run --rm init renew
     docker compose run --rm init rotate api --finish
@@ -34,6 +34,8 @@ OWNERS: Final = {
     "alertmanager": PROMETHEUS_UID,
     "grafana": GRAFANA_UID,
 }
+CERTIFICATES: Final = {"ca.pem", "server.pem"}
+"""What every client of the bus is shown: these alone may be read by everybody."""
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -73,24 +75,28 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 
 def hand_over(folder: Path, owner: int, but: Path | None = None) -> None:
-    """Give a folder and everything in it, but for one file, to a user; credentials become closed to all others.
+    """Give a folder and everything in it, but for one file, to a user; all of it but certificates is closed to others.
 
-    Links are passed over: root would give away what they lead to.
+    Closed each time: a `chmod -R` that was meant for the clone opens keys, too. Links are passed over: root would give
+    away what they lead to.
     """
     for path in (folder, *sorted(folder.rglob("*"))):
         found = path.lstat()
-        if path == but:
-            continue
         if stat.S_ISLNK(found.st_mode):
             sys.stdout.write(
                 f"look: {path.relative_to(MADE)} is a link and is left as it is: put the file itself there\n"
             )
             continue
-        if found.st_uid != owner:
+        is_handed_over = found.st_uid != owner and path != but
+        if is_handed_over:
             os.chown(path, owner, owner, follow_symlinks=False)
-            if folder != BUS:
-                path.chmod(0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
-                sys.stdout.write(f"{path.relative_to(MADE)} now belongs to who reads it\n")
+        is_open = bool(stat.S_IMODE(found.st_mode) & 0o077) and path.name not in CERTIFICATES
+        if is_open:
+            path.chmod(0o700 if stat.S_ISDIR(found.st_mode) else 0o600)
+        if is_handed_over and folder != BUS:
+            sys.stdout.write(f"{path.relative_to(MADE)} now belongs to who reads it\n")
+        elif is_open:
+            sys.stdout.write(f"look: {path.relative_to(MADE)} was open to others, and is closed again\n")
 
 
 def tell(report: dict[str, Any], *, is_first: bool) -> None:

@@ -90,6 +90,30 @@ def test_a_link_is_not_followed(init: ModuleType, run: Run, tmp_path: Path) -> N
     assert elsewhere.stat().st_uid == 0
 
 
+def test_what_a_chmod_of_the_clone_has_opened_is_closed_again(init: ModuleType, run: Run) -> None:
+    run()
+    made: Path = init.MADE
+    subprocess.run(["chmod", "-R", "go+rX", str(made)], check=True)
+    secrets = [
+        made / each
+        for each in (
+            "bus/nkeys/operator.nk",
+            "bus/tls/server-key.pem",
+            "bus/tls/ca-key.pem",
+            "bus/authorization.conf",
+            "credentials/grafana/password",
+        )
+    ]
+    assert [read_as(1234, each).returncode for each in secrets] == [0] * len(secrets)
+    said = run()
+    assert "look: bus/nkeys/operator.nk was open to others, and is closed again" in said
+    assert not [each for each in secrets if each.stat().st_mode & 0o077]
+    assert {(made / "bus" / each).stat().st_mode & 0o777 for each in (".", "nkeys", "tls")} == {0o700}
+    assert (made / "bus" / "tls" / "ca-key.pem").stat().st_uid == 0
+    assert (made / "bus" / "tls" / "ca.pem").stat().st_mode & 0o777 == 0o644, "it is no secret"
+    assert "closed again" not in run()
+
+
 def test_the_rights_of_this_version_are_written_and_the_next_step_is_said(init: ModuleType, run: Run) -> None:
     run()
     bus: Path = init.BUS
