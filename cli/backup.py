@@ -20,6 +20,8 @@ from shared.runtime.bus import Bus
 app = command_app()
 
 MIB = 1024 * 1024
+KEEP = 14
+"""As many as the auditor keeps where nobody says otherwise."""
 
 
 @app.command(
@@ -34,7 +36,17 @@ def backup(
         Path, typer.Argument(help="Where backups are kept, each in a folder of its own.", file_okay=False)
     ],
     *,
-    keep: Annotated[int, typer.Option(min=1, max=400, help="How many stay there, the newest.")] = 14,
+    keep: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=400,
+            envvar="PLACELIBRE_EXPORT_KEEP",
+            help=f"How many stay there, the newest. 0 is {KEEP}: in the variable it says that the auditor writes none.",
+            # Whoever has the auditor keep three must not find fourteen, nor the other way round, after one by hand.
+            callback=lambda said: said or KEEP,
+        ),
+    ] = KEEP,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was written for a program.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but what goes wrong.")] = False,
     data: DataOption = DATA,

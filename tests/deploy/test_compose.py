@@ -102,6 +102,19 @@ def test_the_operator_s_doctor_asks_every_service_where_it_listens() -> None:
     assert f"exports:{given['PLACELIBRE_EXPORT_DIR']}" in services["operator"]["volumes"]
 
 
+def test_a_backup_by_hand_keeps_as_many_exports_as_the_auditor_does() -> None:
+    """Both write into the same folder: the one that keeps fewer would take away what the other has promised."""
+    services = compose_file()["services"]
+    auditor, operator = (
+        (
+            services[name]["environment"]["PLACELIBRE_EXPORT_DIR"],
+            services[name]["environment"]["PLACELIBRE_EXPORT_KEEP"],
+        )
+        for name in ("auditor", "operator")
+    )
+    assert auditor == operator == ("/exports", "${EXPORT_KEEP:-14}")
+
+
 def test_what_is_the_operator_s_own_is_said_in_env_and_on_the_page() -> None:
     """So nothing that git tracks has to be edited, and an upgrade is a `git pull`."""
     named = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))

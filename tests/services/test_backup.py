@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 from nats.js.api import ConsumerConfig
 from typer.testing import CliRunner
 
@@ -377,6 +378,17 @@ async def invoked(app: Any, *arguments: str, typed: str | None = None) -> tuple[
     answer = await asyncio.to_thread(CliRunner().invoke, app, list(arguments), typed)
     trouble = getattr(answer.exception, "what", "") + " " + getattr(answer.exception, "remedy", "")
     return answer.exit_code, answer.output + trouble
+
+
+@pytest.mark.parametrize(("variable", "option", "kept"), [("", "", 14), ("3", "", 3), ("3", "5", 5), ("0", "", 14)])
+def test_one_by_hand_keeps_as_many_as_the_auditor_is_told_to(
+    monkeypatch: pytest.MonkeyPatch, variable: str, option: str, kept: int
+) -> None:
+    monkeypatch.delenv("PLACELIBRE_EXPORT_KEEP", raising=False)
+    if variable:
+        monkeypatch.setenv("PLACELIBRE_EXPORT_KEEP", variable)
+    given = ["/mnt/backup", *(["--keep", option] if option else [])]
+    assert typer.main.get_command(backup_command.app).make_context("backup", given).params["keep"] == kept
 
 
 async def test_the_commands_say_what_they_do_and_ask_before_they_lose_anything(
