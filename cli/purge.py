@@ -18,7 +18,7 @@ from cli.purging.before import Cut, cut_off, what_is_older
 from cli.purging.erasing import AggregatorAway, Found, erase, erase_marks, forget, look
 from cli.purging.known import refuse_a_stranger, refuse_no_id
 from cli.purging.places import KEPT, Place, accounts_of, of_device, of_library, of_person
-from cli.terminal import OUT, Trouble, command_app, examples, say, say_json, warn
+from cli.terminal import OUT, Trouble, command_app, examples, say, say_json, sure_or_trouble, warn
 from services.auditor.report import taking_out
 from services.ingest.device_overview import values_of
 from shared.contracts import subjects
@@ -309,8 +309,7 @@ def _is_over(asked: _Asked, counts: dict[str, int], shared: Sequence[Found] = ()
     if asked.is_dry:
         say("nothing was taken out: this was a dry run")
         return True
-    if not asked.is_sure and not typer.confirm("Take this out for good?", err=True):
-        raise Trouble("nothing was taken out", "say --yes where nobody can be asked")
+    sure_or_trouble("Take this out for good?", is_sure=asked.is_sure)
     return False
 
 

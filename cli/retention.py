@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
+from secrets import token_hex
 from typing import Annotated
 
 import nats.errors
 import typer
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import APIError
 from rich.box import SIMPLE
 from rich.table import Table
@@ -14,19 +17,24 @@ from rich.table import Table
 from cli.bus_access import CaFileOption, NatsUrlOption, SeedFileOption, bus_address, on_bus
 from cli.data_folder import DATA, DataFolder, DataOption
 from cli.operator_audit import note_act
-from cli.terminal import OUT, Trouble, command_app, examples, say, say_json
+from cli.terminal import OUT, Trouble, command_app, examples, say, say_json, sure_or_trouble
 from shared.contracts import subjects
 from shared.contracts.audit import Act
 from shared.contracts.retention import CHOSEN, SHORTEST, ages, fault_of
 from shared.contracts.streams import BUCKETS
 from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import now
 
 app = command_app()
+
+ASKED_FOR_S = 60.0
+"""The bus drops what only counts by itself, should this command end before it has."""
 
 
 @app.command(
     epilog=examples(
         "placelibre retention",
+        "placelibre retention READINGS --days 7 --dry-run",
         "placelibre retention READINGS --days 7",
         "placelibre retention READINGS --days 30",
     )
@@ -35,6 +43,8 @@ def retention(
     name: Annotated[str, typer.Argument(help="The stream or bucket whose time is to change.")] = "",
     *,
     days: Annotated[int | None, typer.Option(min=1, help="Keep things so many days.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data: DataOption = DATA,
     nats_url: NatsUrlOption = None,
     seed_file: SeedFileOption = None,
@@ -43,8 +53,8 @@ def retention(
 ) -> None:
     """Show how long what is kept, or choose a time for one of them.
 
-    What is older goes at once, for good. The time stays over every later start; a restored backup has those
-    of its own day.
+    What is older goes at once, for good: it is counted first, and then there is a question, unless nothing is that old.
+    The time stays over every later start; a restored backup has those of its own day.
     """
     address = bus_address(DataFolder(data), nats_url, seed_file, ca_file)
     if bool(name) != (days is not None):
@@ -54,6 +64,17 @@ def retention(
         if fault:
             raise Trouble(fault, "see `placelibre retention`")
         chosen = days
+        older = on_bus(address, lambda bus: count_older(bus, name, now() - timedelta(days=chosen)))
+        if dry_run and as_json:
+            say_json({"changed": False, "days": days, "counts": {name: older}})
+            return
+        if not as_json:
+            say(f"{name}: {older:,} messages are older than {days} days")
+        if dry_run:
+            say("nothing was taken out, and the time is as it was: this was a dry run")
+            return
+        if older:
+            sure_or_trouble("Take them out for good, and keep no more than that from now on?", is_sure=yes)
         on_bus(address, lambda bus: choose(bus, name, chosen))
     found = on_bus(address, chosen_days)
     if as_json:
@@ -74,6 +95,30 @@ async def chosen_days(bus: Bus) -> dict[str, int]:
         info = await bus.jetstream.stream_info(stream_of(name))
         found[name] = int((info.config.max_age or 0) // 86_400)
     return found
+
+
+async def count_older(bus: Bus, name: str, first: datetime) -> int:
+    """Return how many messages were stored before a moment, without reading them. Raises BusUnavailable."""
+    stream, consumer = stream_of(name), f"{bus.service}-{token_hex(6)}"
+    config = ConsumerConfig(
+        name=consumer,
+        deliver_policy=DeliverPolicy.BY_START_TIME,
+        opt_start_time=first,
+        ack_policy=AckPolicy.NONE,
+        mem_storage=True,
+        num_replicas=1,
+        inactive_threshold=ASKED_FOR_S,
+    )
+    try:
+        state = (await bus.jetstream.stream_info(stream)).state
+        info = await bus.jetstream.add_consumer(stream, config)
+    except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
+        raise BusUnavailable(f"{name}: {error}") from error
+    with suppress(APIError, nats.errors.Error, TimeoutError, OSError):
+        await bus.jetstream.delete_consumer(stream, consumer)
+    is_any_older = info.delivered is not None and info.delivered.stream_seq >= state.first_seq
+    # What was stored between the two looks would be missing here: one that is older must never be told as none.
+    return max(state.messages - (info.num_pending or 0), 1) if state.messages and is_any_older else 0
 
 
 async def choose(bus: Bus, name: str, days: int) -> None:

@@ -50,6 +50,12 @@ def warn(text: str, style: str | None = "yellow") -> None:
     ERR.print(text, style=style, markup=False, soft_wrap=True)
 
 
+def sure_or_trouble(question: str, *, is_sure: bool) -> None:
+    """Ask before something is taken out for good, unless `--yes` was said. Raises Trouble where the answer is no."""
+    if not is_sure and not typer.confirm(question, err=True):
+        raise Trouble("nothing was taken out", "say --yes where nobody can be asked")
+
+
 def say_json(value: JsonValue) -> None:
     """Print one JSON document to standard output."""
     print(json.dumps(value, indent=2, ensure_ascii=False))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from cli.bus_server import BusServer
 from cli.reference import references
-from cli.retention import choose, chosen_days
+from cli.retention import app, choose, chosen_days, count_older
+from cli.terminal import Trouble
 from shared.contracts import subjects
 from shared.contracts.retention import DAY, PERSONAL, SHORTEST, WHY_NOT_SHORTER, ages, fault_of, rows
 from shared.domain.acts import ACTS_KEPT_FOR
 from shared.domain.reading import HORIZON
 from shared.runtime.bus import Bus
+from shared.runtime.clock import now
 from shared.runtime.provision import provision
 
 
@@ -65,3 +71,72 @@ async def test_a_chosen_time_stays_over_provisioning_and_an_unfit_one_does_not(o
     assert (await provision(operator))[0].drift == ("max_bytes",)
     assert (await chosen_days(operator))[subjects.READINGS] == 7
     assert {each.action for each in await provision(operator)} == {"as it should be"}
+
+
+async def test_what_is_older_than_a_moment_is_counted_without_what_was_taken_out_or_came_later(operator: Bus) -> None:
+    bucket = operator.bucket(subjects.HISTORY)
+    assert await count_older(operator, subjects.HISTORY, now()) == 0, "an empty one"
+    for day in range(1, 8):
+        await bucket.put(f"made-up.2026-01-0{day}", b"{}")
+    await bucket.put("made-up.2026-01-04", b"{}")  # the fourth is stored last now, and a gap is where it was
+    between = now()
+    await asyncio.sleep(0.05)
+    for day in range(1, 4):
+        await bucket.put(f"other.2026-01-0{day}", b"{}")
+    assert await count_older(operator, subjects.HISTORY, between) == 7
+    assert await count_older(operator, subjects.HISTORY, between - timedelta(days=1)) == 0
+    assert await count_older(operator, subjects.HISTORY, now() + timedelta(seconds=1)) == 10
+    assert await operator.jetstream.consumers_info(subjects.bucket_stream(subjects.HISTORY)) == []
+
+
+async def run(bus_server: BusServer, *arguments: str, answer: str = "") -> Result:
+    to = ("--nats-url", bus_server.url, "--seed-file", str(bus_server.seed_file("operator")))
+    return await asyncio.to_thread(CliRunner().invoke, app, [*arguments, *to], input=answer)
+
+
+@pytest.fixture
+async def with_old_ones(operator: Bus, monkeypatch: pytest.MonkeyPatch) -> Bus:
+    """A bus with three messages in QUARANTINE, seen by the command four days later."""
+    for number in range(3):
+        await operator.jetstream.publish(f"quarantine.v1.made-up.{number}", b"{}")
+    later = now() + timedelta(days=4)
+    monkeypatch.setattr("cli.retention.now", lambda: later)
+    return operator
+
+
+@pytest.mark.parametrize("answer", ["n\n", ""])
+async def test_nothing_goes_before_somebody_has_seen_the_count_and_said_yes(
+    with_old_ones: Bus, bus_server: BusServer, answer: str
+) -> None:
+    result = await run(bus_server, subjects.QUARANTINE, "--days", "2", answer=answer)
+    assert "QUARANTINE: 3 messages are older than 2 days" in result.output
+    assert result.exit_code == 1
+    if answer:
+        assert isinstance(result.exception, Trouble)
+        assert "--yes" in result.exception.remedy
+    assert (await chosen_days(with_old_ones))[subjects.QUARANTINE] == 7
+
+
+@pytest.mark.parametrize(("more", "answer"), [((), "y\n"), (("--yes",), ""), (("--yes", "--json"), "")])
+async def test_it_is_done_once_somebody_is_sure(
+    with_old_ones: Bus, bus_server: BusServer, more: tuple[str, ...], answer: str
+) -> None:
+    result = await run(bus_server, subjects.QUARANTINE, "--days", "2", *more, answer=answer)
+    assert result.exit_code == 0, result.output
+    if "--json" in more:
+        assert json.loads(result.stdout)[subjects.QUARANTINE]["days"] == 2
+    assert (await chosen_days(with_old_ones))[subjects.QUARANTINE] == 2
+
+
+async def test_a_dry_run_counts_and_leaves_the_time_as_it_is(with_old_ones: Bus, bus_server: BusServer) -> None:
+    told = await run(bus_server, subjects.QUARANTINE, "--days", "2", "--dry-run", "--json")
+    assert json.loads(told.stdout) == {"changed": False, "days": 2, "counts": {subjects.QUARANTINE: 3}}
+    assert "3 messages" in (await run(bus_server, subjects.QUARANTINE, "--days", "2", "--dry-run")).output
+    assert (await chosen_days(with_old_ones))[subjects.QUARANTINE] == 7
+
+
+async def test_nobody_is_asked_where_nothing_is_that_old(operator: Bus, bus_server: BusServer) -> None:
+    await operator.jetstream.publish("quarantine.v1.made-up.0", b"{}")
+    result = await run(bus_server, subjects.QUARANTINE, "--days", "2")
+    assert (result.exit_code, "0 messages" in result.output) == (0, True)
+    assert (await chosen_days(operator))[subjects.QUARANTINE] == 2
