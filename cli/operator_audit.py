@@ -1,8 +1,8 @@
 """The operator's part of the audit trail: what commands did.
 
-Who it was is the log-in name under which the command ran on this machine, as the system knows it and not as the
-environment says: it tells colleagues from the nightly timer. It proves nothing, since whoever holds the operator's seed
-is the operator; neither the machine nor its address is noted.
+Who it was is the log-in name under which the command ran on this machine, as the system knows it. Where commands run
+as a service's user, as with the unit for systemd, sudo says who asked: it tells colleagues from the nightly timer. It
+proves nothing, since whoever holds the operator's seed is the operator; neither the machine nor its address is noted.
 """
 
 from __future__ import annotations
@@ -20,17 +20,29 @@ from shared.contracts.streams import STREAMS
 from shared.runtime.audit import AuditTrail
 from shared.runtime.bus import Bus
 from shared.runtime.provision import Provisioned
+from shared.runtime.settings import inherited_environment
 
 WRITER = "operator"
+NAME_LENGTH = 128
+"""What an entry holds of a name."""
 
 
 def operator_name() -> str:
-    """Return the log-in name of this process's user, or its number where it has none, as in most containers."""
+    """Return the log-in name of this process's user, or its number where it has none, as in most containers.
+
+    Behind it stands who asked for it through sudo, if that is somebody whom this machine knows.
+    """
     number = os.getuid()
     try:
-        return pwd.getpwuid(number).pw_name
+        own = pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"uid-{number}"
+        own = f"uid-{number}"
+    try:
+        # By its entry in the system's list: what the environment says may be any text.
+        asked_by = pwd.getpwnam(inherited_environment().get("SUDO_USER", "")).pw_name
+    except (KeyError, ValueError):
+        return own
+    return own if asked_by == own else f"{own} (sudo: {asked_by})"[:NAME_LENGTH]
 
 
 async def note_act(

@@ -82,6 +82,19 @@ async def test_applying_notes_what_changed_by_the_names_of_the_keys_and_no_value
         assert value not in stored
 
 
+async def test_who_asked_through_sudo_is_noted_if_the_machine_knows_them(
+    operator: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_USER", raising=False)
+    own = operator_name()
+    for said in ("", own, "nobody-of-this-machine", "daemon) and more", "daemon\n"):
+        monkeypatch.setenv("SUDO_USER", said)
+        assert operator_name() == own
+    monkeypatch.setenv("SUDO_USER", "daemon")
+    await note_act(operator, Act.PURGED, subject="before 2026-11-01")
+    assert [each.who for each in await entries(operator)] == [f"{own} (sudo: daemon)"]
+
+
 async def test_acts_on_staff_name_the_person_by_the_id_alone(operator: Bus) -> None:
     await carry_out(operator, await plan(operator, [library()], is_pruned=False))
     await add_person(operator, "bpi", "Evening desk", "ev", "4711", AT)
