@@ -15,7 +15,7 @@ from typing import Final
 from shared.domain.acts import Moment, is_of_people, looks_of
 from shared.domain.agenda import next_due
 from shared.domain.counting import count, forget_registers, read_registers, sense
-from shared.domain.days import DAYS_KEPT, keep_books, sample, weigh
+from shared.domain.days import DAYS_KEPT, begin_day, keep_books, sample, weigh
 from shared.domain.evaluation import status_of
 from shared.domain.glance import Glance
 from shared.domain.level import Level
@@ -251,6 +251,7 @@ def _evaluate(state: LibraryState, library: Library, outcome: Outcome, *, is_tol
     glance = _look(state, library)
     now = glance.now
     keep_books(state, glance, outcome, is_told=is_told)
+    begin_day(state, glance)
     status = status_of(state, glance)
     before = state.status.situation if state.status else None
     if before != status.situation:

@@ -55,28 +55,35 @@ def keep_books(state: LibraryState, glance: Glance, outcome: Outcome, *, is_told
             outcome.days[each_key] = state.days[each_key]
 
 
-def weigh(state: LibraryState, glance: Glance, status: Status) -> None:
-    """Note how the day's entries and exits stand to the people inside by a new status, and how yesterday's ended."""
-    library, people = glance.library, status.people
-    capacity, below = status.capacity, library.small_numbers_below
-    day = day_of(state, day_key(library, glance.now))
-    before = state.days.get(day_key(library, state.status.as_of)) if state.status else None
-    if before is not None and before is not day:
-        is_shut = glance.core.is_shut(unix_s(glance.now))
-        inside, corrected = _worked_out(before)
-        were_told = is_shut or are_counts_told(people, capacity, below, (inside, corrected))
-        before.balance = replace(before.balance, is_told=were_told, is_closed=True, is_over=True)
-        if (
-            not is_shut
-        ):  # whoever is in at midnight is in neither of the new day's figures; a few are not told here either
-            off, corrected_off = (-each if abs(each) >= below else 0 for each in (inside, corrected))
-            day.balance = replace(day.balance, off=off, corrected_off=corrected_off)
-    are_told = are_counts_told(people, capacity, below, _worked_out(day))
-    if people is not None and are_told:
-        corrected = round(day.corrected_entries) - round(day.corrected_exits)
-        off, corrected_off = day.entries - day.exits - people.value, corrected - people.value
+def begin_day(state: LibraryState, glance: Glance) -> None:
+    """Where a new day has begun, note how yesterday ended and who was in then."""
+    day = day_of(state, day_key(glance.library, glance.now))
+    before = state.days.get(day_key(glance.library, state.status.as_of)) if state.status else None
+    if before is None or before is day:
+        return
+    is_shut, below = _is_shut(glance), glance.library.small_numbers_below
+    worked_out = _worked_out(before)
+    were_told = is_shut or are_counts_told(None, glance.capacity, below, worked_out)
+    before.balance = replace(before.balance, is_told=were_told, is_closed=True, is_over=True)
+    if not is_shut:
+        # Whoever is in at midnight is in neither of the new day's figures; a few are not told here either.
+        off, corrected_off = (-each if abs(each) >= below else 0 for each in worked_out)
         day.balance = replace(day.balance, off=off, corrected_off=corrected_off)
+
+
+def weigh(state: LibraryState, glance: Glance, status: Status) -> None:
+    """Note how the day's entries and exits stand to the people inside by a new status."""
+    day, people = day_of(state, day_key(glance.library, glance.now)), status.people
+    are_told = are_counts_told(people, status.capacity, glance.library.small_numbers_below, _worked_out(day))
+    if are_told and (people is not None or _is_shut(glance)):
+        inside = 0 if people is None else people.value
+        corrected = round(day.corrected_entries) - round(day.corrected_exits)
+        day.balance = replace(day.balance, off=day.entries - day.exits - inside, corrected_off=corrected - inside)
     day.balance = replace(day.balance, is_told=are_told, is_closed=is_closed_for_today(status))
+
+
+def _is_shut(glance: Glance) -> bool:
+    return glance.core.is_shut(unix_s(glance.now))
 
 
 def _worked_out(day: Day) -> tuple[int, int]:

@@ -95,15 +95,13 @@ def in_bands(status: Status, below: int) -> Status:
 
 
 def _usable(status: Status, most: int) -> int | None:
-    """Return the seats that neither bags hold nor as many people as there can be; None where that leaves none.
+    """Return the seats that neither bags hold nor as many people as there can be.
 
-    What bags hold is no secret, and with it the seats that are left say nothing of the people. Where they hold nearly
-    all, none left for the most would mean that there are few.
+    What bags hold is no secret, and with it the seats that are left say nothing of the people.
     """
-    if not status.usable_seats or status.people is None:
+    if status.usable_seats is None or status.people is None:
         return None
-    left = status.usable_seats + status.people.value - most
-    return left if left > 0 else None
+    return max(status.usable_seats + status.people.value - most, 0)
 
 
 def in_steps(entries: int, off: int, step: int) -> tuple[int, int]:
@@ -121,7 +119,8 @@ def _zones(status: Status, below: int) -> tuple[ZoneStatus, ...]:
     """Band each zone, and give the largest of the others what that has added.
 
     The whole less all other zones would tell a zone; so the zones as told add up to the whole, and of a banded zone and
-    the largest nobody learns more than their sum. Where every zone is banded there is none to take it up.
+    the largest nobody learns more than their sum. Where every zone is banded there is none to take it up; and where the
+    largest would become one of few by it, it and the banded ones are told without a number.
     """
     zones = [replace(each, people=banded(each.people, each.capacity, below)) for each in status.zones]
     added = sum(
@@ -139,5 +138,8 @@ def _zones(status: Status, below: int) -> tuple[ZoneStatus, ...]:
         zone = zones[index]
         assert zone.people is not None
         low, value, high = (max(each - added, 0) for each in (zone.people.low, zone.people.value, zone.people.high))
+        if value < below:
+            hidden = {index} | {number for number, each in enumerate(zones) if each.people and each.people.below}
+            return tuple(replace(each, people=None) if n in hidden else each for n, each in enumerate(zones))
         zones[index] = replace(zone, people=Estimate(value, low, high))
     return tuple(zones)

@@ -86,7 +86,8 @@ def test_everything_that_is_told_is_the_same_however_few_there_are(people: int, 
 @given(people=st.integers(0, BELOW - 1), capacity=st.integers(BELOW, 40), held=st.integers(0, 40))
 def test_no_seat_is_told_usable_that_is_not(people: int, capacity: int, held: int) -> None:
     told = in_bands(together(people, capacity, held), BELOW).usable_seats
-    assert told is None or 0 < told <= capacity - people - held
+    assert told is not None
+    assert 0 <= told <= max(capacity - people - held, 0)
 
 
 def test_the_level_of_few_people_is_that_of_as_many_as_they_can_be() -> None:
@@ -126,6 +127,20 @@ def test_a_zone_cannot_be_worked_out_from_the_others_and_the_whole(few: int, oth
     assert told(few) == told(0)
     assert told(few).people == Estimate(45 + sum(others), 43 + sum(others), 47 + sum(others))
     assert sum(each.people.value for each in told(few).zones if each.people) == 45 + sum(others)
+
+
+@given(first=st.integers(0, BELOW - 1), whole=st.integers(BELOW, 14))
+def test_a_zone_that_would_become_one_of_few_by_taking_others_in_is_told_without_a_number(
+    first: int, whole: int
+) -> None:
+    def told(inside: int) -> tuple[ZoneStatus, ...]:
+        return in_bands(status(whole, (inside, 50), (whole - inside, 50), capacity=400), BELOW).zones
+
+    if whole - first >= BELOW:
+        assert told(first) == told(0)
+    for zone in told(first):
+        assert zone.people is None or zone.people.below == BELOW or zone.people.value >= BELOW
+    assert [each.people for each in told(0)] == [None, None] or whole >= 2 * BELOW - 1
 
 
 def test_entries_less_exits_do_not_tell_it() -> None:

@@ -216,3 +216,15 @@ def test_what_came_in_is_exact_the_day_after_and_who_is_still_in_is_not_told() -
     midnight_comes(branch)
     assert branch.day.entries == 8
     assert branch.day.exits == 8
+
+
+def test_nobody_is_told_to_have_left_on_a_day_on_which_nobody_did() -> None:
+    branch = Branch("Mo-Su 08:00-24:00", 8)
+    branch.pass_to(13 * 60)
+    assert (branch.status.entries_today, branch.status.exits_today) == (0, 0)
+    branch.pass_to(20 * 60 + 10)
+    branch.pass_to(20 * 60 + 11, entries=1)
+    branch.pass_to(20 * 60 + 20)
+    assert branch.status.people is not None
+    assert branch.status.people.below == BELOW
+    assert (branch.status.entries_today, branch.status.exits_today) == (0, 0)
