@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -68,6 +69,8 @@ class Reconciler:
         self._is_adopting = False
         """Whether what has been applied is the beginning, for somebody knows of what was different before."""
         self._compared: dict[str, Compared] = {}
+        self._looked_at: set[int] = set()
+        """Partitions compared since this process began: of the others nothing is told yet, be it of long standing."""
         self._well_at: dict[int, datetime] = {}
         """When each partition was last compared, or had nothing new to compare."""
         self._left_out: dict[int, LeftOut] = {}
@@ -122,7 +125,8 @@ class Reconciler:
                 if part is not None:
                     self._miss(number, why_not)
                 return None
-            if part is not None and part.covered == manifest.covered and not part.missing:
+            is_told = number in self._looked_at
+            if is_told and part is not None and part.covered == manifest.covered and not part.missing:
                 self._went_back.discard(number)
                 return None
             return await figured(self._bus, number)
@@ -235,6 +239,7 @@ class Reconciler:
 
     def _compare(self, number: int, sequence: int, totals: dict[str, Totals]) -> None:
         part = self._recount.parts[number]
+        self._looked_at.add(number)
         self._drop_compared(number)
         part.differing = {}
         for name in sorted({*part.tallies, *totals}):
@@ -311,7 +316,8 @@ class Reconciler:
                     kept.parts |= _PARTS.validate_json(line, extra="ignore")
         except FileNotFoundError:
             return
-        except (OSError, EOFError, ValueError) as error:  # pydantic's errors are ValueErrors, too
+        # Which of them a damaged byte raises is chance; pydantic's errors are ValueErrors, and zlib's are none.
+        except (OSError, EOFError, ValueError, zlib.error) as error:
             log.warning("recount_unreadable", error=type(error).__name__, consequence="it begins anew")
             return
         self._log_created, self._since, self._is_adopting = kept.log_created, kept.since, kept.is_adopting

@@ -339,6 +339,35 @@ async def test_a_partition_whose_checkpoint_is_gone_is_named_and_forgotten_at_th
     assert (report.left_out, report.libraries) == ((), ())
 
 
+async def test_a_damaged_recount_begins_anew_whichever_byte_has_changed(house: House) -> None:
+    await house.configure()
+    await house.come(3)
+    await house.look()
+    whole = house.file.read_bytes()
+    for place in range(len(whole)):
+        for flip in (0x01, 0xFF):
+            house.file.write_bytes(bytes(byte ^ flip if at == place else byte for at, byte in enumerate(whole)))
+            house.restart()
+            house.reconciler._load()  # the bus is not asked each time
+    for size in range(len(whole)):
+        house.file.write_bytes(whole[:size])
+        house.restart()
+        house.reconciler._load()
+
+    assert differences(await house.compare()) == {"branch": RIGHT}
+
+
+async def test_a_standing_difference_is_told_after_a_restart_with_no_newer_checkpoint(house: House) -> None:
+    await house.configure()
+    await house.come(1, is_passed_over=True)
+    assert differences(await house.look()) == {"branch": (1, 1, 0)}
+
+    house.restart()
+
+    assert differences(await house.compare()) == {"branch": (1, 1, 0)}
+    assert REGISTRY.get_sample_value("placelibre_reconciliation_difference", {"what": "entries"}) == 1
+
+
 async def test_what_a_version_before_has_kept_on_one_line_is_read(house: House) -> None:
     await house.configure()
     await house.come(1, is_passed_over=True)
