@@ -10,6 +10,8 @@ may write as a writer can still cut the end off, or begin anew with an empty str
 shows that too.
 
 What a newer version writes may be an act that this one does not know: it is shown by its name, and the chain goes on.
+A version that cannot read the entry before goes on from its hash, and may count from 1: where the hash fits, nothing is
+missing.
 """
 
 from __future__ import annotations
@@ -186,9 +188,11 @@ def breaks(stored: Iterable[Stored], *, kept_since: datetime | None = None) -> I
             gone = each.link.before_at
             if gone is not None and kept_since is not None and gone >= kept_since:
                 yield f"{where}: the entries before number {each.link.number} are gone, the last of {gone:%Y-%m-%d}"
+        elif each.link.before == hash_of(before.body):
+            continue  # whatever its number: a version that cannot read the one before it begins at 1 again
         elif before.link is not None and each.link.number != before.link.number + 1:
             yield f"{where}: number {each.link.number} follows {before.link.number}; entries between them are gone"
-        elif each.link.before != hash_of(before.body):
+        else:
             yield f"{where}: the entry before it is not the one that it was written after"
 
 

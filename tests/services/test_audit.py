@@ -345,6 +345,22 @@ def test_a_taken_out_or_altered_entry_breaks_the_chain() -> None:
     assert "cannot be read" in next(breaks([Stored.of(subjects.audit("ingest"), 1, b"{")]))
 
 
+def test_a_number_begun_anew_after_a_step_back_is_no_break_where_nothing_is_missing() -> None:
+    """A version that cannot read the entry before begins at 1, and carries the hash of what it could not read."""
+    before = chain("ab", "cd")
+    newer = json.loads(before[1].body) | {"number": 57}
+    unread = Stored.of(subjects.audit("ingest"), 2, json.dumps(newer).encode())
+    older = json.loads(before[1].body) | {"number": 1, "before": hash_of(unread.body)}
+    begun = Stored.of(subjects.audit("ingest"), 3, json.dumps(older).encode())
+    assert not list(breaks([unread, begun]))
+    onward = Stored.of(
+        subjects.audit("ingest"), 4, json.dumps(older | {"number": 2, "before": hash_of(begun.body)}).encode()
+    )
+    assert not list(breaks([unread, begun, onward]))
+    [fault] = breaks([unread, onward])
+    assert "number 2 follows 57" in fault
+
+
 def test_details_stay_within_their_limits_and_say_what_they_leave_out() -> None:
     cut = shortened(["x" * 500, *(f"zones.{number}" for number in range(100))])
     assert len(cut) == DETAILS_MAX
