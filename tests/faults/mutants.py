@@ -273,6 +273,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
             ),
         ),
         (f"{KILLS}[Death(subject='$KV.DELIVERIES.', nth=1, is_before=True)]",),
+        needs=("SLOW_TESTS",),
     ),
     Mutant(
         "look-up",
