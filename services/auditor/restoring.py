@@ -15,6 +15,7 @@ from services.auditor.manifest import DATA, SETTINGS, ExportDamaged, ExportedStr
 from services.auditor.report import accept
 from services.auditor.snapshot import CHUNK_BYTES, SnapshotFailed, StreamCopy, put_back
 from shared.contracts import subjects
+from shared.contracts.audit import Act, Stored
 from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.provision import ProvisioningFailed, provision
@@ -22,6 +23,9 @@ from shared.runtime.provision import ProvisioningFailed, provision
 EVERYTHING: Final = tuple(
     [each.name for each in STREAMS] + [subjects.bucket_stream(each.name) for each in BUCKETS],
 )
+
+NOTES_MAX: Final = 16
+"""Entries of the audit trail that are looked at, one by one, to see whether they tell of the provisioning alone."""
 
 
 class RestoreFailed(Exception):  # noqa: N818  named for what happened
@@ -38,11 +42,13 @@ class Found:
 
     messages: dict[str, int]
     readers: tuple[str, ...]
+    is_only_provisioned: bool = False
+    """Whether all that is there is the audit trail's word on how the bus was made ready for use."""
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing would be lost."""
-        return not any(self.messages.values())
+        return self.is_only_provisioned or not any(self.messages.values())
 
 
 async def look(bus: Bus) -> Found:
@@ -58,7 +64,28 @@ async def look(bus: Bus) -> Found:
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise BusUnavailable(f"no word of {stream}: {type(error).__name__}") from error
         readers += [f"{each.name} of {stream}" for each in consumers if each.num_waiting]
-    return Found(messages, tuple(readers))
+    return Found(messages, tuple(readers), await _is_only_provisioned(bus, messages))
+
+
+async def _is_only_provisioned(bus: Bus, messages: dict[str, int]) -> bool:
+    """Whether nothing has happened on the bus but its provisioning, as on a new one; raises BusUnavailable.
+
+    A cluster provisions a new bus by itself, so whoever puts a backup onto it finds this note there.
+    """
+    if sum(messages.values()) != messages.get(subjects.AUDIT):
+        return False
+    try:
+        state = (await bus.jetstream.stream_info(subjects.AUDIT)).state
+        if not 0 < state.messages == state.last_seq - state.first_seq + 1 <= NOTES_MAX:
+            return False
+        for sequence in range(state.first_seq, state.last_seq + 1):
+            message = await bus.jetstream.get_msg(subjects.AUDIT, sequence)
+            entry = Stored.of(message.subject or "", sequence, message.data or b"").entry
+            if entry is None or entry.act is not Act.PROVISIONED:
+                return False
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        raise BusUnavailable(f"no word of {subjects.AUDIT}: {type(error).__name__}") from error
+    return True
 
 
 async def restore(

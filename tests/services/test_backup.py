@@ -18,7 +18,9 @@ from typer.testing import CliRunner
 from cli import backup as backup_command
 from cli import restore as restore_command
 from cli.bus_server import BusServer
+from cli.operator_audit import note_act, note_provisioned
 from services.auditor import export as exporting
+from services.auditor import restoring
 from services.auditor.book import Book, Loss, LossKind
 from services.auditor.export import ExportFailed, contents, export, exports_in, left_out, newest_in, superfluous
 from services.auditor.manifest import DATA, MANIFEST, ExportDamaged, ExportedStream, Manifest, read_manifest, verify
@@ -27,11 +29,13 @@ from services.auditor.restoring import BusInUse, RestoreFailed, look, restore
 from services.auditor.snapshot import MessagesDamaged, SnapshotFailed, StreamCopy, take
 from services.auditor.work import is_due
 from shared.contracts import subjects
+from shared.contracts.audit import Act
 from shared.contracts.readings import Tick
 from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 from shared.runtime.log_reader import LogMessage, LogReader
+from shared.runtime.provision import Provisioned, provision
 from tests.house import House
 
 
@@ -440,6 +444,35 @@ async def test_a_house_that_is_stopped_is_backed_up_as_the_remedy_says(tmp_path:
     assert code != 0
     assert "no `placelibre up` is running" in said
     assert not (tmp_path / "mistyped").exists()
+
+
+async def test_a_bus_that_has_only_been_provisioned_holds_nothing_that_would_be_lost(
+    operator: Bus, bus_server: BusServer, tmp_path: Path
+) -> None:
+    """As in a cluster, where that happens to a new bus before anybody can put a backup onto it."""
+    await fill(operator, 3)
+    await export(operator, tmp_path, keep=1)
+    for stream in restoring.EVERYTHING:
+        await operator.jetstream.delete_stream(stream)
+    await provision(operator)
+    assert (await look(operator)).is_empty
+    provisioned = [Provisioned(subjects.READINGS, "created")]
+    for _ in range(2):
+        await note_provisioned(operator, provisioned)
+    found = await look(operator)
+    assert (found.messages[subjects.AUDIT], found.is_empty) == (2, True)
+
+    await operator.bucket(subjects.HISTORY).put("bpi.2026-11-01", b"1")
+    assert not (await look(operator)).is_empty
+    await operator.jetstream.purge_stream(subjects.bucket_stream(subjects.HISTORY))
+    await note_act(operator, Act.PERSON_REMOVED, library="bpi", subject="ab")
+    assert not (await look(operator)).is_empty, "that somebody was removed would be forgotten"
+
+    await operator.jetstream.delete_stream(subjects.AUDIT)
+    await provision(operator)
+    await note_provisioned(operator, provisioned)
+    code, said = await invoked(restore_command.app, str(tmp_path), *options(bus_server))
+    assert code == 0, said
 
 
 async def test_an_earlier_backup_is_found_by_its_time(operator: Bus, bus_server: BusServer, tmp_path: Path) -> None:
