@@ -8,44 +8,21 @@ ever renamed, removed, or given another meaning (tests/contracts/test_golden_sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue
 
 Stored = TypeVar("Stored", bound=BaseModel)
 
 
-def read_stored(model: type[Stored], value: bytes | str) -> Stored:
-    """Return what is stored, whatever a newer version has added to it at any depth.
+def read_stored(model: type[Stored], value: bytes | str | Mapping[str, JsonValue]) -> Stored:
+    """Return what is stored, as JSON or read from it, whatever a newer version has added to it at any depth.
 
     What may say anything by any name (a channel's own keys) keeps it, as when it was written.
 
     Raises pydantic.ValidationError where a field that is known is missing or wrong.
     """
-    try:
-        return model.model_validate_json(value)
-    except ValidationError:
-        # pydantic's own `extra="ignore"` would take a channel's keys away as well.
-        made = model.model_validate_json(value, extra="allow")
-        _forget_unknown(made)
-        return made
-
-
-def _forget_unknown(value: object) -> None:
-    """Take out of a model, at any depth, what its fields do not name; `value` is nobody's yet."""
-    if isinstance(value, BaseModel):
-        if value.model_extra and value.model_config.get("extra") != "allow":
-            value.__pydantic_fields_set__.difference_update(value.model_extra)
-            object.__setattr__(value, "__pydantic_extra__", None)  # though frozen
-        for name in type(value).model_fields:
-            _forget_unknown(getattr(value, name))
-    elif isinstance(value, dict):
-        _each_forget_unknown(value.values())
-    elif isinstance(value, list | tuple | set | frozenset):
-        _each_forget_unknown(value)
-
-
-def _each_forget_unknown(values: Iterable[object]) -> None:
-    for each in values:
-        _forget_unknown(each)
+    if isinstance(value, bytes | str):
+        return model.model_validate_json(value, extra="ignore")
+    return model.model_validate(value, extra="ignore")

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from base64 import b64decode
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel
 
-from services.aggregator.checkpoint import FORMAT, Manifest, restore
+from services.aggregator.checkpoint import FORMAT, Manifest, dump, restore
 from services.aggregator.fold import Fold, Partition, written
+from services.auditor.applied import understood
 from services.ingest.positions import Position
 from services.publisher.accounts import Lease
 from services.publisher.calendars import Reminded
@@ -39,6 +42,15 @@ from shared.domain.library_state import LibraryState
 from shared.runtime.opening_hours import OsmOpeningHours
 
 GOLDEN: Final = Path(__file__).parent / "golden"
+NOON: Final = datetime(2026, 11, 23, 11, tzinfo=UTC)
+LIBRARY: Final[dict[str, Any]] = {
+    "id": "central",
+    "name": "Central",
+    "time_zone": "Europe/Paris",
+    "opening_hours": "24/7",
+    "capacity": 100,
+    "gates": [{"id": "front"}],
+}
 
 KINDS: Final[tuple[tuple[str, type[BaseModel] | None], ...]] = (
     (r"readings\.v1\.\d+", Pack),
@@ -198,6 +210,38 @@ def test_a_checkpoint_of_this_format_is_taken_up(subtests: pytest.Subtests) -> N
                 assert list(partition.libraries) == ["campus"]
             else:
                 assert manifest.format < FORMAT
+
+
+def test_a_checkpoint_to_which_a_newer_version_has_added_everywhere_is_taken_up() -> None:
+    """One steps back: what is new in the state, the configuration, a channel and a waiting pack comes all at once."""
+    channel = {"type": "ntfy", "topic": "central-live"}
+    config = LibraryConfig.model_validate({**LIBRARY, "channels": [channel]})
+    number = subjects.partition_of(config.id)
+    partition = Partition(number)
+    fold = Fold([partition], OsmOpeningHours)
+    body = Configured(library=config.id, revision=3, at=NOON, config=written(config))
+    fold.apply(subjects.configured(number), body.model_dump_json().encode(), 1)
+    reading = {"kind": "head_count", "library": config.id, "device": "desk", "id": "h", "time": NOON, "people": 30}
+    pack = Pack.model_validate({"received_at": NOON, "readings": [reading]})
+    fold.apply(subjects.readings(number), pack.model_dump_json().encode(), 2)
+    partition.waiting["unheard"] = [pack]
+
+    told = json.loads(zlib.decompress(dump(partition)))
+    [library], [waiting] = told["libraries"], told["waiting"]["unheard"]
+    more = (told, library, library["state"], library["state"]["totals"], library["state"]["days"]["2026-11-23"])
+    for each in (*more, library["config"], library["config"]["gates"][0], waiting, waiting["readings"][0]):
+        each["said_by_a_newer_version"] = {"and": ["more"]}
+    newer = zlib.compress(json.dumps(told).encode())
+
+    kept = partition.libraries[config.id]
+    taken, seen = restore(number, 2, newer, OsmOpeningHours), understood(number, 2, newer)
+    assert taken is not None
+    again = taken.libraries[config.id]
+    assert (again.config, again.state, taken.waiting) == (kept.config, kept.state, partition.waiting)
+    assert again.config.channels[0].options == {"topic": "central-live"}
+    assert seen is not None
+    _, config_seen, state_seen = seen.libraries[config.id]
+    assert (config_seen, state_seen.totals, seen.waiting) == (kept.config, kept.state.totals, partition.waiting)
 
 
 def test_every_kind_of_reading_is_among_the_samples() -> None:

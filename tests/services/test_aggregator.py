@@ -21,6 +21,7 @@ from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import READING, Configured, Pack, Tick
 from shared.contracts.status import PublicStatus
+from shared.contracts.stored import read_stored
 from shared.domain.status import State
 from shared.runtime.bus import Bucket, Bus, BusUnavailable, Entry, connected
 from shared.runtime.health import Readiness
@@ -150,6 +151,19 @@ def test_what_a_newer_version_has_said_of_a_library_is_passed_over_and_taken_whe
     kept = fold.kept("branch")
     assert kept is not None
     assert (kept.config.capacity, kept.revision) == (70, 4)
+
+
+def test_a_channel_s_own_keys_are_kept_so_that_the_configuration_is_not_said_again_at_each_start() -> None:
+    fold = empty_fold()
+    number = subjects.partition_of("branch")
+    applied = config(channels=[{"type": "ntfy", "topic": "branch-live"}])
+    fold.apply(subjects.configured(number), configured(applied), 1)
+    kept = fold.kept("branch")
+    assert kept is not None
+    assert kept.config == read_stored(LibraryConfig, applied.model_dump_json(by_alias=True))  # as announce compares
+    restored = restore(number, 1, dump(fold.partitions[number]), OsmOpeningHours)
+    assert restored is not None
+    assert restored.libraries["branch"].config == applied
 
 
 async def test_what_an_older_version_has_left_out_of_its_checkpoint_is_said_again(

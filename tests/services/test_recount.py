@@ -303,6 +303,21 @@ def test_counting_goes_on_from_what_was_applied(short: Log) -> None:
     assert found == dict.fromkeys(found, Figures())
 
 
+def test_a_configuration_is_the_same_in_the_log_and_in_a_checkpoint_with_a_channel_s_own_keys() -> None:
+    said = {**library("bpi", "front"), "channels": [{"type": "ntfy", "topic": "bpi-live"}]}
+    log, number = Log(), subjects.partition_of("bpi")
+    log.configure("bpi", 1, BEGIN, said)
+    recount = Recount(OsmOpeningHours, {number: Part()})
+    fold = Fold([Partition(number)], OsmOpeningHours)
+    for sequence, (subject, data) in enumerate(log.messages, start=1):
+        recount.take(subject, data, sequence, {number: len(log.messages)})
+        fold.apply(subject, data, sequence)
+    applied = understood(number, 1, dump(fold.partitions[number]))
+    assert applied is not None
+    assert recount.parts[number].tallies["bpi"].config == applied.libraries["bpi"][1]
+    assert applied.libraries["bpi"][1] == LibraryConfig.model_validate(said)
+
+
 def test_readings_that_a_device_numbered_and_that_never_came_are_named() -> None:
     log = Log()
     log.configure("bpi", 1, BEGIN, library("bpi", "north"))
