@@ -15,7 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
-from shared.contracts.readings import AnyWireReading, Configured, Forget, Pack, RemarkReading, Tick
+from shared.contracts.readings import AnyWireReading, Configured, Forget, Pack, Tick
 from shared.contracts.stored import read_stored
 from shared.domain.advance import advance, reconfigure
 from shared.domain.forgetting import forget_person
@@ -155,7 +155,7 @@ class Fold:
             partition.waiting.pop(forget.library, None)
         else:
             waiting = partition.waiting.get(forget.library, [])
-            waiting[:] = [_without_a_name(each, forget.person) for each in waiting]
+            waiting[:] = [each.without_name(forget.person) for each in waiting]
             if kept is not None:
                 forget_person(kept.state, forget.person)
                 effects.outcomes.append((forget.library, Outcome(are_acts_new=True)))
@@ -185,7 +185,7 @@ class Fold:
             return
         # A newer version may have said more, at any depth. Once it is back it says so again, under the same revision:
         # a version that knew less has left it out of its checkpoint.
-        config = LibraryConfig.model_validate(configured.config, extra="ignore")
+        config = read_stored(LibraryConfig, configured.config)
         if kept is not None and kept.revision == configured.revision and kept.config == config:
             return
         library = self._library(config)
@@ -216,15 +216,6 @@ def written(config: LibraryConfig) -> dict[str, JsonValue]:
 
 def _take(kept: Kept, part: Pack) -> Outcome:
     return advance(kept.state, kept.library, part.received_at, [reading.to_domain() for reading in part.readings])
-
-
-def _without_a_name(pack: Pack, person: str) -> Pack:
-    """Return a pack with a person's id taken off what they said."""
-    readings = tuple(
-        each.model_copy(update={"by": ""}) if isinstance(each, RemarkReading) and each.by == person else each
-        for each in pack.readings
-    )
-    return pack.model_copy(update={"readings": readings})
 
 
 def _places(error: ValidationError) -> str:

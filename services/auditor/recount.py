@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,9 +18,10 @@ from pydantic import AwareDatetime, ValidationError
 
 from shared.contracts import subjects
 from shared.contracts.configuration import EngineFactory, LibraryConfig
-from shared.contracts.readings import Configured, Forget, Pack, RemarkReading, Tick
+from shared.contracts.readings import Configured, Forget, Pack, Tick
 from shared.contracts.stored import read_stored
 from shared.domain.deduplication import Seen
+from shared.domain.forgetting import without_name
 from shared.domain.library import ClockKind, Gate, Library
 from shared.domain.library_state import LibraryState
 from shared.domain.reading import (
@@ -33,7 +34,6 @@ from shared.domain.reading import (
     HeldSeats,
     Occupancy,
     QueueAtMarker,
-    Remark,
 )
 from shared.domain.registers import FORGET_AFTER, MOST_REGISTERS, Declared, Register, credit, register_name
 
@@ -201,7 +201,7 @@ class Recount:
             if tally is not None and tally.revision < configured.revision:
                 del part.tallies[configured.library]
             return
-        config = LibraryConfig.model_validate(configured.config, extra="ignore")  # a newer version may say more
+        config = read_stored(LibraryConfig, configured.config)  # a newer version may say more
         if tally is not None and tally.revision > configured.revision:
             return
         # Under the same revision a newer version that is back says again what this one had not understood.
@@ -316,21 +316,10 @@ def _forget_whom(part: Part, forget: Forget) -> None:
         if tally is None:
             part.waiting.pop(forget.library, None)
         return
-    waiting[:] = [_without_a_name(each, forget.person) for each in waiting]
+    waiting[:] = [each.without_name(forget.person) for each in waiting]
     if tally is not None:
         tally.seen.forget_person(forget.person)
-        tally.unplaced = [
-            replace(each, by="") if isinstance(each, Remark) and each.by == forget.person else each
-            for each in tally.unplaced
-        ]
-
-
-def _without_a_name(pack: Pack, person: str) -> Pack:
-    readings = tuple(
-        each.model_copy(update={"by": ""}) if isinstance(each, RemarkReading) and each.by == person else each
-        for each in pack.readings
-    )
-    return pack.model_copy(update={"readings": readings})
+        tally.unplaced = without_name(tally.unplaced, forget.person)
 
 
 def _is_known(library: Library, reading: AnyReading) -> bool:

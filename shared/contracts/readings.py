@@ -455,6 +455,14 @@ class Pack(BaseModel):
     readings: tuple[AnyWireReading, ...]
     forget: Forget | None = None
 
+    def without_name(self, person: str) -> Self:
+        """Return it with a person's id taken off what they said."""
+        readings = tuple(
+            each.model_copy(update={"by": ""}) if isinstance(each, RemarkReading) and each.by == person else each
+            for each in self.readings
+        )
+        return self.model_copy(update={"readings": readings})
+
 
 class Tick(BaseModel):
     """Time has passed: an input like any other, so that a replay sees it too."""

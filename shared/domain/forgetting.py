@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from shared.domain.acts import TakenBack
 from shared.domain.library_state import LibraryState
-from shared.domain.reading import Remark
+from shared.domain.reading import AnyReading, Remark
 
 
 def forget_person(state: LibraryState, person: str) -> None:
@@ -16,8 +17,11 @@ def forget_person(state: LibraryState, person: str) -> None:
     acts.readings = [replace(each, by="") if each.by == person else each for each in acts.readings]
     acts.undone = {name: TakenBack(word.at, "") if word.by == person else word for name, word in acts.undone.items()}
     state.staff.entries = [replace(each, by="") if each.by == person else each for each in state.staff.entries]
-    state.unplaced = [
-        replace(each, by="") if isinstance(each, Remark) and each.by == person else each for each in state.unplaced
-    ]
+    state.unplaced = without_name(state.unplaced, person)
     for day in state.days.values():
         day.ledger.entries = [replace(each, who="") if each.who == person else each for each in day.ledger.entries]
+
+
+def without_name(readings: Iterable[AnyReading], person: str) -> list[AnyReading]:
+    """Return readings with a person's id taken off what they said."""
+    return [replace(each, by="") if isinstance(each, Remark) and each.by == person else each for each in readings]
