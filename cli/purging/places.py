@@ -191,7 +191,7 @@ def _of_json(body: bytes, library: str) -> Share:
 def _of_quarantined(body: bytes, library: str) -> Share:
     """Tell whether what could not be read of a request is a library's: its sender's, and all that was sent named it.
 
-    Bodies are kept as they came. Those of before 0.2 do not say whose the sender was.
+    Bodies are kept as they came. Those of before the first release do not say whose the sender was.
     """
     sender = _field(body, "library")
     if sender == library:
