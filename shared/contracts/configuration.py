@@ -13,14 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    field_validator,
-    model_validator,
-)
+from pydantic import AwareDatetime, ConfigDict, Field, field_validator, model_validator
 
 from shared.contracts.devices import Device, Source
 from shared.contracts.readings import GATE_KINDS, STAFF_KINDS, Slug
@@ -256,17 +249,6 @@ class Channel(Table):
         description="The day on which the account's token ends, where it does: LinkedIn's after 60 days. Nobody else"
         " tells; an alert does two weeks before.",
     )
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _keeps_its_own_keys(cls, said: object, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """Keep a type's own keys where what is unknown is passed over (shared/contracts/stored.py): they are known."""
-        made = read(said)
-        if made.model_extra is None and isinstance(said, dict):
-            own = {key: value for key, value in said.items() if key not in cls.model_fields}
-            object.__setattr__(made, "__pydantic_extra__", own)  # though frozen
-            made.__pydantic_fields_set__.update(own)
-        return made
 
     @property
     def options(self) -> dict[str, object]:
