@@ -113,11 +113,15 @@ def of_publisher(figures: Figures, now: datetime) -> Iterator[Finding]:
             f"channel {channel}",
             f"{count:.0f} of its accounts are refused or have no credentials",
             "nothing is posted there",
-            f"`placelibre posts dead` and the publisher's log say why; the secrets file is `{channel}-ACCOUNT`",
+            f"`placelibre posts dead` and the publisher's log say why; the secrets file is `{channel}-ACCOUNT`, and where it"
+            " lies, and what has to follow, is in docs/runbook.md",
         )
     name = "placelibre_channel_token_expires_timestamp_seconds"
     for channel, until in sorted(figures.each(name, "channel").items()):
-        remedy = "make a new one, put it into the secrets file, move `token_expires` in libraries.toml, then `apply`"
+        remedy = (
+            "make a new one, put it into the secrets file (docs/runbook.md has where, and what has to follow), move"
+            " `token_expires` in libraries.toml, then `apply`"
+        )
         yield from _ending(f"token of {channel}", until, now, "nothing is posted there any more", remedy)
     unreadable = figures.value("placelibre_calendars", state="unreadable")
     if unreadable > 0:
@@ -190,7 +194,7 @@ def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
             "bus",
             f"its store is {share:.0%} full",
             meaning,
-            "`placelibre retention READINGS --days 14` keeps less; else give it a larger disk",
+            "`placelibre retention READINGS --days 14` keeps less; for the others see docs/runbook.md",
         )
     for stream, count in sorted(figures.each("placelibre_bus_replicas_behind", "stream").items()):
         if count > 0:
