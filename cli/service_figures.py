@@ -113,8 +113,8 @@ def of_publisher(figures: Figures, now: datetime) -> Iterator[Finding]:
             f"channel {channel}",
             f"{count:.0f} of its accounts are refused or have no credentials",
             "nothing is posted there",
-            f"`placelibre posts dead` and the publisher's log say why; the secrets file is `{channel}-ACCOUNT`, and where it"
-            " lies, and what has to follow, is in docs/runbook.md",
+            f"`placelibre posts dead` and the publisher's log say why; the secrets file is `{channel}-ACCOUNT`"
+            " (docs/runbook.md has where, and what has to follow)",
         )
     name = "placelibre_channel_token_expires_timestamp_seconds"
     for channel, until in sorted(figures.each(name, "channel").items()):
