@@ -269,7 +269,7 @@ def _run(
 
     async def work(bus: Bus) -> dict[str, int]:
         await note_act(bus, Act.PURGED, library=asked.library, subject=asked.what, outcome=Outcome.BEGUN)
-        async with taking_out(bus, "purge"):
+        async with taking_out(bus, "purge", partitions=_of_the_log(asked.library, meant)):
             done = await do(bus, meant)
         await note_act(bus, Act.PURGED, library=asked.library, subject=asked.what, details=_told(done))
         return done
@@ -319,6 +319,11 @@ def _tell(asked: _Asked, done: dict[str, int]) -> None:
     else:
         say(f"{asked.what}: taken out, {sum(done.values()):,} messages")
         say("exports and backups made before still have it, until newer ones push them out or somebody deletes them")
+
+
+def _of_the_log(library: str, meant: Sequence[Place]) -> tuple[int, ...]:
+    """Return the partitions whose messages go: elsewhere the auditor takes nothing for purged."""
+    return (subjects.partition_of(library),) if any(each.stream == subjects.READINGS for each in meant) else ()
 
 
 def _told(done: dict[str, int]) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,7 +13,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from shared.contracts import subjects
 from shared.contracts.stored import read_stored
 from shared.runtime.bus import Bus, BusUnavailable, Conflict, Entry
-from shared.runtime.clock import now
+from shared.runtime.clock import now, wait_s
 
 BOOK: Final = "book"
 RECONCILIATION: Final = "reconciliation"
@@ -24,6 +25,8 @@ ACCEPTED_MAX: Final = 50
 """Remembered of what was accepted before: an auditor that was away hears of each, and nobody purges so often."""
 AT_WORK: Final = timedelta(minutes=15)
 """A purge that was cut short is not taken for one that goes on for longer."""
+RENEW_EVERY: Final = timedelta(minutes=3)
+"""One that does go on says so again: of the four times within `AT_WORK` three may fail."""
 TRIES: Final = 5
 """To write down that something is accepted, where others do the same at the same moment."""
 
@@ -40,6 +43,11 @@ class Accepted(BaseModel):
         default=None, description="What is noticed up to then: it is being taken out; empty once it has been."
     )
     is_recount_anew: bool = Field(default=False, description="The counts begin anew from what has been applied.")
+    partitions: tuple[int, ...] | None = Field(
+        default=None,
+        description="Of a purge: those of the log that it takes from, none for an empty list; null for all.",
+    )
+    up_to: int | None = Field(default=None, description="Of a purge: the last sequence of the log as this was written.")
     earlier: tuple[Accepted, ...] = Field(default=(), description="What was accepted before, the newest first.")
 
     @property
@@ -88,16 +96,24 @@ class MissingReadings(BaseModel):
 
 
 async def accept(
-    bus: Bus, by: str, *, since: datetime | None = None, is_begun: bool = False, is_recount_anew: bool = False
+    bus: Bus,
+    by: str,
+    *,
+    since: datetime | None = None,
+    is_begun: bool = False,
+    is_recount_anew: bool = False,
+    partitions: tuple[int, ...] | None = None,
 ) -> None:
     """Tell the auditor that what is gone by now is known of; after a purge, what has gone since that began.
 
     With `is_begun` what goes from now on is known of as well, until the same is said without, or for `AT_WORK` at the
-    longest. What was accepted before goes on to be so, whether the auditor has heard of it or not.
+    longest. `partitions` are those of the log that a purge takes from, None for all. What was accepted before goes on
+    to be so, whether the auditor has heard of it or not.
 
     Raises BusUnavailable.
     """
     bucket = bus.bucket(subjects.AUDITOR)
+    up_to = None if since is None else await bus.last_sequence(subjects.READINGS)
     for _ in range(TRIES):
         entry, revision = await bucket.read(ACCEPTED)
         before = read_accepted(entry)
@@ -111,6 +127,8 @@ async def accept(
             since=since,
             until=at + AT_WORK if is_begun else None,
             is_recount_anew=is_recount_anew,
+            partitions=partitions,
+            up_to=up_to,
             earlier=tuple(_alone(each) for each in others[: ACCEPTED_MAX - 1]),
         )
         try:
@@ -122,14 +140,27 @@ async def accept(
 
 
 @asynccontextmanager
-async def taking_out(bus: Bus, by: str) -> AsyncIterator[None]:
-    """Take messages out on purpose in the body: the auditor tells of none that go meanwhile. Raises BusUnavailable."""
+async def taking_out(bus: Bus, by: str, *, partitions: tuple[int, ...] | None = None) -> AsyncIterator[None]:
+    """Take messages out on purpose in the body: the auditor tells of none that go meanwhile, however long it takes.
+
+    `partitions` are those of the log from which they go, None for all. Raises BusUnavailable.
+    """
     since = now()
-    await accept(bus, by, since=since, is_begun=True)
+    await accept(bus, by, since=since, is_begun=True, partitions=partitions)
+    renewing = asyncio.create_task(_renew(bus, by, since, partitions))
     try:
         yield
     finally:
-        await accept(bus, by, since=since)
+        renewing.cancel()
+        await asyncio.wait([renewing])
+        await accept(bus, by, since=since, partitions=partitions)
+
+
+async def _renew(bus: Bus, by: str, since: datetime, partitions: tuple[int, ...] | None) -> None:
+    while True:
+        await wait_s(RENEW_EVERY / timedelta(seconds=1))
+        with suppress(BusUnavailable):  # the next time; if the bus stays away, so does what is at work
+            await accept(bus, by, since=since, is_begun=True, partitions=partitions)
 
 
 def read_accepted(entry: Entry | None) -> Accepted | None:

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from cli import reconcile as reconcile_command
 from cli.bus_server import BusServer
+from services.auditor import report as reporting
 from services.auditor.applied import covered
 from services.auditor.book import Book, Sight
 from services.auditor.direct import read
@@ -28,6 +29,7 @@ from services.auditor.reconcile import Reconciler
 from services.auditor.report import (
     ACCEPTED,
     RECONCILIATION,
+    Accepted,
     Compared,
     LeftOut,
     Reconciliation,
@@ -232,6 +234,41 @@ async def test_a_purge_while_the_auditor_looks_on_is_told_at_no_moment(
         await asyncio.sleep(0.5)  # past what is noticed a moment after and still taken to be of the purge
         await operator.jetstream.delete_msg(subjects.READINGS, last - 1)
         await until(lambda: figure("placelibre_bus_stream_lost_messages", stream=subjects.READINGS) == 1)
+
+
+async def test_a_purge_that_takes_longer_than_a_note_holds_renews_it(
+    operator: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def noted() -> Accepted:
+        found = read_accepted(await operator.bucket(subjects.AUDITOR).get(ACCEPTED))
+        assert found is not None
+        return found
+
+    monkeypatch.setattr(reporting, "RENEW_EVERY", timedelta(milliseconds=50))
+    real, calls = reporting.accept, 0
+
+    async def sometimes(*arguments: Any, **more: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise BusUnavailable("no leader for a moment")
+        await real(*arguments, **more)
+
+    monkeypatch.setattr(reporting, "accept", sometimes)
+    async with taking_out(operator, "purge", partitions=(3,)):
+        first = await noted()
+        async with asyncio.timeout(20):
+            while (again := await noted()).at == first.at:
+                await asyncio.sleep(0.05)
+        assert first.until is not None
+        assert again.until is not None
+        assert again.until > first.until
+        assert (again.since, again.partitions, again.earlier) == (first.since, (3,), ())
+    over = await noted()
+    assert (over.since, over.until, over.earlier) == (first.since, None, ())
+    seen = calls
+    await asyncio.sleep(0.3)
+    assert calls == seen, "nothing is renewed once it is over"
 
 
 async def test_what_a_restore_brings_is_known_of_however_late_the_first_look_and_whatever_is_purged_after_it(
