@@ -209,10 +209,13 @@ class Checkpoints:
         entry = await self.bucket.get(subjects.checkpoint_key(number))
         if entry is None or entry.revision <= self.revisions[number]:  # less: a replica that is behind has answered
             return
+        self._take_for_ours(number, entry)
+
+    def _take_for_ours(self, number: int, entry: Entry) -> None:
+        """Take over a newer manifest of our own, of which the acknowledgement was lost. Raises AnotherWriter."""
         found = Manifest.model_validate_json(entry.value)
         if found.writer != self.writer:
             raise _another_writer(number)
-        # Our own, of which the acknowledgement was lost.
         self.revisions[number] = entry.revision
         self.slots[number] = found.slot
 
@@ -229,7 +232,7 @@ class Checkpoints:
         raise BusUnavailable(f"the checkpoint of partition {number} is always changed meanwhile")
 
     async def _learn_of(self, number: int) -> None:
-        """Take over the newer revision that a conflict has told of, where it is our own.
+        """Take over the newer checkpoint that a conflict has told of, where it is our own.
 
         A write whose acknowledgement was lost may come through late, and any replica answers a read: one that is behind
         does not know of it yet. So a conflict proves a second writer only once its manifest has been read.
@@ -241,9 +244,7 @@ class Checkpoints:
         for _ in range(LOOKS):
             entry = await self.bucket.get(subjects.checkpoint_key(number))
             if entry is not None and entry.revision > self.revisions[number]:
-                if Manifest.model_validate_json(entry.value).writer != self.writer:
-                    raise _another_writer(number)
-                self.revisions[number] = entry.revision
+                self._take_for_ours(number, entry)
                 return
             await wait_s(LOOK_EVERY_S)
         raise BusUnavailable(f"the checkpoint of partition {number} was changed, and nobody knows yet by whom")

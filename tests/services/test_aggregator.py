@@ -23,7 +23,7 @@ from shared.contracts.readings import READING, Configured, Pack, Tick
 from shared.contracts.status import PublicStatus
 from shared.contracts.stored import read_stored
 from shared.domain.status import State
-from shared.runtime.bus import Bucket, Bus, BusUnavailable, Entry, connected
+from shared.runtime.bus import Bucket, Bus, BusUnavailable, Conflict, Entry, connected
 from shared.runtime.health import Readiness
 from shared.runtime.opening_hours import OsmOpeningHours
 from tests.conftest import settings_for
@@ -370,9 +370,15 @@ class UnheardBucket(BehindBucket):
     def __init__(self, bus: Bus, name: str) -> None:
         super().__init__(bus, name)
         self.is_deaf = False
+        self.is_late = False
+        """Whether the first one comes through just before the next."""
         self.late: list[tuple[bytes, int]] = []
 
     async def update(self, key: str, value: bytes, *, revision: int) -> int:
+        if self.is_late:
+            self.is_late = False
+            await super().update(key, self.late[0][0], revision=self.late[0][1])
+            raise Conflict
         if self.is_deaf:
             self.late.append((value, revision))
             raise BusUnavailable("no acknowledgement")
@@ -400,6 +406,31 @@ async def test_a_manifest_that_comes_through_late_names_pieces_that_are_still_th
     # What was forgotten is in no slot, and the third one is free again.
     assert len([each for each in await bucket.keys("p3.") if await bucket.get(each) is not None]) == 2
     assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 40
+
+
+async def test_a_manifest_that_a_conflict_has_told_of_keeps_its_pieces_though_the_next_is_not_heard_either(
+    operator: Bus,
+) -> None:
+    bucket = UnheardBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    partition.covered = 10
+    await checkpoints.save(partition)
+    before = await bucket.get("p3")
+    bucket.is_deaf = True
+    partition.covered, partition.gone = 20, {"gone-20": 1}  # so that no piece is like another
+    with pytest.raises(BusUnavailable):
+        await checkpoints.save(partition)
+    bucket.is_late = True
+    bucket.stale = [before]  # so the next one learns of it by a conflict, and then is not heard
+    partition.covered, partition.gone = 30, {"gone-30": 1}
+    with pytest.raises(BusUnavailable):
+        await checkpoints.save(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 20
+    partition.covered, partition.gone = 40, {"gone-40": 1}
+    with pytest.raises(BusUnavailable):  # the pieces are written, and what names them does not come
+        await checkpoints.save(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 20
 
 
 async def test_after_a_younger_log_what_is_forgotten_is_written_over_again(operator: Bus) -> None:
