@@ -132,7 +132,7 @@ def of_device(library: str, device: str, boxes: Iterable[tuple[str, str]]) -> li
         bucket(subjects.CLAIMS, key),
         *([Place(subjects.QUARANTINE, bodies, all_of_it)] if bodies else []),
         # Devices of other libraries may be called the same, and the subject does not say of which this one is.
-        Place(subjects.QUARANTINE, (subjects.quarantined(device),), lambda _, body: _of_quarantined(body, library)),
+        Place(subjects.QUARANTINE, (subjects.quarantined(device),), lambda _, body: _of_namesake(body, library)),
         bucket(subjects.DEVICES, key),  # last: it says which box it was
     ]
 
@@ -209,6 +209,15 @@ def _of_quarantined(body: bytes, library: str) -> Share:
     if named == 0:
         return Share.NONE
     return Share.WHOLE if named == len(items) and not sender else Share.SHARED
+
+
+def _of_namesake(body: bytes, library: str) -> Share:
+    """Tell whether what could not be read of a device of this name is this library's device's.
+
+    One of before 0.2 that names no library may be: it stays, for it may be a namesake's as well, and is told.
+    """
+    share = _of_quarantined(body, library)
+    return Share.SHARED if share is Share.NONE and "library" not in _fields(body) else share
 
 
 def _field(body: bytes, name: str) -> object:

@@ -70,6 +70,7 @@ async def test_a_device_s_requests_go_and_those_of_a_device_of_the_same_name_els
 
     assert (await of("north"), await of("south")) == (1, 2)
     found = await look(operator, of_device("north", "front", []))
+    assert sum(each.shared for each in found) == 1  # nobody knows whose the older one is, so it is told with its end
     assert await erase(operator, found) == {subjects.QUARANTINE: 1}
     assert (await of("north"), await of("south")) == (0, 2)
     assert (await operator.jetstream.stream_info(subjects.QUARANTINE)).state.messages == 3
@@ -79,3 +80,23 @@ def test_what_another_library_s_sender_said_of_this_one_is_its_own_too() -> None
     raw = {"library": "south", "device": "front", "items": [{"raw": "eyJsaWJyYXJ5Ijoibm9ydGgifQ=="}]}
     subject = subjects.quarantined("front")
     assert judged(of_library("north", []), subjects.QUARANTINE, subject, raw) == [Share.SHARED]
+
+
+@pytest.mark.parametrize(
+    ("body", "share"),
+    [
+        ({"items": [{"raw": "bm8gSlNPTg=="}]}, [Share.SHARED]),
+        ({"items": []}, [Share.SHARED]),
+        ({"items": [{"raw": "eyJsaWJyYXJ5Ijoibm9ydGgifQ=="}]}, [Share.WHOLE]),
+        ({"library": "", "items": [{"raw": "bm8gSlNPTg=="}]}, []),
+        ({"library": "south", "items": [{"raw": "bm8gSlNPTg=="}]}, []),
+    ],
+    ids=["of nobody", "empty", "names it", "of a source of many", "of another"],
+)
+def test_what_an_older_version_has_put_into_quarantine_of_a_device_is_told_where_it_names_no_library(
+    body: dict[str, Any], share: list[Share]
+) -> None:
+    subject = subjects.quarantined("front")
+    assert judged(of_device("north", "front", []), subjects.QUARANTINE, subject, {"device": "front", **body}) == share
+    of_all = judged(of_library("north", []), subjects.QUARANTINE, subject, {"device": "front", **body})
+    assert of_all == [each for each in share if each is Share.WHOLE]
