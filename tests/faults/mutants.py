@@ -313,8 +313,8 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         (
             Edit(
                 "shared/contracts/audit.py",
-                "        elif each.link.before != hash_of(before.body):\n",
-                "        elif False:\n",
+                "        elif each.link.before == hash_of(before.body):\n",
+                "        elif before.link is not None and each.link.number == before.link.number + 1:\n",
             ),
         ),
         ("tests/services/test_audit.py::test_a_taken_out_or_altered_entry_breaks_the_chain",),
