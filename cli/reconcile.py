@@ -126,11 +126,13 @@ def _show(report: Reconciliation, libraries: list[Compared]) -> None:
 
 def _show_what_is_not_certain(taken_over: list[TakenOver], left_out: list[LeftOut]) -> None:
     """Say where what was applied was taken for right, and what could not be compared."""
-    alike: dict[tuple[str, str], list[str]] = {}
+    alike: dict[tuple[str, str, bool], list[str]] = {}
     for over in taken_over:
-        alike.setdefault((f"{over.at:%Y-%m-%d %H:%M}", over.why), []).extend(over.libraries)
-    for (at, why), names in alike.items():
+        alike.setdefault((f"{over.at:%Y-%m-%d %H:%M}", over.why, over.is_explained), []).extend(over.libraries)
+    for (at, why, is_explained), names in alike.items():
         say(f"{at} UTC: {why}. What had been applied until then is taken for right of {_named(names)}.")
+        if not is_explained:
+            warn("Neither a purge nor their age explains that: docs/runbook.md#placelibrecountstakenover")
     for each in left_out[:LEFT_OUT_TOLD]:
         warn(f"partition {each.partition} has not been compared since {each.since:%Y-%m-%d %H:%M} UTC: {each.why}")
     if len(left_out) > LEFT_OUT_TOLD:

@@ -174,6 +174,12 @@ def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
         yield look("reconciliation", what, "a loss would not be noticed", "see the auditor's log")
     else:
         yield ok("reconciliation", f"log and applied agree, as of {(at - counted) / 60:.0f} min ago")
+    unexplained = figures.value("placelibre_reconciliation_taken_over", why="unexplained")
+    if unexplained > 0:
+        what = f"in {unexplained:.0f} partitions what was applied was taken for right, for no known reason"
+        meaning = "messages were gone before they were counted; a loss or a double just before would not show"
+        remedy = "`placelibre reconcile` says of which libraries, docs/runbook.md#placelibrecountstakenover what then"
+        yield look("reconciliation", what, meaning, remedy)
     lost = {stream: n for stream, n in figures.each("placelibre_bus_stream_lost_messages", "stream").items() if n > 0}
     for stream, count in sorted(lost.items()):
         meaning = "what was stored is not there any more: a damaged disk or file"

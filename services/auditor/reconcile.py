@@ -1,8 +1,12 @@
 """The log against what has been applied, again and again, each time at the places that the checkpoints name.
 
-Only the log tells what should have been applied. Where it no longer does, because messages were purged or have reached
-their age before they were counted here, what has been applied is taken for it, of that partition alone; what differed
-before goes on to differ until somebody knows of it.
+Only the log tells what should have been applied. Where it no longer does, because messages were gone before they were
+counted here, what has been applied is taken for it; what differed before goes on to differ until somebody knows of it.
+
+A sequence without a message does not say of which partition it was. A purge's note does, and then its partitions alone
+are taken over; else all are that have such a sequence among what was to be counted. What was lost or doubled in one of
+them since the look before is taken for right with the rest. So each that is taken over with a difference is reported
+and counted, and one that neither a purge nor the age of what is gone explains is an alert.
 """
 
 from __future__ import annotations
@@ -23,8 +27,16 @@ from pydantic import AwareDatetime, TypeAdapter
 
 from services.auditor.applied import Applied, Figured, Unreadable, applied, figured, manifest_of
 from services.auditor.direct import read
-from services.auditor.recount import Figures, Missing, Part, Recount, Tally, adopted
-from services.auditor.report import Compared, LeftOut, MissingReadings, Reconciliation, TakenOver
+from services.auditor.recount import Figures, Gone, Missing, Part, Purge, Recount, Tally, adopted
+from services.auditor.report import (
+    ACCEPTED,
+    Compared,
+    LeftOut,
+    MissingReadings,
+    Reconciliation,
+    TakenOver,
+    read_accepted,
+)
 from shared.contracts import subjects
 from shared.domain.library_state import Totals
 from shared.runtime import metrics
@@ -107,7 +119,7 @@ class Reconciler:
                 why_not[number] = f"its checkpoint covers {each.covered}, and the log ends at {info.state.last_seq}"
             elif await self._is_ready(each, now, why_not, is_log_whole=is_log_whole):
                 upto[number] = each.covered
-        await self._count(upto)
+        await self._count(upto, now)
         for number in upto:
             await self._judge(found[number], now, why_not)
         self._note(now, why_not)
@@ -188,15 +200,32 @@ class Reconciler:
         await self._take_over(each, now, "", why_not)
         return False
 
-    async def _count(self, upto: dict[int, int]) -> None:
+    async def _count(self, upto: dict[int, int], now: datetime) -> None:
         if not upto:
             return
         start, end = min(self._recount.parts[number].covered for number in upto), max(upto.values())
         async for messages in read(self._bus, subjects.READINGS, after=start, until=end, are_gaps_asked=True):
             for message in messages:
                 self._recount.take(message.subject, message.data, message.sequence, upto)
-            self._recount.reach([each.sequence for each in messages], messages[-1].sequence, upto)
-        self._recount.reach([], end, upto)
+            await self._reach([each.sequence for each in messages], messages[-1].sequence, upto, now)
+        await self._reach([], end, upto, now)
+
+    async def _reach(self, came: list[int], until: int, upto: dict[int, int], now: datetime) -> None:
+        """Note how far the log was read. Why something was gone is asked after that: a note comes before its purge."""
+        gone = await self._gone(now) if self._recount.is_any_gone(came, until, upto) else Gone(first=0)
+        self._recount.reach(came, until, upto, gone)
+
+    async def _gone(self, now: datetime) -> Gone:
+        """Return why messages may be gone from the log. Raises BusUnavailable."""
+        info = await self._log()
+        accepted = read_accepted(await self._bus.bucket(subjects.AUDITOR).get(ACCEPTED))
+        purges = []
+        for note in () if accepted is None else accepted.all_of_them:
+            is_at_work = note.until is not None and now <= note.until
+            up_to = info.state.last_seq if is_at_work else note.up_to
+            if note.since is not None and up_to is not None:
+                purges.append(Purge(up_to, None if note.partitions is None else frozenset(note.partitions)))
+        return Gone(info.state.first_seq, tuple(purges))
 
     async def _judge(self, each: Figured, now: datetime, why_not: dict[int, str]) -> None:
         """Compare a partition, where the log has told all that was to be counted."""
@@ -204,15 +233,16 @@ class Reconciler:
         if not part.missing:
             self._compare(each.number, each.covered, each.totals)
             return
-        # What was purged, or has reached its age, before it was counted here: the log cannot say any more what should
-        # have been applied. The same holds of messages that the bus has lost, which its book tells of.
+        # The log cannot say any more what should have been applied.
         before = self._differences(each)
         changed = {name: less for name, less in before.items() if less != part.differing.get(name, Figures())}
         gone = "1 message of the log was" if part.missing == 1 else f"{part.missing} messages of the log were"
         why = f"{gone} gone before it could be counted" if changed else ""
-        await self._take_over(each, now, why, why_not)
+        await self._take_over(each, now, why, why_not, is_explained=not part.unexplained)
 
-    async def _take_over(self, found: Figured, now: datetime, why: str, why_not: dict[int, str]) -> None:
+    async def _take_over(
+        self, found: Figured, now: datetime, why: str, why_not: dict[int, str], *, is_explained: bool = False
+    ) -> None:
         """Go on from what has been applied, with what differed before; say so, where there is a reason to."""
         number = found.number
         state = await applied(self._bus, number)
@@ -224,10 +254,18 @@ class Reconciler:
             return
         self._went_back.discard(number)
         part = Part(state.covered, _adopted(state, old), state.waiting)
-        part.taken_over_at, part.taken_over_why = old.taken_over_at, old.taken_over_why
+        part.taken_over_at, part.taken_over_why, part.is_explained = (
+            old.taken_over_at,
+            old.taken_over_why,
+            old.is_explained,
+        )
         if why and state.libraries:
-            log.warning("recount_takes_over", partition=number, reason=why, libraries=sorted(state.libraries))
-            part.taken_over_at, part.taken_over_why = now, why
+            libraries = sorted(state.libraries)
+            log.warning(
+                "recount_takes_over", partition=number, reason=why, is_explained=is_explained, libraries=libraries
+            )
+            if old.is_explained or not is_explained:  # what nobody has explained stays until somebody knows of it
+                part.taken_over_at, part.taken_over_why, part.is_explained = now, why, is_explained
         self._recount.parts[number] = part
         self._compare(number, state.covered, {name: each[2].totals for name, each in state.libraries.items()})
 
@@ -287,6 +325,9 @@ class Reconciler:
         libraries = tuple(self._compared[name] for name in sorted(self._compared))
         for what in ("readings", "entries", "exits", "in_gaps"):
             metrics.RECONCILIATION_DIFFERENCE.labels(what).set(sum(abs(getattr(each, what)) for each in libraries))
+        taken_over = [part.is_explained for part in self._recount.parts.values() if part.taken_over_at is not None]
+        for why, is_explained in (("explained", True), ("unexplained", False)):
+            metrics.RECONCILIATION_TAKEN_OVER.labels(why).set(taken_over.count(is_explained))
         missing = self._recount.missing()
         shares = [each.missing / each.numbered for each in missing if each.numbered >= SURE_FROM]
         metrics.DEVICE_MISSING_SHARE.set(max(shares, default=0.0))
@@ -300,7 +341,11 @@ class Reconciler:
             devices=tuple(map(_told, missing[:DEVICES_TOLD])),
             taken_over=tuple(
                 TakenOver(
-                    partition=number, at=part.taken_over_at, why=part.taken_over_why, libraries=tuple(part.tallies)
+                    partition=number,
+                    at=part.taken_over_at,
+                    why=part.taken_over_why,
+                    is_explained=part.is_explained,
+                    libraries=tuple(part.tallies),
                 )
                 for number, part in sorted(self._recount.parts.items())
                 if part.taken_over_at is not None

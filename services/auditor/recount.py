@@ -8,8 +8,8 @@ Nothing of the estimate is here.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -101,12 +101,16 @@ class Part:
     tallies: dict[str, Tally] = field(default_factory=dict)
     waiting: dict[str, list[Pack]] = field(default_factory=dict)
     missing: int = 0
-    """Sequences since the last comparison that had no message any more when they were read."""
+    """Sequences since the last comparison that had no message any more when they were read, and may have been of it."""
+    unexplained: int = 0
+    """Of these, those that neither a purge nor their age explains."""
     differing: dict[str, Figures] = field(default_factory=dict)
     """What the last comparison found, by library; it stands until somebody knows of it."""
     taken_over_at: AwareDatetime | None = None
     taken_over_why: str = ""
     """When what had been applied was last taken for what the log says, and why."""
+    is_explained: bool = True
+    """Whether that was for a purge or for age; where it was not, it is said until somebody knows of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,39 @@ class Missing:
     device: str
     missing: int
     numbered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Messages that somebody has taken out of the log on purpose."""
+
+    up_to: int
+    """None after this sequence."""
+    partitions: frozenset[int] | None
+    """Of which they were; None: of any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Why messages may be gone from the log."""
+
+    first: int
+    """The sequence with which the log begins: what was before it has reached its age, or was cut off."""
+    purges: tuple[Purge, ...] = ()
+
+    def ends_of_alike(self) -> list[int]:
+        """Return the sequences up to which, from the one before on, there is the same to say of each."""
+        return sorted({self.first - 1, *(each.up_to for each in self.purges)})
+
+    def why(self, sequence: int) -> tuple[bool, frozenset[int] | None]:
+        """Tell whether it is known why a sequence has no message, and of which partitions that was; None: of any."""
+        if sequence < self.first:
+            return True, None
+        fitting = [each.partitions for each in self.purges if sequence <= each.up_to]
+        concerned = [each for each in fitting if each is not None and each]
+        if None in fitting or not concerned:
+            return None in fitting, None
+        return True, frozenset().union(*concerned)
 
 
 class Recount:
@@ -143,14 +180,33 @@ class Recount:
         except ValidationError:
             return  # the aggregator has put it aside, too
 
-    def reach(self, came: Sequence[int], until: int, upto: dict[int, int]) -> None:
-        """Note that all up to `until` has been read, of which only the sequences in `came` had a message."""
+    def is_any_gone(self, came: Sequence[int], until: int, upto: dict[int, int]) -> bool:
+        """Tell whether up to `until`, where only the sequences in `came` had a message, one is gone that is wanted."""
+        return any(True for _ in _gaps(came, self._from(until, upto), until))
+
+    def reach(self, came: Sequence[int], until: int, upto: dict[int, int], gone: Gone) -> None:
+        """Note that all up to `until` has been read, of which only the sequences in `came` had a message.
+
+        A sequence without a message does not say of which partition it was: it may have been of any that `gone`, what
+        is known of why messages are gone, does not rule out.
+        """
+        gaps = list(_gaps(came, self._from(until, upto), until, gone.ends_of_alike()))
+        reasons = [gone.why(low) for low, _ in gaps]
         for number, end in upto.items():
             part, reached = self.parts[number], min(end, until)
-            if reached > part.covered:
-                here = bisect_right(came, reached) - bisect_right(came, part.covered)
-                part.missing += reached - part.covered - here
-                part.covered = reached
+            if reached <= part.covered:
+                continue
+            for (low, high), (is_explained, concerned) in zip(gaps, reasons, strict=True):
+                here = min(high, reached) - max(low, part.covered + 1) + 1
+                if here > 0 and (concerned is None or number in concerned):
+                    part.missing += here
+                    part.unexplained += 0 if is_explained else here
+            part.covered = reached
+
+    def _from(self, until: int, upto: dict[int, int]) -> int:
+        """Return the sequence up to which each partition that goes on here has been counted already."""
+        behind = [(self.parts[number].covered, end) for number, end in upto.items()]
+        return min((covered for covered, end in behind if covered < min(end, until)), default=until)
 
     def missing(self) -> list[Missing]:
         """Return of which devices readings have not come, by their own numbers."""
@@ -292,6 +348,20 @@ class Recount:
         if known is None or known[0] is not tally.config:
             known = self._libraries[tally.config.id] = (tally.config, tally.config.to_domain(self._engine))
         return known[1]
+
+
+def _gaps(came: Sequence[int], after: int, until: int, cuts: Sequence[int] = ()) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last sequence of each gap between `after` and `until`, cut behind each of `cuts`."""
+    for sequence in (*came[bisect_right(came, after) :], until + 1):
+        low, high = after + 1, min(sequence - 1, until)
+        for cut in cuts[bisect_left(cuts, low) :]:
+            if cut >= high:
+                break
+            yield low, cut
+            low = cut + 1
+        if low <= high:
+            yield low, high
+        after = sequence
 
 
 def adopted(revision: int, config: LibraryConfig, state: LibraryState) -> Tally:

@@ -183,6 +183,7 @@ class TakenOver(BaseModel):
     partition: int
     at: AwareDatetime
     why: str
+    is_explained: bool = Field(default=True, description="By a purge, or by the age of what was gone.")
     libraries: tuple[str, ...]
 
 

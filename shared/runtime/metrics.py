@@ -209,6 +209,12 @@ RECONCILIATION_DIFFERENCE: Final = Gauge(
     "What the log says against what has been applied, at the same place of the log; 0 is right.",
     ["what"],
 )
+RECONCILIATION_TAKEN_OVER: Final = Gauge(
+    "placelibre_reconciliation_taken_over",
+    "Partitions in which what had been applied was taken for right because messages were gone from the log, until"
+    " somebody accepts it: explained by a purge or by age, or unexplained.",
+    ["why"],
+)
 RECONCILED_AT: Final = Gauge(
     "placelibre_reconciled_timestamp_seconds", "When all of the log had last been counted again, in Unix seconds."
 )

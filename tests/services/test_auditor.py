@@ -346,8 +346,9 @@ async def test_the_command_says_what_was_compared_and_what_was_taken_for_right(
     over = TakenOver(
         partition=3, at=at, why="2 messages of the log were gone before they were counted", libraries=("bpi",)
     )
+    other = TakenOver(partition=4, at=at, why="it is not known why", is_explained=False, libraries=("other",))
     out = LeftOut(partition=7, since=at, why="its checkpoint has format 99")
-    report = Reconciliation(at=now(), since=at, libraries=(right,), taken_over=(over,), left_out=(out,))
+    report = Reconciliation(at=now(), since=at, libraries=(right,), taken_over=(over, other), left_out=(out,))
     await bucket.put(RECONCILIATION, report.model_dump_json().encode())
 
     code, said = await reconcile(bus_server)
@@ -356,6 +357,8 @@ async def test_the_command_says_what_was_compared_and_what_was_taken_for_right(
     assert code == 0
     assert "1 library compared, no difference" in words
     assert "2026-11-22 10:00 UTC: 2 messages of the log were gone before they were counted" in words
+    assert "it is not known why. What had been applied until then is taken for right of other. Neither a purge" in words
+    assert words.count("Neither a purge") == 1
     assert "partition 7 has not been compared since 2026-11-22 10:00 UTC: its checkpoint has format 99" in words
     told = json.loads((await reconcile(bus_server, "--json"))[1])
     assert (told["taken_over"][0]["partition"], told["left_out"][0]["partition"]) == (3, 7)

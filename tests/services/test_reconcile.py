@@ -17,7 +17,7 @@ from services.aggregator.fold import Fold, Partition
 from services.auditor import direct
 from services.auditor.direct import read
 from services.auditor.reconcile import Reconciler
-from services.auditor.report import Reconciliation
+from services.auditor.report import Reconciliation, taking_out
 from shared.contracts import subjects
 from shared.contracts.readings import Configured, Forget, Pack, Tick
 from shared.runtime.bus import Bucket, Bus, BusUnavailable, Entry
@@ -118,6 +118,11 @@ def house(operator: Bus, tmp_path: Path) -> House:
 
 def differences(report: Reconciliation) -> dict[str, tuple[int, int, int]]:
     return {each.library: (each.readings, each.entries, each.exits) for each in report.libraries}
+
+
+def takeovers() -> dict[str, float | None]:
+    name = "placelibre_reconciliation_taken_over"
+    return {why: REGISTRY.get_sample_value(name, {"why": why}) for why in ("explained", "unexplained")}
 
 
 def reconciled_at() -> datetime:
@@ -266,6 +271,88 @@ async def test_a_purge_does_not_hide_what_is_passed_over_after_it(house: House) 
     await house.come(1, is_passed_over=True)
 
     assert differences(await house.look()) == {"branch": (1, 1, 0)}
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+async def test_a_purge_in_one_partition_hides_no_loss_in_another_that_is_counted_with_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, *, is_over: bool
+) -> None:
+    other = another_partition()
+    await house.configure()
+    await house.configure(other)
+    await house.look()
+    await house.save(other)
+    await house.compare()
+
+    came = await house.come(4)
+    await house.come(2, other)
+    await house.come(1, other, is_passed_over=True)
+    monkeypatch.setattr("services.auditor.report.now", lambda: NOON)
+    async with taking_out(house.bus, "purge", partitions=(NUMBER,)):
+        await house.erase(came[1], came[2])
+        await house.save(other)
+        report = None if is_over else await house.look()
+    report = report or await house.look()
+
+    assert differences(report) == {"branch": RIGHT, other: (1, 1, 0)}
+    (taken,) = report.taken_over
+    assert (taken.partition, taken.libraries, taken.is_explained) == (NUMBER, ("branch",), True)
+    assert takeovers() == {"explained": 1, "unexplained": 0}
+    house.restart()
+    assert differences(await house.compare()) == {"branch": RIGHT, other: (1, 1, 0)}
+
+
+async def test_what_is_taken_for_right_without_a_reason_is_counted_until_somebody_accepts_it(house: House) -> None:
+    other = another_partition()
+    await house.configure()
+    await house.configure(other)
+    await house.look()
+    await house.save(other)
+    await house.compare()
+    async with taking_out(house.bus, "purge", partitions=(NUMBER,)):
+        pass  # of before: what is gone from later messages is none of its
+
+    came = await house.come(4)
+    await house.come(1, other, is_passed_over=True)
+    await house.erase(came[1])
+    await house.save(other)
+    report = await house.look()
+
+    assert {each.partition for each in report.taken_over} == {NUMBER, subjects.partition_of(other)}
+    assert not any(each.is_explained for each in report.taken_over)
+    assert takeovers() == {"explained": 0, "unexplained": 2}
+    more = await house.come(2)
+    async with taking_out(house.bus, "purge", partitions=(NUMBER,)):
+        await house.erase(more[0])
+    house.restart()
+    await house.look()
+    assert takeovers() == {"explained": 0, "unexplained": 2}, "one that is explained does not make up for the other"
+    await house.look(anew_since=NOON + timedelta(minutes=5 * house.looks + 1))
+    assert takeovers() == {"explained": 0, "unexplained": 0}
+
+
+async def test_a_purge_of_other_things_explains_nothing_that_is_gone_from_the_log(house: House) -> None:
+    await house.configure()
+    await house.look()
+    came = await house.come(3)
+    async with taking_out(house.bus, "purge", partitions=()):
+        await house.erase(came[1])
+
+    await house.look()
+
+    assert takeovers() == {"explained": 0, "unexplained": 1}
+
+
+async def test_what_has_reached_its_age_before_it_was_counted_is_explained(house: House) -> None:
+    await house.configure()
+    await house.look()
+    await house.come(3)
+    await house.save()
+    await house.bus.jetstream.purge_stream(subjects.READINGS, seq=3)
+
+    await house.look()
+
+    assert takeovers() == {"explained": 1, "unexplained": 0}
 
 
 @pytest.mark.parametrize("is_log_whole", [True, False])

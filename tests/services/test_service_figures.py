@@ -24,6 +24,7 @@ TOKEN = 'placelibre_channel_token_expires_timestamp_seconds{channel="linkedin"}'
 CERTIFICATE = 'placelibre_certificate_expires_timestamp_seconds{what="bus"}'
 WELL_AUDITED = (
     'placelibre_reconciliation_difference{what="entries"} 0',
+    'placelibre_reconciliation_taken_over{why="explained"} 1',
     f"placelibre_reconciled_timestamp_seconds {AT - 120}",
     f"placelibre_export_timestamp_seconds {AT - 3600}",
     "placelibre_export_failures_total 0",
@@ -60,6 +61,7 @@ def test_an_auditor_that_finds_all_in_order_is_well() -> None:
     ("line", "expected"),
     [
         ('placelibre_reconciliation_difference{what="entries"} -2', ("wrong", "reconciliation")),
+        ('placelibre_reconciliation_taken_over{why="unexplained"} 2', ("look", "reconciliation")),
         (f"placelibre_reconciled_timestamp_seconds {AT - 3600}", ("look", "reconciliation")),
         ("placelibre_reconciled_timestamp_seconds 0", ("look", "reconciliation")),
         ('placelibre_bus_stream_lost_messages{stream="READINGS"} 3', ("wrong", "stream READINGS")),
