@@ -24,8 +24,8 @@ from shared.contracts.readings import Pack
 from shared.contracts.stored import read_stored
 from shared.domain.estimation.estimator import read, write
 from shared.domain.library_state import LibraryState
-from shared.runtime.bus import Bucket, BusUnavailable, Conflict, Entry
-from shared.runtime.clock import wait_s
+from shared.runtime.bus import Bucket, BusUnavailable, Conflict, Entry, NotAllowed
+from shared.runtime.clock import monotonic_s, wait_s
 from shared.runtime.logs import logger
 
 log = logger(__name__)
@@ -39,6 +39,8 @@ LOOKS: Final = 8
 LOOK_EVERY_S: Final = 0.25
 """Two seconds for a replica that is behind; then the older checkpoint stands until the next one, and one that cannot be
 read is given up."""
+ELECTION_S: Final = 10.0
+"""A leader that does not answer is asked again for so long: electing another takes 4.7 s (measured)."""
 FORMAT: Final = 3
 """Raised when the state changes its shape in a way the old one cannot be read as; then the log is read anew. What an
 estimator is written down as (`estimation.written`) has no names in it: each change there is such a change."""
@@ -96,7 +98,7 @@ class Checkpoints:
     doubtful: dict[int, str] = field(default_factory=dict)
     """The slot of each partition that a manifest may name whose acknowledgement did not come: not to be written to."""
     asks_leader: bool = True
-    """Whether the leader answers: rights from before 0.2 do not cover the question."""
+    """Whether the leader may be asked: rights from before 0.2 do not cover that."""
 
     def owes(self, partition: Partition) -> bool:
         """Tell whether a slot may hold what the partition has forgotten since."""
@@ -116,8 +118,9 @@ class Checkpoints:
         Replicas may be behind, each with its own half of a checkpoint, or damaged: so the leader says which is the
         newest, and pieces that do not fit are asked for again, of any replica and of the leader in turn.
         """
+        is_led = self.asks_leader
         for look in range(LOOKS):
-            entry = await self._newest(number)
+            entry, is_led = await self._newest(number, of_leader=is_led)
             self.revisions[number] = entry.revision if entry else 0
             if entry is None:
                 return Partition(number)
@@ -127,7 +130,7 @@ class Checkpoints:
             self.cleared[number] = manifest.forgotten
             if manifest.format != FORMAT:
                 break
-            body = await self._body(number, manifest, of_leader=self.asks_leader and look % 2 == 1)
+            body = await self._body(number, manifest, of_leader=is_led and look % 2 == 1)
             if body is not None:
                 partition = restore(number, manifest.covered, body, self.engine)
                 if partition is None:
@@ -137,18 +140,29 @@ class Checkpoints:
         log.error("checkpoint_unreadable", partition=number, consequence="the log is read from its beginning")
         return Partition(number)
 
-    async def _newest(self, number: int) -> Entry | None:
-        """Return the manifest as the leader has it. Raises BusUnavailable."""
+    async def _newest(self, number: int, *, of_leader: bool) -> tuple[Entry | None, bool]:
+        """Return the manifest as the leader has it, else as any replica has; and whether it is the leader's.
+
+        Replicas differ just when there is no leader: so one that is silent is waited for, and for each partition anew.
+        Raises BusUnavailable.
+        """
         key = subjects.checkpoint_key(number)
-        if self.asks_leader:
+        deadline = monotonic_s() + ELECTION_S
+        while of_leader:
             try:
-                return await self.bucket.get_of_leader(key)
+                return await self.bucket.get_of_leader(key), True
+            except NotAllowed as error:
+                self.asks_leader = of_leader = False
+                log.warning("leader_not_asked", reason=str(error), remedy="placelibre bus init BUS --update-rights")
             except BusUnavailable as error:
                 entry = await self.bucket.get(key)  # raises as well where it is the bus that is away
-                self.asks_leader = False
-                log.warning("leader_not_asked", reason=str(error), remedy="placelibre bus init BUS --update-rights")
-                return entry
-        return await self.bucket.get(key)
+                if monotonic_s() >= deadline:
+                    log.warning(
+                        "leader_silent", partition=number, reason=str(error), consequence="any replica is asked"
+                    )
+                    return entry, False
+                await wait_s(LOOK_EVERY_S)
+        return await self.bucket.get(key), False
 
     async def save(self, partition: Partition) -> None:
         """Store a partition's state; where it has forgotten something, over every slot.

@@ -53,6 +53,10 @@ class BusFull(BusUnavailable):
     """The bus refused because a stream or its disk is full. Try again later."""
 
 
+class NotAllowed(BusUnavailable):
+    """The bus has refused the question: rights of ours do not cover it, and asking again does not help."""
+
+
 class Conflict(Exception):  # noqa: N818  an answer, not a fault
     """A key was changed by another writer since it was read."""
 
@@ -200,7 +204,9 @@ class Bucket:
     async def get_of_leader(self, key: str) -> Entry | None:
         """Return the latest value of a key as the replica has it that takes every write; this needs a right of its own.
 
-        Raises BusUnavailable.
+        Raises:
+            NotAllowed: it is not there.
+            BusUnavailable: no answer; there is none during an election, while replicas still answer `get`.
         """
         return (await self._read(key, is_direct=False))[0]
 
@@ -213,11 +219,16 @@ class Bucket:
 
     async def _read(self, key: str, *, is_direct: bool) -> tuple[Entry | None, int]:
         stream, subject = subjects.bucket_stream(self.name), subjects.key_subject(self.name, key)
+        told_before = self._bus.client.last_error
         try:
             message = await self._bus.jetstream.get_last_msg(stream, subject, direct=is_direct)
         except NotFoundError:
             return None, 0
         except (nats.errors.Error, TimeoutError, OSError) as error:
+            asked = f"{'DIRECT' if is_direct else 'STREAM.MSG'}.GET.{stream}"
+            told = self._bus.client.last_error
+            if told is not told_before and _is_refusal(told, asked):
+                raise NotAllowed(f"not allowed to ask for {self.name}/{key} by {asked}") from error
             raise BusUnavailable(f"no answer for {self.name}/{key}: {type(error).__name__}") from error
         revision = int(message.seq or 0)
         if (message.headers or {}).get("KV-Operation") in {"DEL", "PURGE"}:
@@ -261,6 +272,12 @@ class Bucket:
             raise BusUnavailable(f"no word of bucket {self.name}: {type(error).__name__}") from error
         names = (subject.removeprefix(start) for subject in (info.state.subjects or {}))
         return sorted(name for name in names if name.startswith(prefix))
+
+
+def _is_refusal(told: Exception | None, asked: str) -> bool:
+    """Tell whether the server has said that a question is not ours to ask: it says so beside, and never answers."""
+    words = str(told).casefold()
+    return "permissions violation for publish" in words and asked.casefold() in words
 
 
 def _batch_sequence(answer: bytes) -> int:

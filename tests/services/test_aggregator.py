@@ -23,7 +23,7 @@ from shared.contracts.readings import READING, Configured, Pack, Tick
 from shared.contracts.status import PublicStatus
 from shared.contracts.stored import read_stored
 from shared.domain.status import State
-from shared.runtime.bus import Bucket, Bus, BusUnavailable, Conflict, Entry, connected
+from shared.runtime.bus import Bucket, Bus, BusUnavailable, Conflict, Entry, NotAllowed, connected
 from shared.runtime.health import Readiness
 from shared.runtime.opening_hours import OsmOpeningHours
 from tests.conftest import settings_for
@@ -322,11 +322,30 @@ async def test_a_conflict_that_no_replica_can_explain_leaves_the_older_checkpoin
         await checkpoints.save(partition)
 
 
-class LeaderlessBucket(BehindBucket):
-    """The same, and nobody answers for the leader, as with rights of a version that did not ask it."""
+class SilentBucket(Bucket):
+    """A bucket whose leader does not answer the next `silences` questions, with replicas that still have `behind`."""
+
+    silences = 0
+    behind: Entry | None = None
+
+    async def get(self, key: str) -> Entry | None:
+        return self.behind if self.behind and self.behind.key == key else await super().get(key)
 
     async def get_of_leader(self, key: str) -> Entry | None:
-        raise BusUnavailable(f"no answer for {key}")
+        if self.silences:
+            self.silences -= 1
+            raise BusUnavailable(f"no answer for {key}")
+        return await super().get_of_leader(key)
+
+
+class ForbiddenBucket(BehindBucket):
+    """The same, with rights of a version that did not ask the leader."""
+
+    asked = 0
+
+    async def get_of_leader(self, key: str) -> Entry | None:
+        self.asked += 1
+        raise NotAllowed(f"not allowed to ask for {key}")
 
 
 async def test_pieces_of_a_replica_that_is_behind_do_not_cost_a_good_checkpoint(operator: Bus) -> None:
@@ -342,10 +361,37 @@ async def test_pieces_of_a_replica_that_is_behind_do_not_cost_a_good_checkpoint(
         loaded = await Checkpoints(bucket, OsmOpeningHours).load(3)
         assert (loaded.covered, len(loaded.gone)) == (30, 30)
     bucket.stale = []
-    without_a_right = LeaderlessBucket(operator, subjects.CHECKPOINTS)
+    without_a_right = ForbiddenBucket(operator, subjects.CHECKPOINTS)
     newest = await bucket.get("p3")
     without_a_right.stale = [newest, older]
-    assert (await Checkpoints(without_a_right, OsmOpeningHours).load(3)).covered == 30
+    again = Checkpoints(without_a_right, OsmOpeningHours)
+    assert (await again.load(3)).covered == 30
+    assert (await again.load(3)).covered == 30
+    assert without_a_right.asked == 1  # each costs the time of an answer that does not come
+
+
+async def test_an_election_during_one_load_does_not_leave_the_others_to_replicas_that_are_behind(
+    operator: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = SilentBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    partition.covered = 10
+    await checkpoints.save(partition)
+    older = await bucket.get("p3")
+    partition.covered = 20
+    await checkpoints.save(partition)
+    again = Checkpoints(bucket, OsmOpeningHours)
+    bucket.behind = older
+
+    bucket.silences = 2
+    assert (await again.load(3)).covered == 20  # it has waited for the leader
+    bucket.silences = 1000
+    with monkeypatch.context() as impatient:
+        impatient.setattr(checkpoint, "ELECTION_S", 0.5)
+        assert (await again.load(3)).covered == 10  # what is newer nobody knows
+    bucket.silences = 1
+    assert (await again.load(3)).covered == 20  # and the next one waits for the leader again
 
 
 async def test_a_checkpoint_that_is_damaged_everywhere_is_given_up(

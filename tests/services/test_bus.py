@@ -12,7 +12,7 @@ from cli.bus_server import BusServer
 from cli.diagnosis import of_bus
 from cli.retention import choose
 from shared.contracts import subjects
-from shared.runtime.bus import Bus, BusUnavailable, Conflict, connected
+from shared.runtime.bus import Bus, BusUnavailable, Conflict, NotAllowed, connected
 from shared.runtime.clock import now
 from shared.runtime.log_reader import LogReader, LogReset, watch
 from shared.runtime.provision import provision
@@ -178,3 +178,25 @@ async def test_a_service_reads_what_it_needs(operator: Bus, bus_server: BusServe
         assert entry.value == b"status"
         first = await asyncio.wait_for(anext(watch(bus, subjects.STATUS)), 5)
         assert [each.key for each in first.updates] == ["x"]
+
+
+async def test_a_question_that_our_rights_do_not_cover_is_told_apart_from_one_without_an_answer(
+    operator: Bus, bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.bus.API_TIMEOUT_S", 1.0)  # the server says no at once, and the client waits
+    await operator.bucket(subjects.STATUS).put("branch", b"{}")
+
+    async def nobody(*_: object, **__: object) -> None:
+        raise TimeoutError
+
+    async with connected([bus_server.url], settings_for(bus_server, "api").nats_seed, "api") as api:
+        bucket = api.bucket(subjects.STATUS)
+        for _ in range(2):
+            with pytest.raises(NotAllowed, match=r"MSG\.GET"):
+                await bucket.get_of_leader("branch")
+        monkeypatch.setattr(api.jetstream, "get_last_msg", nobody)
+        with pytest.raises(BusUnavailable) as found:  # though it was told no before
+            await bucket.get_of_leader("branch")
+        assert not isinstance(found.value, NotAllowed)
+        monkeypatch.undo()
+        assert await bucket.get("branch") is not None
