@@ -2,8 +2,9 @@
 
 A checkpoint is cut into chunks (a value on the bus has a limit), written into the slot that the newest one does not
 use, and becomes the newest by one compare-and-set of its manifest. Two slots that take turns leave nothing to clear
-away; a third is for the time when nobody knows whether the newest came through. Two aggregators that believe they own
-one partition find each other out there, before they can disagree in public for long.
+away; a third is for the time when nobody knows whether the newest came through, and where that is doubtful as well, the
+newest is said once more before anything is written. Two aggregators that believe they own one partition find each other
+out there, before they can disagree in public for long.
 """
 
 from __future__ import annotations
@@ -95,8 +96,9 @@ class Checkpoints:
     """The place in the log that each stored checkpoint covers."""
     cleared: dict[int, int] = field(default_factory=dict)
     """Up to which sequence of forgetting the slots of each partition have been written over."""
-    doubtful: dict[int, str] = field(default_factory=dict)
-    """The slot of each partition that a manifest may name whose acknowledgement did not come: not to be written to."""
+    doubtful: dict[int, set[str]] = field(default_factory=dict)
+    """The slots of each partition that manifests name which nobody acknowledged; each may come through later, until one
+    of ours has: all expect the revision that was the newest then."""
     asks_leader: bool = True
     """Whether the leader may be asked: rights from before 0.2 do not cover that."""
 
@@ -206,24 +208,52 @@ class Checkpoints:
             covered=partition.covered,
             forgotten=forgotten,
         )
-        self.doubtful[number] = slot
         await self._publish(number, manifest)
-        del self.doubtful[number]
         self.slots[number] = slot
         self.covered[number] = manifest.covered
         self.cleared[number] = manifest.forgotten
 
     def _free_slot(self, number: int) -> str:
         """Return the slot to be written to: neither the newest checkpoint's nor one that may turn out to be that."""
-        taken = {self.slots.get(number), self.doubtful.get(number)}
-        return next(each for each in SLOTS if each not in taken)
+        return self._free_slots(number)[0]
+
+    def _free_slots(self, number: int) -> list[str]:
+        taken = {self.slots.get(number), *self.doubtful.get(number, ())}
+        return [each for each in SLOTS if each not in taken]
 
     async def _look_for_others(self, number: int) -> None:
-        """Look before writing: the slot that we do not use may be the newest of another writer."""
+        """Look before writing: the slot that we do not use may be the newest of another writer.
+
+        Raises:
+            AnotherWriter: it is.
+            BusUnavailable: no answer, or no slot is known to be free.
+        """
         entry = await self.bucket.get(subjects.checkpoint_key(number))
-        if entry is None or entry.revision <= self.revisions[number]:  # less: a replica that is behind has answered
-            return
-        self._take_for_ours(number, entry)
+        if entry is not None and entry.revision > self.revisions[number]:
+            self._take_for_ours(number, entry)
+        elif not self._free_slots(number):
+            await self._settle(number)
+
+    async def _settle(self, number: int) -> None:
+        """End what may still come through: with the newest manifest once more, the revision that it expects is over.
+
+        Raises:
+            AnotherWriter: somebody else has written.
+            BusUnavailable: no acknowledgement, or a replica that is behind was asked instead of the leader.
+        """
+        entry, _ = await self._newest(number, of_leader=self.asks_leader)
+        if (entry.revision if entry else 0) < self.revisions[number]:
+            raise BusUnavailable(f"a replica that is behind has answered for the checkpoint of partition {number}")
+        if entry is not None and entry.revision > self.revisions[number]:
+            self._take_for_ours(number, entry)
+        elif entry is not None:
+            found = Manifest.model_validate_json(entry.value).model_copy(update={"writer": self.writer})
+            value = found.model_dump_json().encode()
+            try:
+                self.revisions[number] = await self.bucket.update(entry.key, value, revision=entry.revision)
+            except Conflict:
+                await self._learn_of(number)
+        self.doubtful.pop(number, None)  # where there was none, no more is lost than the time to read the log again
 
     def _take_for_ours(self, number: int, entry: Entry) -> None:
         """Take over a newer manifest of our own, of which the acknowledgement was lost. Raises AnotherWriter."""
@@ -232,16 +262,19 @@ class Checkpoints:
             raise _another_writer(number)
         self.revisions[number] = entry.revision
         self.slots[number] = found.slot
+        self.doubtful.pop(number, None)
 
     async def _publish(self, number: int, manifest: Manifest) -> None:
         key = subjects.checkpoint_key(number)
         value = manifest.model_dump_json().encode()
         for _ in range(TRIES):
+            self.doubtful.setdefault(number, set()).add(manifest.slot)
             try:
                 self.revisions[number] = await self.bucket.update(key, value, revision=self.revisions[number])
             except Conflict:
                 await self._learn_of(number)
             else:
+                del self.doubtful[number]
                 return
         raise BusUnavailable(f"the checkpoint of partition {number} is always changed meanwhile")
 

@@ -419,13 +419,15 @@ class UnheardBucket(BehindBucket):
         self.is_late = False
         """Whether the first one comes through just before the next."""
         self.late: list[tuple[bytes, int]] = []
+        self.is_deaf_to = -1
+        """To the manifest that covers this much."""
 
     async def update(self, key: str, value: bytes, *, revision: int) -> int:
         if self.is_late:
             self.is_late = False
             await super().update(key, self.late[0][0], revision=self.late[0][1])
             raise Conflict
-        if self.is_deaf:
+        if self.is_deaf or checkpoint.Manifest.model_validate_json(value).covered == self.is_deaf_to:
             self.late.append((value, revision))
             raise BusUnavailable("no acknowledgement")
         return await super().update(key, value, revision=revision)
@@ -477,6 +479,50 @@ async def test_a_manifest_that_a_conflict_has_told_of_keeps_its_pieces_though_th
     with pytest.raises(BusUnavailable):  # the pieces are written, and what names them does not come
         await checkpoints.save(partition)
     assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 20
+
+
+@pytest.mark.parametrize("is_heard_again", [True, False])
+async def test_of_three_manifests_that_nobody_acknowledged_the_one_that_came_through_keeps_its_pieces(
+    operator: Bus, *, is_heard_again: bool
+) -> None:
+    bucket = UnheardBucket(operator, subjects.CHECKPOINTS)
+    checkpoints = Checkpoints(bucket, OsmOpeningHours)
+    partition = await checkpoints.load(3)
+    partition.covered = 10
+    await checkpoints.save(partition)
+    before = await bucket.get("p3")
+    bucket.is_deaf = True
+    for partition.covered in (20, 30):
+        partition.gone = {f"gone-{partition.covered}": 1}  # so that no piece is like another
+        with pytest.raises(BusUnavailable):
+            await checkpoints.save(partition)
+    bucket.is_deaf = False
+    await bucket.update("p3", bucket.late[0][0], revision=bucket.late[0][1])
+    bucket.is_deaf = not is_heard_again
+    bucket.is_deaf_to = 40
+    bucket.stale = [before]  # a replica that does not know of it yet is looked at
+    partition.covered, partition.gone = 40, {"gone-40": 1}
+    with pytest.raises(BusUnavailable):
+        await checkpoints.save(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 20
+    bucket.is_deaf, bucket.is_deaf_to = False, -1
+    await checkpoints.save(partition)
+    assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == 40
+
+
+async def test_where_no_manifest_came_through_there_is_room_again_for_the_next(operator: Bus) -> None:
+    """However many were lost, and whether there was a checkpoint of a writer before or none."""
+    bucket = UnheardBucket(operator, subjects.CHECKPOINTS)
+    for first in (10, 50):
+        checkpoints = Checkpoints(bucket, OsmOpeningHours)
+        partition = await checkpoints.load(3)
+        bucket.is_deaf = True
+        for partition.covered in range(first, first + 5):
+            with pytest.raises(BusUnavailable):
+                await checkpoints.save(partition)
+        bucket.is_deaf = False
+        await checkpoints.save(partition)
+        assert (await Checkpoints(bucket, OsmOpeningHours).load(3)).covered == first + 4
 
 
 async def test_after_a_younger_log_what_is_forgotten_is_written_over_again(operator: Bus) -> None:
