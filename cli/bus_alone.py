@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Final
 from cli.bus_access import BusAddress, bus_address
 from cli.bus_server import BusServer, BusServerFailed
 from cli.data_folder import DataFolder
-from cli.terminal import Trouble
+from cli.terminal import Trouble, warn
 
-STOP_S: Final = 30.0
-"""For the bus to put everything on the disk."""
+STOP_S: Final = 120.0
+"""For the bus to put everything on the disk; a slow one takes a while."""
 
 
 @contextmanager
@@ -34,8 +35,7 @@ def bus_alone(
         try:
             yield BusAddress(server.url, server.seed_file("operator"))
         finally:
-            process.terminate()
-            process.wait(STOP_S)
+            _stop(process)
 
 
 @contextmanager
@@ -51,6 +51,19 @@ def bus_at_rest_or_running(
             yield address
         return
     yield bus_address(folder, nats_url, seed_file, ca_file)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Stop the server, whatever it takes: nobody else may have the folder while it still writes there."""
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        warn(f"the bus has not stopped within {STOP_S:g} s and was ended; what it has acknowledged is on the disk")
+    finally:  # Ctrl-C while it is waited for leaves no server behind, either
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def _free_port() -> int:
