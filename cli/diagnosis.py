@@ -21,7 +21,7 @@ from cli import judgement, service_figures
 from cli.gates.sight import sight
 from cli.judgement import Finding, Severity, look, ok, wrong
 from cli.probe import UNVERIFIED, what_is_missing
-from cli.service_figures import Figures
+from cli.service_figures import EXPORTS_DISK, Figures
 from cli.service_list import Service
 from services.auditor.figures import certificate_until
 from services.auditor.report import RECONCILIATION, Reconciliation
@@ -336,22 +336,35 @@ def _of_metrics(name: str, metrics: str, figures: Figures, here: datetime, expir
 
 def of_disk(folder: Path) -> Finding:
     """Judge the disk that a folder is on, whether it exists yet or not."""
-    return judgement.of_disk(_free_bytes(folder))
+    free = _free_bytes(folder)
+    return _unseen("disk", folder) if free is None else judgement.of_disk(free)
 
 
 def of_exports_disk(folder: Path) -> Finding:
     """Judge the disk of the nightly exports, which the bus may share."""
-    found = judgement.of_disk(_free_bytes(folder))
+    free = _free_bytes(folder)
+    if free is None:
+        return _unseen(EXPORTS_DISK, folder)
+    found = judgement.of_disk(free)
     if found.severity is Severity.OK:
-        return replace(found, subject="disk of the exports")
+        return replace(found, subject=EXPORTS_DISK)
     meaning = "with 256 MiB left no export is written; a bus on the same disk stops storing when it is full"
     remedy = "make room, keep fewer (PLACELIBRE_EXPORT_KEEP), or put them on another disk"
-    return replace(found, subject="disk of the exports", meaning=meaning, remedy=remedy)
+    return replace(found, subject=EXPORTS_DISK, meaning=meaning, remedy=remedy)
 
 
-def _free_bytes(folder: Path) -> int:
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
-    return shutil.disk_usage(existing).free
+def _free_bytes(folder: Path) -> int | None:
+    """Return the room on the disk that a folder is on, or will be; None where whoever asks may not look."""
+    try:
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
+        return shutil.disk_usage(existing).free
+    except OSError:
+        return None
+
+
+def _unseen(subject: str, folder: Path) -> Finding:
+    what = f"whoever runs this may not look at {folder}"
+    return look(subject, what, "a disk that fills is not seen here", "run this as the user of the services")
 
 
 _WITHOUT: Final = {

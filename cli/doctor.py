@@ -70,7 +70,7 @@ def doctor(
     elsewhere = None if services is None else services_of(services)
     findings = examine(DataFolder(data.absolute()), nats_url, seed_file, ca_file, elsewhere)
     if exports is not None:
-        findings.append(diagnosis.of_exports_disk(exports.absolute()))
+        findings = with_exports_disk(findings, diagnosis.of_exports_disk(exports.absolute()))
     if prometheus is not None:
         findings += diagnosis.of_prometheus(prometheus)
     is_well = all(each.severity is not Severity.WRONG for each in findings)
@@ -118,6 +118,16 @@ def examine(
         findings += diagnosis.of_services(here, str(folder.logs / "{}.log"), now(), is_branch=bool(addresses.leaf))
     if addresses is not None or (nats_url is None and services is None):
         findings.append(diagnosis.of_disk(folder.path))  # of a bus elsewhere the auditor tells how full its store is
+    return findings
+
+
+def with_exports_disk(findings: list[Finding], own: Finding) -> list[Finding]:
+    """Add what was found of the disk of the exports; where the auditor has told of it, the graver of the two stays."""
+    told = [each for each in findings if each.subject == own.subject]
+    if not told or own.severity is Severity.OK:  # with room here, the auditor's is about another disk
+        return [*findings, own]
+    if own.severity is Severity.WRONG:
+        return [*(each for each in findings if each not in told), own]
     return findings
 
 

@@ -31,6 +31,7 @@ EXPORT_S: Final = 26 * 3600.0
 DISK_FREE_LOOK_BYTES: Final = 2 * 2**30
 UNTRUE_S: Final = 900.0
 AWAITED_S: Final = 1800.0
+EXPORTS_DISK: Final = "disk of the exports"
 CERTIFICATE: Final = "placelibre_certificate_expires_timestamp_seconds"
 
 
@@ -190,7 +191,7 @@ def of_auditor(figures: Figures, now: datetime) -> Iterator[Finding]:
     if free < DISK_FREE_LOOK_BYTES:
         meaning = "with 256 MiB left no export is written; a bus on the same disk stops storing when it is full"
         remedy = "make room, keep fewer (PLACELIBRE_EXPORT_KEEP), or put them on another disk"
-        yield look("disk of the exports", f"{free / 2**30:.1f} GiB free", meaning, remedy)
+        yield look(EXPORTS_DISK, f"{free / 2**30:.1f} GiB free", meaning, remedy)
     kept, limit = (figures.value(f"placelibre_bus_store_{each}") for each in ("bytes", "limit_bytes"))
     share = kept / limit if limit > 0 else math.nan
     if share >= FILL_LOOK_SHARE:

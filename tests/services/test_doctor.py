@@ -15,6 +15,7 @@ import pytest
 from cli import diagnosis, judgement
 from cli.bus_server import BusServer
 from cli.configuration_check import check_text
+from cli.doctor import with_exports_disk
 from cli.judgement import Finding, Severity
 from services.auditor.report import RECONCILIATION, Reconciliation
 from shared.contracts import subjects
@@ -261,6 +262,44 @@ def test_the_services_the_prometheus_and_the_exports_of_its_environment_are_look
     assert found["service api"] == found["service publisher"] == found["prometheus"] == "wrong"
     assert "disk of the exports" in found
     assert "services" not in found
+
+
+def test_a_folder_below_one_that_may_not_be_read_is_a_finding_and_no_end(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    (closed / "exports").mkdir(parents=True)
+    closed.chmod(0)
+    as_root = os.geteuid() == 0
+    if as_root:
+        os.seteuid(65534)
+    try:
+        found = diagnosis.of_exports_disk(closed / "exports" / "of-today"), diagnosis.of_disk(closed / "exports")
+    finally:
+        if as_root:
+            os.seteuid(0)
+        closed.chmod(0o700)
+    for each, subject in zip(found, ("disk of the exports", "disk"), strict=True):
+        assert (each.severity, each.subject) == (Severity.LOOK, subject)
+        assert "may not look" in each.what
+        assert each.remedy
+
+
+def finding(severity: Severity, free: str) -> Finding:
+    return Finding(severity, "disk of the exports", f"{free} GiB free")
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [
+        (finding(Severity.LOOK, "1.0"), ["1.5"]),
+        (finding(Severity.WRONG, "0.9"), ["0.9"]),
+        (finding(Severity.OK, "90.0"), ["1.5", "90.0"]),  # of another machine: both are so
+    ],
+)
+def test_the_disk_of_the_exports_is_told_once(own: Finding, kept: list[str]) -> None:
+    told = [judgement.ok("bus", "answers"), finding(Severity.LOOK, "1.5")]
+    found = with_exports_disk(told, own)
+    assert [each.what.split()[0] for each in found[1:]] == kept
+    assert found[0] == told[0]
 
 
 def test_the_folder_can_come_from_the_environment(tmp_path: Path) -> None:
