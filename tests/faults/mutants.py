@@ -395,7 +395,7 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
         "newer-version",
         "what a newer version adds to what is stored does not stop an older one",
         "held to the letter",
-        (Edit("shared/contracts/stored.py", 'extra="ignore"', 'extra="forbid"'),),
+        (Edit("shared/contracts/stored.py", '_read(model, value, "ignore")', '_read(model, value, "forbid")'),),
         ("tests/contracts/test_golden_samples.py::test_what_a_newer_version_adds_does_not_stop_this_one",),
     ),
     Mutant(
