@@ -18,12 +18,16 @@ from shared.contracts import subjects
 from shared.contracts.audit import Act, Stored
 from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus, BusUnavailable
+from shared.runtime.clock import monotonic_s, wait_s
 from shared.runtime.provision import ProvisioningFailed, provision
 
 EVERYTHING: Final = tuple(
     [each.name for each in STREAMS] + [subjects.bucket_stream(each.name) for each in BUCKETS],
 )
 
+PROVISION_S: Final = 600.0
+"""For a cluster to copy the largest stream to its other servers, which takes as long as its size; an empty one 10 s."""
+RETRY_EVERY_S: Final = 1.0
 NOTES_MAX: Final = 16
 """Entries of the audit trail that are looked at, one by one, to see whether they tell of the provisioning alone."""
 
@@ -109,7 +113,7 @@ async def restore(
             progress(each.name)
             await put_back(bus, copies[each.name], chunks_of(folder / each.name / DATA, CHUNK_BYTES))
         replicas_now = max(int(each.config.get("num_replicas", 1)) for each in copies.values())
-        await provision(bus, replicas=replicas_now)
+        await _provision(bus, replicas_now)
         remarks = [remark for each in manifest.streams for remark in await _compare(bus, each, copies[each.name])]
         await accept(bus, "restore", is_recount_anew=True)
     except (SnapshotFailed, BusUnavailable, ProvisioningFailed, APIError, nats.errors.Error, OSError) as error:
@@ -120,6 +124,24 @@ async def restore(
             after = "the bus holds a part of it, and must be emptied with --replace"
         raise RestoreFailed(f"{error}; {after}") from error
     return remarks
+
+
+async def _provision(bus: Bus, replicas: int) -> None:
+    """Let the bus hold what this version needs; a cluster may still choose leaders, or copy what has just come.
+
+    Raises:
+        ProvisioningFailed: it refused, or did not come round in time.
+    """
+    deadline = monotonic_s() + PROVISION_S
+    while True:
+        try:
+            await provision(bus, replicas=replicas)
+        except ProvisioningFailed as error:
+            if not error.may_pass or monotonic_s() > deadline:
+                raise
+        else:
+            return
+        await wait_s(RETRY_EVERY_S)
 
 
 def _settings(folder: Path, stream: ExportedStream, replicas: int | None) -> StreamCopy:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer.main
 from nats.js.api import ConsumerConfig
+from nats.js.errors import APIError, ServiceUnavailableError
 from typer.testing import CliRunner
 
 from cli import backup as backup_command
@@ -35,7 +36,7 @@ from shared.contracts.streams import BUCKETS, STREAMS
 from shared.runtime.bus import Bus
 from shared.runtime.clock import now
 from shared.runtime.log_reader import LogMessage, LogReader
-from shared.runtime.provision import Provisioned, provision
+from shared.runtime.provision import Provisioned, ProvisioningFailed, provision
 from tests.house import House
 
 
@@ -176,6 +177,37 @@ async def test_a_backup_that_the_bus_does_not_take_leaves_it_empty(operator: Bus
         await put_back(operator, path, wrong)
 
     assert (await look(operator)).messages == {}
+
+
+async def test_a_cluster_that_still_copies_what_was_put_back_is_waited_for(
+    operator: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a backup was made while one server became three, and some of its streams have fewer copies yet."""
+    await fill(operator, 3)
+    path, manifest = await export(operator, tmp_path, keep=1)
+    answers: list[Exception] = [
+        APIError(code=400, err_code=10126, description="consumer config replica count exceeds parent stream"),
+        ServiceUnavailableError(code=503, description="system unavailable"),
+    ]
+
+    async def not_yet(bus: Bus, **more: Any) -> list[Provisioned]:
+        if answers:
+            raise ProvisioningFailed("after READINGS: not yet") from answers.pop(0)
+        return await provision(bus, **more)
+
+    monkeypatch.setattr(restoring, "provision", not_yet)
+    monkeypatch.setattr(restoring, "RETRY_EVERY_S", 0.01)
+    assert await put_back(operator, path, manifest) == []
+    assert not answers
+    assert (await operator.jetstream.stream_info(subjects.READINGS)).state.messages == 3
+
+    answers.append(APIError(code=400, err_code=10047, description="insufficient storage resources available"))
+    with pytest.raises(RestoreFailed, match="not yet; the bus is empty again"):
+        await put_back(operator, path, manifest)
+    monkeypatch.setattr(restoring, "PROVISION_S", 0.05)
+    answers += [APIError(code=400, err_code=10126)] * 999
+    with pytest.raises(RestoreFailed, match="not yet; the bus is empty again"):
+        await put_back(operator, path, manifest)
 
 
 @pytest.mark.parametrize(
