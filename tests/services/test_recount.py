@@ -14,7 +14,7 @@ import pytest
 from services.aggregator.checkpoint import dump
 from services.aggregator.fold import Fold, MalformedMessage, Partition
 from services.auditor.applied import understood
-from services.auditor.recount import Figures, Part, Recount, adopted
+from services.auditor.recount import Figures, Gone, Part, Purge, Recount, adopted
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Configured, GateCount, Pack, Tick
@@ -336,3 +336,40 @@ def test_readings_that_a_device_numbered_and_that_never_came_are_named() -> None
     (missing,) = counted(log).missing()
 
     assert (missing.library, missing.device, missing.missing, missing.numbered) == ("bpi", "box", 10, 100)
+
+
+def test_what_is_gone_concerns_the_partitions_that_a_purge_names_and_else_all() -> None:
+    dice = random.Random(7)
+    for _ in range(300):
+        end = dice.randint(5, 60)
+        came = [each for each in range(1, end + 1) if dice.random() < 0.6]
+        purges = tuple(
+            Purge(dice.randint(0, end + 3), dice.choice([None, frozenset(), frozenset({1}), frozenset({1, 2})]))
+            for _ in range(dice.randint(0, 3))
+        )
+        gone = Gone(dice.randint(0, end // 2), purges)
+        upto = {number: dice.randint(0, end) for number in range(4)}
+        begun = {number: dice.randint(0, end) for number in range(4)}
+        recount = Recount(OsmOpeningHours, {number: Part(begun[number]) for number in range(4)})
+        middle = dice.randint(0, end)
+
+        recount.reach([each for each in came if each <= middle], middle, upto, gone)
+        recount.reach([each for each in came if each > middle], end, upto, gone)
+
+        for number, part in recount.parts.items():
+            missing = [each for each in range(begun[number] + 1, upto[number] + 1) if each not in came]
+            told = [each for each in missing if may_be_of(number, each, gone)]
+            unexplained = [
+                each
+                for each in told
+                if each >= gone.first
+                and not any(each <= purge.up_to and purge.partitions != frozenset() for purge in purges)
+            ]
+            assert part.covered == max(begun[number], upto[number])
+            assert (part.missing, part.unexplained) == (len(told), len(unexplained))
+
+
+def may_be_of(number: int, sequence: int, gone: Gone) -> bool:
+    """Say the same as the recount, sequence by sequence."""
+    named = [each.partitions for each in gone.purges if sequence <= each.up_to and each.partitions != frozenset()]
+    return sequence < gone.first or not named or any(each is None or number in each for each in named)
