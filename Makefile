@@ -24,7 +24,7 @@ test-slow: install ## Run the tests that take their time: recorded weeks, killed
 	@SLOW_TESTS=1 BROWSER_TESTS=1 $(BIN)/python -m pytest -n 3 --dist worksteal -m slow tests $(ARGS)
 
 test-devices: install ## Fuzz the formats of devices: ten thousand bodies each, a thousand of them over HTTP into the real bus
-	@FUZZED_BODIES=10000 SEQUENCE_SEEDS=20 $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900 tests/devices $(ARGS)
+	@SLOW_TESTS=1 FUZZED_BODIES=10000 SEQUENCE_SEEDS=20 $(BIN)/python -m pytest -n 2 --dist worksteal --timeout 900 tests/devices $(ARGS)
 
 servers: install ## Install real servers for the tests of channels into .servers (some minutes the first time)
 	@$(BIN)/python -m tests.servers.install

@@ -396,6 +396,7 @@ class ChannelSuite:
         await carry(bench.outbox(), bench.intent(3, situation=FULL))
         assert len(await world.public()) == 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fault", FAULTS if SEQUENCES >= THOROUGH else ("cut", "hang", "429"))
     async def test_a_fault_of_an_edit_leaves_one_true_live_post(self, bench: Bench, world: World, fault: Fault) -> None:
         await self.live(bench)

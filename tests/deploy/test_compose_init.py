@@ -17,7 +17,10 @@ import pytest
 
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="it gives files to others, as root in its container")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="it gives files to others, as root in its container"),
+    pytest.mark.slow,  # keys and certificates are made for each, some seconds each time
+]
 
 Run = Callable[[], str]
 

@@ -123,6 +123,7 @@ def test_half_of_a_tree_is_not_kept_for_it_could_never_count() -> None:
     assert not kept.removed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padding", range(14))
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_rows_are_cut_between_and_never_within(padding: int, end: str) -> None:
@@ -236,6 +237,7 @@ def test_short_lists_of_counts_stay() -> None:
 MIB = 1024 * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

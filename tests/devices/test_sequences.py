@@ -112,6 +112,7 @@ def played(box: Box, generator: Random, *, minutes: int = 45, chaos: str = "", *
     return road.counted, (true[0], true[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chaos", ["", "repeats", "reorders", "loses"])
 @pytest.mark.parametrize("kind", BOXES, ids=[each.__name__ for each in BOXES])
 def test_totals_are_exact_whatever_happens_on_the_way(kind: type[Box], chaos: str) -> None:

@@ -125,6 +125,7 @@ def in_order(events: Sequence[tuple[float, Fields]], requests: Sequence[float]) 
     return [line for _, line in sorted(timed, key=lambda each: each[0])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["quiet-branch", "three-floors", "fire-alarm", "large-sunday"])
 def test_the_order_in_which_readings_arrive_does_not_matter(scenario: str) -> None:
     run = simulate_run(load_accuracy_scenarios()[scenario], 3)
