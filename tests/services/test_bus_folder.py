@@ -354,7 +354,10 @@ async def _is_copied(line: Bus) -> bool:
     durables = [each for stream in streams for each in await line.jetstream.consumers_info(stream.config.name or "")]
     clusters = [*(each.cluster for each in streams), *(each.cluster for each in durables)]
     return all(
-        each is not None and each.leader and len(each.replicas or ()) == 2 and all(one.current for one in each.replicas)
+        each is not None
+        and each.leader
+        and len(each.replicas or ()) == 2
+        and all(one.current for one in each.replicas or ())
         for each in clusters
     )
 
