@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from cli.judgement import Finding, Severity, look, ok, wrong
 from cli.probe import UNVERIFIED, what_is_missing
 from cli.service_figures import EXPORTS_DISK, Figures
 from cli.service_list import Service
+from services.auditor.export import free_bytes
 from services.auditor.figures import certificate_until
 from services.auditor.report import RECONCILIATION, Reconciliation
 from shared.contracts import subjects
@@ -336,30 +336,21 @@ def _of_metrics(name: str, metrics: str, figures: Figures, here: datetime, expir
 
 def of_disk(folder: Path) -> Finding:
     """Judge the disk that a folder is on, whether it exists yet or not."""
-    free = _free_bytes(folder)
-    return _unseen("disk", folder) if free is None else judgement.of_disk(free)
+    free = free_bytes(folder)
+    return _unseen("disk", folder) if isnan(free) else judgement.of_disk(int(free))
 
 
 def of_exports_disk(folder: Path) -> Finding:
     """Judge the disk of the nightly exports, which the bus may share."""
-    free = _free_bytes(folder)
-    if free is None:
+    free = free_bytes(folder)
+    if isnan(free):
         return _unseen(EXPORTS_DISK, folder)
-    found = judgement.of_disk(free)
+    found = judgement.of_disk(int(free))
     if found.severity is Severity.OK:
         return replace(found, subject=EXPORTS_DISK)
     meaning = "with 256 MiB left no export is written; a bus on the same disk stops storing when it is full"
     remedy = "make room, keep fewer (PLACELIBRE_EXPORT_KEEP), or put them on another disk"
     return replace(found, subject=EXPORTS_DISK, meaning=meaning, remedy=remedy)
-
-
-def _free_bytes(folder: Path) -> int | None:
-    """Return the room on the disk that a folder is on, or will be; None where whoever asks may not look."""
-    try:
-        existing = next(each for each in (folder, *folder.parents) if each.exists())
-        return shutil.disk_usage(existing).free
-    except OSError:
-        return None
 
 
 def _unseen(subject: str, folder: Path) -> Finding:

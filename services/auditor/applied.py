@@ -13,7 +13,6 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from services.auditor.direct import value_of_leader
 from shared.contracts import subjects
 from shared.contracts.configuration import LibraryConfig
 from shared.contracts.readings import Pack
@@ -178,6 +177,5 @@ async def _body(bus: Bus, number: int) -> tuple[Manifest, bytes] | None:
 
 
 async def _value(bus: Bus, key: str, *, is_of_leader: bool) -> Entry | None:
-    if is_of_leader:
-        return await value_of_leader(bus, subjects.CHECKPOINTS, key)
-    return await bus.bucket(subjects.CHECKPOINTS).get(key)
+    bucket = bus.bucket(subjects.CHECKPOINTS)
+    return await (bucket.get_of_leader(key) if is_of_leader else bucket.get(key))

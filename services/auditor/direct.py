@@ -17,8 +17,7 @@ from nats.aio.msg import Msg
 from nats.js.api import RawStreamMsg
 from nats.js.errors import APIError, NotFoundError
 
-from shared.contracts import subjects
-from shared.runtime.bus import Bus, BusUnavailable, Entry
+from shared.runtime.bus import Bus, BusUnavailable
 from shared.runtime.clock import heed_cancellation
 from shared.runtime.log_reader import LogMessage
 
@@ -71,20 +70,6 @@ async def next_of_leader(bus: Bus, stream: str, first: int, subject: str = ">") 
     except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
         raise BusUnavailable(f"the leader of {stream} did not answer for {first}: {type(error).__name__}") from error
     return LogMessage(found.subject or "", found.data or b"", found.headers or {}, found.seq or 0, _time_of(found))
-
-
-async def value_of_leader(bus: Bus, bucket: str, key: str) -> Entry | None:
-    """Return the latest value of a key as its bucket's leader has it, or None. Raises BusUnavailable."""
-    stream, subject = subjects.bucket_stream(bucket), subjects.key_subject(bucket, key)
-    try:
-        found = await bus.jetstream.get_last_msg(stream, subject)
-    except NotFoundError:
-        return None
-    except (APIError, nats.errors.Error, TimeoutError, OSError) as error:
-        raise BusUnavailable(f"the leader of {stream} did not answer for {key}: {type(error).__name__}") from error
-    if (found.headers or {}).get("KV-Operation") in {"DEL", "PURGE"}:
-        return None
-    return Entry(key, found.data or b"", found.seq or 0, _time_of(found))
 
 
 def _time_of(found: RawStreamMsg) -> datetime:
